@@ -1,0 +1,17 @@
+//! Records, schemas and values: the data that flows between connectors, converters and transforms.
+
+mod datum;
+pub mod json;
+mod record;
+mod schema;
+mod topic_partition;
+mod value;
+
+pub use datum::{Datum, RawJson};
+pub use record::{
+    Header, Headers, RawHeader, RawHeaders, RecordTimestamp, SinkRecord, SourceOffset,
+    SourcePartition, SourceRecord,
+};
+pub use schema::{Field, Schema, Type, logical};
+pub use topic_partition::{Offset, OffsetAndMetadata, Offsets, Timestamp, TopicPartition};
+pub use value::{Decimal, Struct, Value};

@@ -1,0 +1,79 @@
+//! A connector: its checked configuration, and the maker of its tasks.
+
+use std::fmt;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use super::{SinkTask, SinkTaskContext, SourceTask, SourceTaskContext};
+use crate::config::OptionError;
+use crate::{Error, Result};
+
+/// Source or sink.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ConnectorType {
+    /// Reads from elsewhere, writes to the log.
+    Source,
+    /// Reads from the log, writes elsewhere.
+    Sink,
+}
+
+/// A task's name: connector and number, written `name-0`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct TaskId {
+    /// The connector's name.
+    pub connector: Arc<str>,
+    /// The task's number, from 0.
+    pub task: u32,
+}
+
+impl fmt::Display for TaskId {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}-{}", self.connector, self.task)
+    }
+}
+
+/// A connector with its checked configuration.
+///
+/// The implementing type *is* the configuration: a struct with `#[derive(ConnectorConfig)]`, registered with
+/// `#[typetag::deserialize(name = "…")]` under its `connector.class`. Values were checked one by one before it was made.
+#[typetag::deserialize(tag = "connector.class")]
+#[async_trait]
+pub trait Connector: Send + Sync + fmt::Debug {
+    /// Checks that need several options at once; no input or output. Every error, by key.
+    fn check(&self) -> Vec<OptionError> {
+        Vec::new()
+    }
+
+    /// Runs once before tasks are made, and again after each change: looks whether the outside world is as it must be
+    /// (bucket exists, login works). An error makes the connector FAILED.
+    async fn start(&self) -> Result<()> {
+        Ok(())
+    }
+
+    /// How many tasks to run: at most `tasks_max`. A sink's tasks share its partitions by themselves.
+    fn task_count(&self, tasks_max: u32) -> u32 {
+        tasks_max
+    }
+
+    /// Makes a sink task. Called for sinks only.
+    ///
+    /// # Errors
+    /// A configuration error if this connector is a source.
+    fn sink_task(&self, context: SinkTaskContext) -> Result<Box<dyn SinkTask>> {
+        Err(not_of_type("sink", &context.task))
+    }
+
+    /// Makes a source task. Called for sources only.
+    ///
+    /// # Errors
+    /// A configuration error if this connector is a sink.
+    fn source_task(&self, context: SourceTaskContext) -> Result<Box<dyn SourceTask>> {
+        Err(not_of_type("source", &context.task))
+    }
+}
+
+fn not_of_type(expected: &str, task: &TaskId) -> Error {
+    Error::internal(format!("the connector of task {task} is not a {expected}"))
+}

@@ -1,0 +1,16 @@
+//! The traits a plugin implements, and how the runtime finds plugins.
+
+mod connector;
+mod converter;
+mod registry;
+mod sink;
+mod source;
+
+pub use connector::{Connector, ConnectorType, TaskId};
+pub use converter::{Converter, ConverterRole, HeaderConverter};
+pub use registry::{
+    ConnectorPlugin, ConverterPlugin, MakeConverter, MakeHeaderConverter, connector_plugins,
+    converter_plugins,
+};
+pub use sink::{Assignment, SinkRuntime, SinkTask, SinkTaskContext};
+pub use source::{OffsetReader, Polled, SourceTask, SourceTaskContext};

@@ -1,0 +1,1 @@
+//! Converters between the log's bytes and Connect data.

@@ -1,0 +1,1 @@
+//! The log in a real Kafka, through the crate krafka.

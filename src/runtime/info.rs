@@ -1,0 +1,166 @@
+//! The shapes the Connect REST API shows, independent of HTTP. Field order and names are Kafka Connect's.
+
+use connect_core::config::ConfigMap;
+use connect_core::plugin::ConnectorType;
+use serde::{Deserialize, Serialize};
+
+/// `GET /`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServerInfo {
+    /// The Kafka Connect version this worker is compatible with.
+    pub version: String,
+    /// The commit it was built from.
+    pub commit: String,
+    /// The cluster the log is in.
+    pub kafka_cluster_id: String,
+}
+
+/// A task's name as REST writes it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TaskName {
+    /// The connector.
+    pub connector: String,
+    /// The task's number.
+    pub task: u32,
+}
+
+/// `GET /connectors/{connector}`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConnectorInfo {
+    /// The name.
+    pub name: String,
+    /// The configuration as it was given: placeholders are not resolved. Always holds `name`.
+    pub config: ConfigMap,
+    /// Its tasks, by number.
+    pub tasks: Vec<TaskName>,
+    /// Source or sink; `None` is shown as `unknown`.
+    #[serde(rename = "type", with = "connector_type")]
+    pub kind: Option<ConnectorType>,
+}
+
+/// What a connector or task is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum State {
+    /// Not running anywhere now.
+    Unassigned,
+    /// At work.
+    Running,
+    /// Paused by a user.
+    Paused,
+    /// Stopped by a user: no tasks, offsets may be changed. Connectors only.
+    Stopped,
+    /// Ended by an error; see the trace.
+    Failed,
+    /// Being started again.
+    Restarting,
+}
+
+/// What a user wants a connector to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum TargetState {
+    /// Run.
+    #[default]
+    Started,
+    /// Keep tasks and group membership, move no records.
+    Paused,
+    /// Run no tasks.
+    Stopped,
+}
+
+/// The state of a connector.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConnectorState {
+    /// The state.
+    pub state: State,
+    /// `host:port` of the worker.
+    pub worker_id: String,
+    /// Kafka Connect 4.1+: the plugin's version; null for one that never started.
+    pub version: Option<String>,
+    /// Why it failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trace: Option<String>,
+}
+
+/// The state of a task.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TaskState {
+    /// The task's number.
+    pub id: u32,
+    /// The state.
+    pub state: State,
+    /// `host:port` of the worker.
+    pub worker_id: String,
+    /// Kafka Connect 4.1+: the plugin's version; null for one that never started.
+    pub version: Option<String>,
+    /// Why it failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trace: Option<String>,
+}
+
+/// `GET /connectors/{connector}/status`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConnectorStateInfo {
+    /// The name.
+    pub name: String,
+    /// The connector itself.
+    pub connector: ConnectorState,
+    /// Its tasks, by number.
+    pub tasks: Vec<TaskState>,
+    /// Source or sink; `None` is shown as `unknown`.
+    #[serde(rename = "type", with = "connector_type")]
+    pub kind: Option<ConnectorType>,
+}
+
+/// An entry of `GET /connectors/{connector}/tasks`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TaskInfo {
+    /// The task.
+    pub id: TaskName,
+    /// Its configuration.
+    pub config: ConfigMap,
+}
+
+/// An entry of `GET /connector-plugins`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PluginInfo {
+    /// The full class name.
+    pub class: String,
+    /// `source`, `sink`, `converter` …
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// The version.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
+}
+
+/// `PUT /connector-plugins/{class}/config/validate`: built by the config module, passed through as JSON.
+pub type ConfigInfos = serde_json::Value;
+
+mod connector_type {
+    use super::ConnectorType;
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    #[expect(clippy::ref_option, reason = "serde fixes the signature")]
+    pub(super) fn serialize<S: Serializer>(
+        kind: &Option<ConnectorType>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(match kind {
+            Some(ConnectorType::Source) => "source",
+            Some(ConnectorType::Sink) => "sink",
+            None => "unknown",
+        })
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Option<ConnectorType>, D::Error> {
+        Ok(match String::deserialize(deserializer)?.as_str() {
+            "source" => Some(ConnectorType::Source),
+            "sink" => Some(ConnectorType::Sink),
+            _ => None,
+        })
+    }
+}
