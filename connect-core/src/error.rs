@@ -195,7 +195,10 @@ mod tests {
             .operation("upload")
             .target("bucket/key")
             .source(cause);
-        assert_eq!(error.to_string(), "upload bucket/key: no answer after 3 attempts");
+        assert_eq!(
+            error.to_string(),
+            "upload bucket/key: no answer after 3 attempts"
+        );
         assert_eq!(
             error.trace(),
             "upload bucket/key: no answer after 3 attempts (external error)\n\tcaused by: connection reset"

@@ -13,8 +13,6 @@ mod error;
 pub mod plugin;
 pub mod retry;
 mod secret;
-#[cfg(feature = "testkit")]
-pub mod testkit;
 
 pub use connect_macros::ConnectorConfig;
 pub use error::{Error, ErrorKind, Result, RetryVerdict};

@@ -22,7 +22,8 @@ pub trait Converter: Send + Sync {
     ///
     /// # Errors
     /// A data error if the bytes are not of this format.
-    fn to_connect(&self, topic: &str, headers: &RawHeaders, bytes: Option<&Bytes>) -> Result<Datum>;
+    fn to_connect(&self, topic: &str, headers: &RawHeaders, bytes: Option<&Bytes>)
+    -> Result<Datum>;
 
     /// To the log's bytes (`None`: null).
     ///
