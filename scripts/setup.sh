@@ -1,0 +1,39 @@
+#!/usr/bin/env bash
+# Installs what the tests need and this machine lacks: Debian packages, cargo-deny. Safe to run again.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+. scripts/env.sh
+
+need_package() { # COMMAND PACKAGE
+    command -v "$1" >/dev/null 2>&1 || missing+=("$2")
+}
+
+missing=()
+need_package cc gcc
+need_package java default-jdk-headless
+need_package mvn maven
+need_package kcat kcat
+need_package curl curl
+
+if [ "${#missing[@]}" -gt 0 ]; then
+    if ! command -v apt-get >/dev/null 2>&1; then
+        echo "setup: please install: ${missing[*]} (no apt-get here)" >&2
+        exit 1
+    fi
+    as_root=()
+    [ "$(id -u)" = 0 ] || as_root=(sudo)
+    echo "setup: installing ${missing[*]}"
+    "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive sh -c \
+        "apt-get -q update && apt-get -qy install --no-install-recommends ${missing[*]}" \
+        >"$SLUICE_CACHE/apt.log" 2>&1 || { tail -20 "$SLUICE_CACHE/apt.log" >&2; exit 1; }
+fi
+
+if ! command -v cargo >/dev/null 2>&1; then
+    echo "setup: cargo is missing: install Rust with rustup, see https://rustup.rs" >&2
+    exit 1
+fi
+
+if ! command -v cargo-deny >/dev/null 2>&1; then
+    echo "setup: building cargo-deny (once)"
+    cargo install --quiet --locked cargo-deny --root "$SLUICE_CACHE"
+fi
