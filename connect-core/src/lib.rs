@@ -14,7 +14,7 @@ pub mod plugin;
 pub mod retry;
 mod secret;
 
-pub use connect_macros::ConnectorConfig;
+pub use config::ConnectorConfig;
 pub use error::{Error, ErrorKind, Result, RetryVerdict};
 pub use secret::Secret;
 

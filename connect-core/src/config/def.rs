@@ -1,5 +1,7 @@
 //! What an option is: name, type, default, importance, group, documentation, validator.
 
+use super::{OptionValue, Validator, ValueOf};
+
 /// How much an option matters to most users.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Importance {
@@ -9,6 +11,17 @@ pub enum Importance {
     Medium,
     /// Few set it.
     Low,
+}
+
+impl Importance {
+    /// As Kafka writes it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::High => "HIGH",
+            Self::Medium => "MEDIUM",
+            Self::Low => "LOW",
+        }
+    }
 }
 
 /// How wide a form field would be.
@@ -22,6 +35,18 @@ pub enum Width {
     Medium,
     /// A list or a URL.
     Long,
+}
+
+impl Width {
+    /// As Kafka writes it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::None => "NONE",
+            Self::Short => "SHORT",
+            Self::Medium => "MEDIUM",
+            Self::Long => "LONG",
+        }
+    }
 }
 
 /// The types of Kafka's `ConfigDef`.
@@ -47,18 +72,192 @@ pub enum OptionType {
     Password,
 }
 
+impl OptionType {
+    /// As Kafka writes it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Boolean => "BOOLEAN",
+            Self::String => "STRING",
+            Self::Int => "INT",
+            Self::Short => "SHORT",
+            Self::Long => "LONG",
+            Self::Double => "DOUBLE",
+            Self::List => "LIST",
+            Self::Class => "CLASS",
+            Self::Password => "PASSWORD",
+        }
+    }
+}
+
+/// What stands in for an option that is not given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Default {
+    /// Nothing: it must be given.
+    Required,
+    /// No value.
+    Null,
+    /// This text, read as if it had been given.
+    Text(&'static str),
+}
+
 /// One declared option.
 #[derive(Debug, Clone)]
 pub struct OptionDef {
     /// The key.
     pub name: &'static str,
+    /// The type.
+    pub kind: OptionType,
+    /// What stands in when it is not given.
+    pub default: Default,
+    /// How much it matters.
+    pub importance: Importance,
+    /// The group it is shown in.
+    pub group: Option<&'static str>,
+    /// How wide a form field would be.
+    pub width: Width,
+    /// The name shown to people; the key if there is none.
+    pub display: Option<&'static str>,
+    /// What it does.
+    pub documentation: &'static str,
+    /// What its value must satisfy.
+    pub validator: Validator,
+    /// Why setting it is refused, if it is known but not supported.
+    pub unsupported: Option<&'static str>,
+}
+
+impl OptionDef {
+    /// The option `name`, read into a `T`: its type and valid values come from `T`.
+    pub fn of<T: ValueOf>(name: &'static str, documentation: &'static str) -> Self {
+        Self {
+            name,
+            kind: T::KIND,
+            default: if T::OPTIONAL {
+                Default::Null
+            } else {
+                Default::Required
+            },
+            importance: Importance::Medium,
+            group: None,
+            width: Width::None,
+            display: None,
+            documentation,
+            validator: T::validator(),
+            unsupported: None,
+        }
+    }
+
+    /// Sets the default, as text.
+    #[must_use]
+    pub fn default_text(mut self, text: &'static str) -> Self {
+        self.default = Default::Text(text);
+        self
+    }
+
+    /// Sets how much it matters.
+    #[must_use]
+    pub fn importance(mut self, importance: Importance) -> Self {
+        self.importance = importance;
+        self
+    }
+
+    /// Sets the group.
+    #[must_use]
+    pub fn group(mut self, group: &'static str) -> Self {
+        self.group = Some(group);
+        self
+    }
+
+    /// Sets the name shown to people.
+    #[must_use]
+    pub fn display(mut self, display: &'static str) -> Self {
+        self.display = Some(display);
+        self
+    }
+
+    /// Sets the width.
+    #[must_use]
+    pub fn width(mut self, width: Width) -> Self {
+        self.width = width;
+        self
+    }
+
+    /// Sets what the value must satisfy.
+    #[must_use]
+    pub fn validator(mut self, validator: Validator) -> Self {
+        self.validator = validator;
+        self
+    }
+
+    /// Sets the type, where the field's own is not the right one.
+    #[must_use]
+    pub fn kind(mut self, kind: OptionType) -> Self {
+        self.kind = kind;
+        self
+    }
+
+    /// Refuses every value but the default, saying why.
+    #[must_use]
+    pub fn unsupported(mut self, why: &'static str) -> Self {
+        self.unsupported = Some(why);
+        self
+    }
+
+    /// The default as a value.
+    pub fn default_value(&self) -> OptionValue {
+        match self.default {
+            Default::Required | Default::Null => OptionValue::Null,
+            Default::Text(text) => OptionValue::parse(self.kind, text).unwrap_or(OptionValue::Null),
+        }
+    }
+
+    /// The default as Kafka shows it: null if there is none.
+    pub fn default_shown(&self) -> Option<&'static str> {
+        match self.default {
+            Default::Required | Default::Null => None,
+            Default::Text(text) => Some(text),
+        }
+    }
 }
 
 /// The declared options of a plugin, in order.
 #[derive(Debug, Clone, Default)]
 pub struct ConfigDef {
-    /// The options.
-    pub options: Vec<OptionDef>,
+    options: Vec<OptionDef>,
+}
+
+impl ConfigDef {
+    /// Adds an option.
+    pub fn push(&mut self, option: OptionDef) {
+        self.options.push(option);
+    }
+
+    /// Adds the options of another definition.
+    pub fn extend(&mut self, other: Self) {
+        self.options.extend(other.options);
+    }
+
+    /// The options, in order.
+    pub fn options(&self) -> &[OptionDef] {
+        &self.options
+    }
+
+    /// The option called `name`.
+    pub fn option(&self, name: &str) -> Option<&OptionDef> {
+        self.options.iter().find(|option| option.name == name)
+    }
+
+    /// The position of an option within its group, from 1; -1 without a group, as Kafka counts.
+    pub fn order_in_group(&self, name: &str) -> i32 {
+        let Some(group) = self.option(name).and_then(|option| option.group) else {
+            return -1;
+        };
+        let position = self
+            .options
+            .iter()
+            .filter(|option| option.group == Some(group))
+            .position(|option| option.name == name);
+        position.map_or(-1, |position| i32::try_from(position + 1).unwrap_or(-1))
+    }
 }
 
 /// What is wrong with one key.
@@ -68,4 +267,26 @@ pub struct OptionError {
     pub key: String,
     /// What is wrong and what would be right, in Kafka's words where Kafka has words for it.
     pub message: String,
+}
+
+impl OptionError {
+    /// `message` about `key`.
+    pub fn new(key: impl Into<String>, message: impl Into<String>) -> Self {
+        Self {
+            key: key.into(),
+            message: message.into(),
+        }
+    }
+
+    /// Kafka's form: the value, the key, and what is wrong.
+    pub fn invalid(key: &str, value: &str, reason: &str) -> Self {
+        let message = format!("Invalid value {value} for configuration {key}: {reason}");
+        Self::new(key, message)
+    }
+}
+
+impl std::fmt::Display for OptionError {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str(&self.message)
+    }
 }

@@ -3,13 +3,33 @@
 //! One declaration per option, in a struct with `#[derive(ConnectorConfig)]`, gives the definition, the parser, the
 //! default and the reference page. Wire form (strings) and checked form (the struct) never mix.
 
+mod check;
 mod def;
-
-pub use def::{ConfigDef, Importance, OptionDef, OptionError, OptionType, Width};
+mod framework;
+mod infos;
+pub mod reference;
+mod registry;
+mod unknown;
+mod validator;
+mod value;
 
 use std::collections::BTreeMap;
 
-use crate::Result as CoreResult;
+use serde::{Deserialize, Deserializer, de};
+
+pub use connect_macros::ConnectorConfig;
+
+pub use check::{CheckedOption, OptionReader};
+pub use def::{ConfigDef, Default, Importance, OptionDef, OptionError, OptionType, Width};
+pub use framework::{
+    CommonOptions, ConfigReload, ErrorTolerance, SinkOptions, SourceOptions, framework_definition,
+    sink_topic_errors, unsupported_keys,
+};
+pub use infos::{config_errors, config_infos, config_key_infos, error_message, invalid_message};
+pub use registry::{connector_from_map, find_connector_plugin, find_converter_plugin};
+pub use unknown::{UnknownKey, nearest, unknown_keys};
+pub use validator::Validator;
+pub use value::{OptionValue, ValueOf};
 
 /// A connector's configuration as it came: strings by key.
 pub type ConfigMap = BTreeMap<String, String>;
@@ -19,17 +39,34 @@ pub trait ConnectorConfig: Sized {
     /// The declared options, in order.
     fn definition() -> ConfigDef;
 
+    /// Takes the options from checked values; `None` if one is wrong: the reader keeps the errors.
+    fn read(reader: &mut OptionReader) -> Option<Self>;
+
     /// Reads the options. Unknown keys are left alone: whoever knows all the definitions that apply reports them.
     ///
     /// # Errors
     /// Every wrong key, not only the first.
-    fn from_map(config: &ConfigMap) -> std::result::Result<Self, Vec<OptionError>>;
+    fn from_map(config: &ConfigMap) -> Result<Self, Vec<OptionError>> {
+        let mut reader = OptionReader::new(&Self::definition(), config);
+        let options = Self::read(&mut reader);
+        let errors = reader.into_errors();
+        match options {
+            Some(options) if errors.is_empty() => Ok(options),
+            _ => Err(errors),
+        }
+    }
 }
 
-/// Reads a connector's configuration into its checked form, by `connector.class` (full name, simple name or alias).
+/// Reads options from a string map that serde hands over; what the derive's `Deserialize` does.
 ///
 /// # Errors
-/// A configuration error that lists every wrong key; an unknown class names the classes there are.
-pub fn connector_from_map(_config: &ConfigMap) -> CoreResult<Box<dyn crate::plugin::Connector>> {
-    Err(crate::Error::internal("not built yet"))
+/// The first wrong key: callers check the map before, and so have the whole list.
+pub fn deserialize<'de, T: ConnectorConfig, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<T, D::Error> {
+    let config = ConfigMap::deserialize(deserializer)?;
+    T::from_map(&config).map_err(|errors| {
+        let text: Vec<_> = errors.iter().map(ToString::to_string).collect();
+        de::Error::custom(text.join("; "))
+    })
 }

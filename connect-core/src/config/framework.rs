@@ -1,0 +1,201 @@
+//! The options that every connector has: those of Kafka Connect's runtime, not of the plugin.
+
+use super::{ConfigDef, ConfigMap, ConnectorConfig, OptionError, OptionValue};
+use crate::option_names;
+use crate::plugin::ConnectorType;
+
+/// What happens to a record that cannot be converted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ErrorTolerance {
+    /// The task fails.
+    None,
+}
+
+option_names!(ErrorTolerance { "none" => None });
+
+/// What a change of a provided value does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ConfigReload {
+    /// Nothing.
+    None,
+    /// Restarts the connector.
+    Restart,
+}
+
+option_names!(ConfigReload { "none" => None, "restart" => Restart });
+
+/// Options of sources and sinks.
+#[derive(Debug, Clone, ConnectorConfig)]
+#[config(group = "Common")]
+pub struct CommonOptions {
+    /// The connector's name; unique in the worker.
+    #[option(name = "name", importance = High, width = Medium, display = "Connector name", validator = Validator::Custom(connector_name))]
+    pub name: String,
+    /// The connector's class: its full name, its simple name, or that without `Connector`.
+    #[option(name = "connector.class", importance = High, width = Long, display = "Connector class")]
+    pub connector_class: String,
+    /// The most tasks this connector may run.
+    #[option(name = "tasks.max", default = "1", importance = High, width = Short, display = "Tasks max", validator = Validator::AtLeast(1))]
+    pub tasks_max: u32,
+    /// Whether a connector that makes more than `tasks.max` tasks fails. No connector here does.
+    #[option(name = "tasks.max.enforce", default = "true", importance = Low, width = Short, display = "Enforce tasks max")]
+    pub tasks_max_enforce: bool,
+    /// Converter for record keys; the worker's if not given. Its options follow under `key.converter.`.
+    #[option(name = "key.converter", importance = Low, width = Short, display = "Key converter class", kind = Class, validator = Validator::Custom(converter))]
+    pub key_converter: Option<String>,
+    /// Converter for record values; the worker's if not given. Its options follow under `value.converter.`.
+    #[option(name = "value.converter", importance = Low, width = Short, display = "Value converter class", kind = Class, validator = Validator::Custom(converter))]
+    pub value_converter: Option<String>,
+    /// Converter for headers; the worker's if not given. Its options follow under `header.converter.`.
+    #[option(name = "header.converter", importance = Low, width = Short, display = "Header converter class", kind = Class, validator = Validator::Custom(converter))]
+    pub header_converter: Option<String>,
+    /// Names of the transforms to apply, in order.
+    #[option(name = "transforms", default = "", importance = Low, width = Long, display = "Transforms", group = "Transforms", unsupported = "single message transforms")]
+    pub transforms: Vec<String>,
+    /// Names of the predicates that transforms may use.
+    #[option(name = "predicates", default = "", importance = Low, width = Long, display = "Predicates", group = "Predicates", unsupported = "predicates of single message transforms")]
+    pub predicates: Vec<String>,
+    /// What the worker does when a value from a config provider expires.
+    #[option(name = "config.action.reload", default = "restart", importance = Low, width = Medium, display = "Reload action")]
+    pub config_reload: ConfigReload,
+    /// For how long, in milliseconds, a failed operation on a record is tried again; 0: not at all, -1: without end.
+    #[option(name = "errors.retry.timeout", default = "0", importance = Medium, width = Medium, group = "Error Handling", display = "Retry timeout for errors", unsupported = "retrying conversions")]
+    pub retry_timeout: i64,
+    /// The longest pause between two tries, in milliseconds.
+    #[option(name = "errors.retry.delay.max.ms", default = "60000", importance = Medium, width = Medium, group = "Error Handling", display = "Maximum delay between retries for errors")]
+    pub retry_delay_max: i64,
+    /// What happens to a record that cannot be converted: `none` fails the task.
+    #[option(name = "errors.tolerance", default = "none", importance = Medium, width = Short, group = "Error Handling", display = "Error tolerance")]
+    pub tolerance: ErrorTolerance,
+    /// Whether errors of records are logged one by one.
+    #[option(name = "errors.log.enable", default = "false", importance = Medium, width = Short, group = "Error Handling", display = "Log errors", unsupported = "the task's trace names the record that failed it")]
+    pub log_errors: bool,
+    /// Whether logged errors hold the record.
+    #[option(name = "errors.log.include.messages", default = "false", importance = Medium, width = Short, group = "Error Handling", display = "Log error details", unsupported = "the task's trace names the record that failed it")]
+    pub log_messages: bool,
+}
+
+/// Options of sinks.
+#[derive(Debug, Clone, ConnectorConfig)]
+#[config(group = "Common")]
+pub struct SinkOptions {
+    /// The topics to read, separated by commas. Either this or `topics.regex`.
+    #[option(name = "topics", default = "", importance = High, width = Long, display = "Topics")]
+    pub topics: Vec<String>,
+    /// A regular expression (Java syntax) that the whole name of a topic must match. Either this or `topics`.
+    #[option(name = "topics.regex", default = "", importance = High, width = Long, display = "Topics regex")]
+    pub topics_regex: String,
+    /// The topic for records that could not be processed.
+    #[option(name = "errors.deadletterqueue.topic.name", default = "", importance = Medium, width = Medium, group = "Error Handling", display = "Dead Letter Queue Topic Name", unsupported = "the dead letter queue")]
+    pub dead_letter_topic: String,
+    /// Replicas of the dead letter topic, where it is made.
+    #[option(name = "errors.deadletterqueue.topic.replication.factor", default = "3", importance = Medium, width = Medium, group = "Error Handling", display = "Dead Letter Queue Topic Replication Factor")]
+    pub dead_letter_replication: i16,
+    /// Whether dead letters carry headers that say what happened.
+    #[option(name = "errors.deadletterqueue.context.headers.enable", default = "false", importance = Medium, width = Medium, group = "Error Handling", display = "Enable Error Context Headers")]
+    pub dead_letter_headers: bool,
+}
+
+/// Options of sources.
+#[derive(Debug, Clone, ConnectorConfig)]
+#[config(group = "Common")]
+pub struct SourceOptions {
+    /// Groups of topics that are made with settings of their own.
+    #[option(name = "topic.creation.groups", default = "", importance = Low, width = Long, group = "Topic Creation", display = "Topic Creation Groups", unsupported = "topics are made by the broker's defaults")]
+    pub topic_creation_groups: Vec<String>,
+    /// Whether the connector insists on exactly-once delivery.
+    #[option(name = "exactly.once.support", default = "requested", importance = Medium, width = Short, group = "Exactly Once Support", display = "Exactly once support", unsupported = "sources deliver at least once")]
+    pub exactly_once: String,
+    /// Where transactions end.
+    #[option(name = "transaction.boundary", default = "poll", importance = Medium, width = Short, group = "Exactly Once Support", display = "Transaction Boundary", unsupported = "sources deliver at least once")]
+    pub transaction_boundary: String,
+    /// Milliseconds between two transactions.
+    #[option(name = "transaction.boundary.interval.ms", importance = Low, width = Short, group = "Exactly Once Support", display = "Transaction boundary interval", unsupported = "sources deliver at least once")]
+    pub transaction_interval: Option<i64>,
+    /// A topic of the connector's own for its offsets.
+    #[option(name = "offsets.storage.topic", importance = Low, width = Medium, group = "offsets.topic", display = "Offsets topic", unsupported = "offsets are kept by the worker")]
+    pub offsets_topic: Option<String>,
+}
+
+/// The framework's options for a connector of this type, in Kafka Connect's order.
+pub fn framework_definition(kind: ConnectorType) -> ConfigDef {
+    let mut definition = CommonOptions::definition();
+    definition.extend(match kind {
+        ConnectorType::Sink => SinkOptions::definition(),
+        ConnectorType::Source => SourceOptions::definition(),
+    });
+    definition
+}
+
+/// Kafka Connect's rules on `topics` and `topics.regex`: an error on each key.
+pub fn sink_topic_errors(config: &ConfigMap) -> Vec<OptionError> {
+    let given = |key: &str| {
+        config
+            .get(key)
+            .is_some_and(|value| !value.trim().is_empty())
+    };
+    let reason = match (given("topics"), given("topics.regex")) {
+        (true, true) => "topics and topics.regex are mutually exclusive options, but both are set.",
+        (false, false) => "Must configure one of topics or topics.regex",
+        _ => return Vec::new(),
+    };
+    let shown = |key: &str| config.get(key).map_or("", String::as_str).to_owned();
+    ["topics", "topics.regex"]
+        .map(|key| OptionError::invalid(key, &shown(key), reason))
+        .into()
+}
+
+/// Keys of families that Kafka Connect knows and this worker does not support yet.
+pub fn unsupported_keys(config: &ConfigMap) -> Vec<OptionError> {
+    let families = [
+        (
+            "topic.creation.",
+            "topics are made by the broker's defaults",
+        ),
+        ("admin.override.", "there is no admin client per connector"),
+    ];
+    let mut errors = Vec::new();
+    for (key, value) in config {
+        for (prefix, why) in families {
+            if key.starts_with(prefix) && key != "topic.creation.groups" {
+                errors.push(OptionError::invalid(
+                    key,
+                    value,
+                    &format!("not supported yet: {why}"),
+                ));
+            }
+        }
+    }
+    errors
+}
+
+/// Kafka Connect's rule on names: something, and no control characters.
+fn connector_name(value: &OptionValue) -> Result<(), String> {
+    let OptionValue::Text(name) = value else {
+        return Ok(());
+    };
+    if name.is_empty() {
+        return Err("String may not be empty".to_owned());
+    }
+    let controls: Vec<_> = name
+        .chars()
+        .filter(|character| character.is_control())
+        .map(|character| u32::from(character).to_string())
+        .collect();
+    if controls.is_empty() {
+        return Ok(());
+    }
+    Err(format!(
+        "String may not contain control sequences but had the following ASCII chars: {}",
+        controls.join(", ")
+    ))
+}
+
+fn converter(value: &OptionValue) -> Result<(), String> {
+    match value {
+        OptionValue::Text(class) if super::find_converter_plugin(class).is_none() => {
+            Err(format!("Class {class} could not be found."))
+        }
+        _ => Ok(()),
+    }
+}
