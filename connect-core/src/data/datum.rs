@@ -9,10 +9,21 @@ use super::{Schema, Value};
 /// Valid JSON, still as bytes; becomes a tree when first asked for.
 ///
 /// Whoever builds one has checked that the bytes are one well-formed JSON value in UTF-8.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct RawJson {
     bytes: Bytes,
-    tree: Arc<OnceLock<Value>>,
+    // In a box, so that a record nobody looks into stays small.
+    tree: OnceLock<Box<Value>>,
+}
+
+/// The copy is taken apart anew when asked: sharing the tree would cost an allocation for every record.
+impl Clone for RawJson {
+    fn clone(&self) -> Self {
+        Self {
+            bytes: self.bytes.clone(),
+            tree: OnceLock::new(),
+        }
+    }
 }
 
 /// A key or value with its schema, if it has one.
@@ -37,7 +48,7 @@ impl RawJson {
         super::json::validate(&bytes)?;
         Ok(Self {
             bytes,
-            tree: Arc::new(OnceLock::new()),
+            tree: OnceLock::new(),
         })
     }
 
@@ -48,7 +59,10 @@ impl RawJson {
 
     fn tree(&self) -> &Value {
         self.tree.get_or_init(|| {
-            super::json::parse(&self.bytes).expect("validated when the value was made")
+            // A lone surrogate escape passes the quick check and fails here: the text is then kept as it is spelled.
+            let tree = super::json::parse(&self.bytes)
+                .unwrap_or_else(|_| Value::string(String::from_utf8_lossy(&self.bytes)));
+            Box::new(tree)
         })
     }
 }
