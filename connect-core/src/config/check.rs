@@ -118,7 +118,7 @@ impl OptionReader {
         T::from_value(value)
             .map_err(|reason| {
                 self.errors
-                    .push(OptionError::invalid(name, &shown, &reason))
+                    .push(OptionError::invalid(name, &shown, &reason));
             })
             .ok()
     }

@@ -56,7 +56,9 @@ fn from_number(number: &serde_json::Number) -> Value {
     if let Ok(integer) = text.parse::<i64>() {
         return Value::Int64(integer);
     }
-    let is_integer = text.bytes().all(|byte| byte == b'-' || byte.is_ascii_digit());
+    let is_integer = text
+        .bytes()
+        .all(|byte| byte == b'-' || byte.is_ascii_digit());
     match text.parse::<f64>() {
         Ok(float) if !is_integer && float.is_finite() => Value::Float64(float),
         _ => Value::Number(text.into()),
@@ -107,7 +109,9 @@ pub fn write_value(value: &Value, out: &mut Vec<u8>) -> Result<()> {
         Value::Boolean(value) => write_serde(value, out),
         Value::Int8(number) => write_serde(number, out),
         Value::Int16(number) => write_serde(number, out),
-        Value::Int32(number) | Value::Date(number) | Value::Time(number) => write_serde(number, out),
+        Value::Int32(number) | Value::Date(number) | Value::Time(number) => {
+            write_serde(number, out)
+        }
         Value::Int64(number) | Value::Timestamp(number) => write_serde(number, out),
         Value::Float32(number) if number.is_finite() => write_serde(number, out),
         Value::Float64(number) if number.is_finite() => write_serde(number, out),
@@ -214,7 +218,15 @@ mod tests {
     #[test]
     fn what_is_not_json_is_refused() {
         let wrong: [&[u8]; 9] = [
-            b"", b"{", b"{}x", b"01", b"NaN", b"'a'", b"[1,]", b"\"\xff\"", b"\"\\ud800\"",
+            b"",
+            b"{",
+            b"{}x",
+            b"01",
+            b"NaN",
+            b"'a'",
+            b"[1,]",
+            b"\"\xff\"",
+            b"\"\\ud800\"",
         ];
         for bytes in wrong {
             let refused = validate(bytes).is_err() || parse(bytes).is_err();
