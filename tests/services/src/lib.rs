@@ -1,1 +1,13 @@
-//! Real services for tests.
+//! Real services for tests: each gets, starts and stops its own.
+//!
+//! What a service needs is fetched once into the cache folder (`SLUICE_CACHE`, else `$XDG_CACHE_HOME/sluice`, else
+//! `~/.cache/sluice`). Services listen on 127.0.0.1 at free ports and die with the process that started them.
+
+mod cache;
+mod jars;
+mod kafka;
+mod process;
+
+pub use cache::cache_folder;
+pub use kafka::{Kafka, KafkaOptions};
+pub use process::{Service, free_port};

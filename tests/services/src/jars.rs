@@ -1,0 +1,66 @@
+//! Apache Kafka's jars, through Maven.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+
+use crate::cache::filled_once;
+
+/// The version of Apache Kafka that tests run against.
+const VERSION: &str = "4.3.1";
+
+/// Tools print their whole configuration without this.
+const LOGGING: &str = r#"<Configuration status="ERROR"><Appenders><Console name="console" target="SYSTEM_ERR"><PatternLayout pattern="%d %p %m (%c)%n"/></Console></Appenders><Loggers><Root level="WARN"><AppenderRef ref="console"/></Root></Loggers></Configuration>"#;
+
+/// The folder with the jars and `log4j2.xml`.
+pub(crate) fn kafka_jars() -> Result<PathBuf> {
+    filled_once(&format!("kafka-{VERSION}"), fetch)
+}
+
+fn fetch(folder: &Path) -> Result<()> {
+    let project = tempfile::tempdir()?;
+    let pom = project.path().join("pom.xml");
+    fs::write(&pom, pom_xml())?;
+    let output = Command::new("mvn")
+        .args(["-q", "-B", "-f"])
+        .arg(&pom)
+        .arg("dependency:copy-dependencies")
+        .arg(format!("-DoutputDirectory={}", folder.display()))
+        .output()
+        .context("starting mvn: is Maven installed? `make test` installs it on Debian")?;
+    if !output.status.success() {
+        bail!(
+            "mvn could not fetch Apache Kafka: {}",
+            String::from_utf8_lossy(&output.stdout)
+        );
+    }
+    fs::write(folder.join("log4j2.xml"), LOGGING)?;
+    Ok(())
+}
+
+fn pom_xml() -> String {
+    let artifacts = [
+        "kafka_2.13",
+        "kafka-tools",
+        "connect-runtime",
+        "connect-json",
+        "connect-transforms",
+    ];
+    let dependency = |group: &str, artifact: &str, version: &str| {
+        format!(
+            "<dependency><groupId>{group}</groupId><artifactId>{artifact}</artifactId><version>{version}</version></dependency>"
+        )
+    };
+    let mut dependencies: String = artifacts
+        .iter()
+        .map(|artifact| dependency("org.apache.kafka", artifact, VERSION))
+        .collect();
+    dependencies += &dependency("org.apache.logging.log4j", "log4j-slf4j-impl", "2.25.4");
+    format!(
+        "<project xmlns=\"http://maven.apache.org/POM/4.0.0\"><modelVersion>4.0.0</modelVersion>\
+         <groupId>tests</groupId><artifactId>kafka</artifactId><version>1</version>\
+         <dependencies>{dependencies}</dependencies></project>"
+    )
+}

@@ -1,0 +1,245 @@
+//! Apache Kafka: one node, KRaft, in a folder of its own.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::fs;
+use std::net::TcpStream;
+use std::path::PathBuf;
+use std::process::{Command, Output};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use tempfile::TempDir;
+
+use crate::jars::kafka_jars;
+use crate::process::{Service, free_port};
+
+/// How to start a broker.
+#[derive(Debug, Clone, Default)]
+pub struct KafkaOptions {
+    /// More of `server.properties`; they win.
+    pub properties: BTreeMap<String, String>,
+}
+
+/// A running broker; killed when dropped.
+#[derive(Debug)]
+pub struct Kafka {
+    folder: TempDir,
+    jars: PathBuf,
+    port: u16,
+    service: Option<Service>,
+}
+
+/// How long a broker may take to answer.
+const START_DEADLINE: Duration = Duration::from_secs(90);
+
+impl Kafka {
+    /// Fetches Kafka if need be, formats a log folder, starts a broker and waits until it answers.
+    pub fn start(options: &KafkaOptions) -> Result<Self> {
+        let jars = kafka_jars()?;
+        let folder = tempfile::tempdir()?;
+        let port = free_port()?;
+        fs::write(
+            folder.path().join("server.properties"),
+            properties(&folder, port, options)?,
+        )?;
+        let mut kafka = Self {
+            folder,
+            jars,
+            port,
+            service: None,
+        };
+        let server_properties = kafka.properties_path();
+        let format = kafka.tool(
+            "kafka.tools.StorageTool",
+            &[
+                "format",
+                "-t",
+                "c2x1aWNlLXRlc3RzLTAwMA",
+                "-c",
+                &server_properties,
+            ],
+        )?;
+        if !format.status.success() {
+            bail!(
+                "formatting the log folder: {}",
+                String::from_utf8_lossy(&format.stderr)
+            );
+        }
+        kafka.launch()?;
+        Ok(kafka)
+    }
+
+    /// `host:port` for clients.
+    pub fn bootstrap(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
+    }
+
+    /// Kills the broker with -9.
+    pub fn kill9(&mut self) -> Result<()> {
+        self.service
+            .take()
+            .context("the broker is not running")?
+            .kill9()
+    }
+
+    /// Starts a killed broker again on its old data and port.
+    pub fn restart(&mut self) -> Result<()> {
+        self.launch()
+    }
+
+    /// Runs one of Kafka's tools (a main class) to its end.
+    pub fn tool(&self, class: &str, arguments: &[&str]) -> Result<Output> {
+        let mut command = self.java(class, "128m");
+        command.args(arguments);
+        command
+            .output()
+            .context("starting java: is a JDK installed?")
+    }
+
+    /// Makes a topic.
+    pub fn create_topic(&self, name: &str, partitions: u32, settings: &[&str]) -> Result<()> {
+        let (bootstrap, partitions) = (self.bootstrap(), partitions.to_string());
+        let mut arguments = vec![
+            "--bootstrap-server",
+            &bootstrap,
+            "--create",
+            "--topic",
+            name,
+            "--partitions",
+            &partitions,
+        ];
+        for setting in settings {
+            arguments.extend(["--config", setting]);
+        }
+        let output = self.tool("org.apache.kafka.tools.TopicCommand", &arguments)?;
+        if !output.status.success() {
+            bail!(
+                "making topic {name}: {}",
+                String::from_utf8_lossy(&output.stdout)
+            );
+        }
+        Ok(())
+    }
+
+    /// `kafka-consumer-groups --describe --group`.
+    pub fn describe_group(&self, group: &str) -> Result<String> {
+        let bootstrap = self.bootstrap();
+        let output = self.tool(
+            "org.apache.kafka.tools.consumer.group.ConsumerGroupCommand",
+            &[
+                "--bootstrap-server",
+                &bootstrap,
+                "--describe",
+                "--group",
+                group,
+            ],
+        )?;
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    }
+
+    fn java(&self, class: &str, heap: &str) -> Command {
+        let mut command = Command::new("java");
+        command
+            .args([
+                format!("-Xmx{heap}").as_str(),
+                "-XX:TieredStopAtLevel=1",
+                "-cp",
+            ])
+            .arg(format!("{}/*", self.jars.display()))
+            .arg(format!(
+                "-Dlog4j2.configurationFile={}/log4j2.xml",
+                self.jars.display()
+            ))
+            .arg(class);
+        command
+    }
+
+    fn properties_path(&self) -> String {
+        self.folder
+            .path()
+            .join("server.properties")
+            .display()
+            .to_string()
+    }
+
+    fn launch(&mut self) -> Result<()> {
+        let mut command = self.java("kafka.Kafka", "512m");
+        command.arg(self.properties_path());
+        let log = self.folder.path().join("server.log");
+        let mut service = Service::start(&command, &log)?;
+        let until = Instant::now() + START_DEADLINE;
+        while !self.answers() {
+            if !service.is_running() || Instant::now() > until {
+                bail!("the broker does not answer: {}", fs::read_to_string(&log)?);
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        self.service = Some(service);
+        Ok(())
+    }
+
+    /// True once the listener is open: a broker opens it when it is ready for clients.
+    fn answers(&self) -> bool {
+        TcpStream::connect(("127.0.0.1", self.port)).is_ok()
+    }
+}
+
+fn properties(folder: &TempDir, port: u16, options: &KafkaOptions) -> Result<String> {
+    let controller = free_port()?;
+    let mut properties: BTreeMap<String, String> = [
+        ("process.roles", "broker,controller".to_owned()),
+        ("node.id", "1".to_owned()),
+        (
+            "controller.quorum.voters",
+            format!("1@127.0.0.1:{controller}"),
+        ),
+        (
+            "listeners",
+            format!("PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}"),
+        ),
+        ("controller.listener.names", "CONTROLLER".to_owned()),
+        ("log.dirs", folder.path().join("data").display().to_string()),
+        ("offsets.topic.replication.factor", "1".to_owned()),
+        ("offsets.topic.num.partitions", "4".to_owned()),
+        ("transaction.state.log.replication.factor", "1".to_owned()),
+        ("transaction.state.log.min.isr", "1".to_owned()),
+        ("transaction.state.log.num.partitions", "4".to_owned()),
+        (
+            "share.coordinator.state.topic.replication.factor",
+            "1".to_owned(),
+        ),
+        ("share.coordinator.state.topic.min.isr", "1".to_owned()),
+        ("group.initial.rebalance.delay.ms", "0".to_owned()),
+        ("message.max.bytes", "10485760".to_owned()),
+    ]
+    .map(|(key, value)| (key.to_owned(), value))
+    .into();
+    properties.extend(options.properties.clone());
+    let mut text = String::new();
+    for (key, value) in properties {
+        writeln!(text, "{key}={value}")?;
+    }
+    Ok(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_broker_starts_survives_a_kill_and_keeps_its_topics() {
+        let mut kafka = Kafka::start(&KafkaOptions::default()).unwrap();
+        kafka.create_topic("kept", 3, &[]).unwrap();
+        kafka.kill9().unwrap();
+        kafka.restart().unwrap();
+        let bootstrap = kafka.bootstrap();
+        let listed = kafka
+            .tool(
+                "org.apache.kafka.tools.TopicCommand",
+                &["--bootstrap-server", &bootstrap, "--list"],
+            )
+            .unwrap();
+        assert_eq!(String::from_utf8_lossy(&listed.stdout).trim(), "kept");
+    }
+}
