@@ -14,9 +14,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use connect_core::Result;
-use connect_core::data::{
-    Offset, OffsetAndMetadata, Offsets, RawHeaders, RecordTimestamp, Timestamp, TopicPartition,
-};
+use connect_core::data::{Offset, Offsets, RawHeaders, RecordTimestamp, Timestamp, TopicPartition};
 
 /// A home of the log: makes clients that share its connections.
 ///
@@ -314,7 +312,7 @@ pub trait Admin: Send + Sync {
     async fn alter_group_offsets(
         &self,
         group: &str,
-        offsets: &BTreeMap<TopicPartition, Option<OffsetAndMetadata>>,
+        offsets: &BTreeMap<TopicPartition, Option<Offset>>,
     ) -> Result<()>;
 
     /// Removes a group; false if it was not there. `Conflict` while it has members.

@@ -1,1 +1,85 @@
 //! The log in a real Kafka, through the crate krafka.
+//!
+//! Nothing outside this folder names krafka. Its errors are mapped by kind, never by text.
+
+mod admin;
+mod consumer;
+mod errors;
+mod producer;
+mod security;
+mod settings;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use connect_core::{Error, Result};
+use krafka::Kafka;
+
+use super::{
+    Admin, Consumer, ConsumerOptions, Log, Producer, ProducerOptions, TransactionalProducer,
+};
+use errors::mapped;
+use settings::ConnectionSettings;
+
+/// A Kafka cluster; clients made from it share its connections and metadata.
+#[derive(Debug, Clone)]
+pub struct ClusterLog {
+    kafka: Kafka,
+}
+
+impl ClusterLog {
+    /// Connects with Kafka's own keys: `bootstrap.servers`, `security.protocol`, `sasl.*`, `ssl.*`, `client.id` …
+    ///
+    /// # Errors
+    /// A configuration error that lists every wrong key; otherwise what the broker said.
+    pub async fn connect(properties: &BTreeMap<String, String>) -> Result<Self> {
+        let settings = ConnectionSettings::read(properties)?;
+        let servers = settings.bootstrap_servers.join(",");
+        let kafka = settings
+            .builder(properties)?
+            .connect()
+            .await
+            .map_err(|error| {
+                mapped(error)
+                    .operation("connect to Kafka at")
+                    .target(servers)
+            })?;
+        Ok(Self { kafka })
+    }
+}
+
+#[async_trait]
+impl Log for ClusterLog {
+    async fn consumer(&self, options: ConsumerOptions) -> Result<Arc<dyn Consumer>> {
+        Ok(Arc::new(
+            consumer::ClusterConsumer::open(&self.kafka, options).await?,
+        ))
+    }
+
+    async fn producer(&self, options: ProducerOptions) -> Result<Arc<dyn Producer>> {
+        Ok(Arc::new(
+            producer::ClusterProducer::open(&self.kafka, &options).await?,
+        ))
+    }
+
+    async fn transactional_producer(
+        &self,
+        transactional_id: &str,
+        options: ProducerOptions,
+    ) -> Result<Arc<dyn TransactionalProducer>> {
+        Ok(Arc::new(
+            producer::ClusterTransaction::open(&self.kafka, transactional_id, &options).await?,
+        ))
+    }
+
+    fn admin(&self) -> Arc<dyn Admin> {
+        Arc::new(admin::ClusterAdmin::new(&self.kafka))
+    }
+}
+
+/// A configuration error that lists what is wrong with each key.
+fn wrong_keys(errors: &[connect_core::config::OptionError]) -> Error {
+    let text: Vec<_> = errors.iter().map(ToString::to_string).collect();
+    Error::config(text.join("; "))
+}

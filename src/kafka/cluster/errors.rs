@@ -1,0 +1,59 @@
+//! krafka's errors by whose fault they are and whether trying again can help.
+
+use connect_core::{Error, ErrorKind, RetryVerdict};
+use krafka::KrafkaError;
+use krafka::error::ErrorCode;
+
+/// The error as the log's users see it.
+pub(super) fn mapped(error: KrafkaError) -> Error {
+    let kind = kind(&error);
+    let verdict = match kind {
+        ErrorKind::External if is_retriable(&error) => RetryVerdict::Backoff,
+        _ => RetryVerdict::Never,
+    };
+    Error::new(kind, "Kafka").retry(verdict).source(error)
+}
+
+fn is_retriable(error: &KrafkaError) -> bool {
+    error.is_retriable() || matches!(error, KrafkaError::DeliveryTimeout { .. })
+}
+
+fn kind(error: &KrafkaError) -> ErrorKind {
+    match error {
+        KrafkaError::Auth { .. } => ErrorKind::Auth,
+        KrafkaError::Config { .. }
+        | KrafkaError::UnknownTopic { .. }
+        | KrafkaError::NoOffset { .. } => ErrorKind::Config,
+        KrafkaError::Fenced { .. } => ErrorKind::Conflict,
+        KrafkaError::IllegalState { .. } => ErrorKind::Internal,
+        KrafkaError::Broker { code, .. } => kind_of_code(*code),
+        _ => ErrorKind::External,
+    }
+}
+
+fn kind_of_code(code: ErrorCode) -> ErrorKind {
+    match code {
+        ErrorCode::TopicAuthorizationFailed
+        | ErrorCode::GroupAuthorizationFailed
+        | ErrorCode::ClusterAuthorizationFailed
+        | ErrorCode::TransactionalIdAuthorizationFailed
+        | ErrorCode::SaslAuthenticationFailed => ErrorKind::Auth,
+        ErrorCode::IllegalGeneration
+        | ErrorCode::UnknownMemberId
+        | ErrorCode::RebalanceInProgress
+        | ErrorCode::FencedInstanceId
+        | ErrorCode::FencedMemberEpoch
+        | ErrorCode::StaleMemberEpoch
+        | ErrorCode::ProducerFenced
+        | ErrorCode::InvalidProducerEpoch
+        | ErrorCode::NonEmptyGroup => ErrorKind::Conflict,
+        ErrorCode::UnknownTopicOrPartition
+        | ErrorCode::InvalidTopic
+        | ErrorCode::InvalidPartitions
+        | ErrorCode::InvalidReplicationFactor
+        | ErrorCode::InvalidConfig
+        | ErrorCode::PolicyViolation => ErrorKind::Config,
+        ErrorCode::MessageTooLarge | ErrorCode::InvalidRecord => ErrorKind::Data,
+        _ => ErrorKind::External,
+    }
+}

@@ -1,0 +1,186 @@
+//! Kafka's own keys for connections, consumers and producers: what is understood, with Kafka's defaults.
+//!
+//! Every other key of a connector's overrides is refused by name; of the worker's properties, keys that are not for
+//! clients are left alone.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use connect_core::config::{ConfigMap, ConnectorConfig, OptionError};
+use connect_core::{Result, option_names};
+use krafka::{Kafka, KafkaBuilder};
+
+use super::{security, wrong_keys};
+
+/// How to reach the cluster.
+#[derive(Debug, ConnectorConfig)]
+#[config(group = "Kafka")]
+pub(super) struct ConnectionSettings {
+    /// Brokers to ask first: `host:port`, separated by commas.
+    #[option(name = "bootstrap.servers", importance = High)]
+    pub(super) bootstrap_servers: Vec<String>,
+    /// Shown in broker logs.
+    #[option(name = "client.id", default = "sluice")]
+    client_id: String,
+    /// Milliseconds one request may take.
+    #[option(name = "request.timeout.ms", default = "30000")]
+    request_timeout: Duration,
+    /// Milliseconds until a connection is given up.
+    #[option(name = "socket.connection.setup.timeout.ms", default = "10000")]
+    connect_timeout: Duration,
+    /// Milliseconds until metadata are asked for again.
+    #[option(name = "metadata.max.age.ms", default = "300000")]
+    metadata_max_age: Duration,
+    /// Milliseconds until an idle connection is closed.
+    #[option(name = "connections.max.idle.ms", default = "540000")]
+    connections_max_idle: Duration,
+}
+
+impl ConnectionSettings {
+    pub(super) fn read(properties: &ConfigMap) -> Result<Self> {
+        Self::from_map(properties).map_err(|errors| wrong_keys(&errors))
+    }
+
+    pub(super) fn builder(&self, properties: &ConfigMap) -> Result<KafkaBuilder> {
+        let security = security::settings(properties).map_err(|errors| wrong_keys(&errors))?;
+        Ok(Kafka::builder(self.bootstrap_servers.join(","))
+            .client_id(&self.client_id)
+            .security(security)
+            .request_timeout(self.request_timeout)
+            .connect_timeout(self.connect_timeout)
+            .metadata_max_age(self.metadata_max_age)
+            .connections_max_idle(Some(self.connections_max_idle)))
+    }
+}
+
+/// Where a new group begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Reset {
+    Earliest,
+    Latest,
+    None,
+}
+
+option_names!(Reset { "earliest" => Earliest, "latest" => Latest, "none" => None });
+
+/// Which records are seen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Isolation {
+    ReadUncommitted,
+    ReadCommitted,
+}
+
+option_names!(Isolation { "read_uncommitted" => ReadUncommitted, "read_committed" => ReadCommitted });
+
+/// Which group protocol is spoken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum GroupProtocol {
+    Classic,
+    Consumer,
+}
+
+option_names!(GroupProtocol { "classic" => Classic, "consumer" => Consumer });
+
+/// How a consumer reads.
+#[derive(Debug, ConnectorConfig)]
+#[config(group = "Consumer")]
+pub(super) struct ConsumerSettings {
+    /// Where to begin without a committed offset.
+    #[option(name = "auto.offset.reset")]
+    pub(super) auto_offset_reset: Option<Reset>,
+    /// Which records are seen.
+    #[option(name = "isolation.level")]
+    pub(super) isolation: Option<Isolation>,
+    /// Milliseconds without a heartbeat until the group goes on without this member.
+    #[option(name = "session.timeout.ms", default = "45000")]
+    pub(super) session_timeout: Duration,
+    /// Milliseconds between heartbeats.
+    #[option(name = "heartbeat.interval.ms", default = "3000")]
+    pub(super) heartbeat_interval: Duration,
+    /// Milliseconds between two polls until the group goes on without this member.
+    #[option(name = "max.poll.interval.ms", default = "300000")]
+    pub(super) max_poll_interval: Duration,
+    /// Records a poll returns at the most.
+    #[option(name = "max.poll.records", validator = Validator::AtLeast(1))]
+    pub(super) max_poll_records: Option<i32>,
+    /// Bytes a broker collects before it answers.
+    #[option(name = "fetch.min.bytes", default = "1", validator = Validator::AtLeast(0))]
+    pub(super) fetch_min_bytes: i32,
+    /// Bytes of one answer.
+    #[option(name = "fetch.max.bytes", validator = Validator::AtLeast(0))]
+    pub(super) fetch_max_bytes: Option<i32>,
+    /// Bytes of one partition in one answer.
+    #[option(name = "max.partition.fetch.bytes", default = "1048576", validator = Validator::AtLeast(0))]
+    pub(super) max_partition_fetch_bytes: i32,
+    /// Milliseconds a broker waits for `fetch.min.bytes`.
+    #[option(name = "fetch.max.wait.ms", default = "500")]
+    pub(super) fetch_max_wait: Duration,
+    /// A name that lasts over restarts: a restarted member takes its partitions up again without a rebalance.
+    #[option(name = "group.instance.id")]
+    pub(super) group_instance_id: Option<String>,
+    /// The rack to fetch from.
+    #[option(name = "client.rack")]
+    pub(super) client_rack: Option<String>,
+    /// Which group protocol is spoken.
+    #[option(name = "group.protocol", default = "classic")]
+    pub(super) group_protocol: GroupProtocol,
+    /// Which partitioner of work is offered, by the Java class.
+    #[option(name = "partition.assignment.strategy", default = "")]
+    pub(super) assignors: Vec<String>,
+}
+
+/// How a producer writes.
+#[derive(Debug, ConnectorConfig)]
+#[config(group = "Producer")]
+pub(super) struct ProducerSettings {
+    /// Compression of batches.
+    #[option(name = "compression.type", validator = Validator::OneOfIgnoreCase(&["none", "gzip", "snappy", "lz4", "zstd"]))]
+    pub(super) compression: Option<String>,
+    /// Bytes of a batch.
+    #[option(name = "batch.size", default = "65536", validator = Validator::AtLeast(0))]
+    pub(super) batch_size: usize,
+    /// Milliseconds a batch waits to be filled.
+    #[option(name = "linger.ms", default = "5")]
+    pub(super) linger: Duration,
+    /// Milliseconds until a record that was not acknowledged is given up.
+    #[option(name = "delivery.timeout.ms", default = "120000")]
+    pub(super) delivery_timeout: Duration,
+    /// Bytes of one request.
+    #[option(name = "max.request.size", default = "10485760", validator = Validator::AtLeast(0))]
+    pub(super) max_request_size: usize,
+    /// Bytes of records that wait to be sent.
+    #[option(name = "buffer.memory", default = "33554432", validator = Validator::AtLeast(0))]
+    pub(super) buffer_memory: usize,
+    /// Milliseconds to wait for metadata and buffer space.
+    #[option(name = "max.block.ms", default = "60000")]
+    pub(super) max_block: Duration,
+    /// Whether a repeated send is written once.
+    #[option(name = "enable.idempotence", default = "true")]
+    pub(super) idempotence: bool,
+    /// Who must have a record before it counts; only `all`.
+    #[option(name = "acks", default = "all", validator = Validator::OneOfIgnoreCase(&["all", "-1"]))]
+    pub(super) _acks: String,
+    /// Milliseconds an open transaction lasts.
+    #[option(name = "transaction.timeout.ms", default = "60000")]
+    pub(super) transaction_timeout: Duration,
+}
+
+/// Reads overrides; a key that is not understood is refused by name.
+pub(super) fn overrides<T: ConnectorConfig>(given: &BTreeMap<String, String>) -> Result<T> {
+    let definition = T::definition();
+    let mut errors: Vec<_> = given
+        .iter()
+        .filter(|(key, _)| definition.option(key).is_none())
+        .map(|(key, value)| {
+            OptionError::invalid(key, value, "this client setting is not supported")
+        })
+        .collect();
+    match T::from_map(given) {
+        Ok(settings) if errors.is_empty() => Ok(settings),
+        Ok(_) => Err(wrong_keys(&errors)),
+        Err(more) => {
+            errors.extend(more);
+            Err(wrong_keys(&errors))
+        }
+    }
+}
