@@ -1,10 +1,24 @@
 //! Who runs what: herder, worker, tasks.
 
+mod connector_actor;
+mod control;
+mod environment;
 mod herder;
 mod info;
+mod pipeline;
+mod sink_session;
+mod sink_task;
+mod source_task;
+mod standalone;
+mod status;
+mod task_runner;
+mod worker;
+mod worker_config;
 
 pub use herder::{Herder, HerderError, RestartRequest};
 pub use info::{
     ConfigInfos, ConnectorInfo, ConnectorState, ConnectorStateInfo, PluginInfo, ServerInfo, State,
     TargetState, TaskInfo, TaskName, TaskState,
 };
+pub use worker::Worker;
+pub use worker_config::{WorkerConfig, WorkerSettings};

@@ -12,5 +12,5 @@ pub use registry::{
     ConnectorPlugin, ConverterPlugin, MakeConverter, MakeHeaderConverter, connector_plugins,
     converter_plugins,
 };
-pub use sink::{Assignment, SinkRuntime, SinkTask, SinkTaskContext};
+pub use sink::{Assignment, MemoryBudget, MemoryShare, SinkRuntime, SinkTask, SinkTaskContext};
 pub use source::{OffsetReader, Polled, SourceTask, SourceTaskContext};

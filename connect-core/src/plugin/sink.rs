@@ -1,6 +1,7 @@
 //! Sink tasks: records in, durable effects out.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_trait::async_trait;
 
@@ -29,6 +30,51 @@ pub trait SinkRuntime: Send + Sync {
     async fn commit(&self, offsets: Offsets) -> Result<()>;
 }
 
+/// The bytes all sink tasks of a worker may hold together, shared evenly among those that run.
+#[derive(Debug, Clone)]
+pub struct MemoryBudget(Arc<BudgetState>);
+
+#[derive(Debug)]
+struct BudgetState {
+    total: usize,
+    tasks: AtomicUsize,
+}
+
+impl MemoryBudget {
+    /// A budget of `total` bytes.
+    pub fn new(total: usize) -> Self {
+        let tasks = AtomicUsize::new(0);
+        Self(Arc::new(BudgetState { total, tasks }))
+    }
+
+    /// Adds a task: the shares of the others shrink, and grow again when its share is dropped.
+    pub fn join(&self) -> MemoryShare {
+        self.0.tasks.fetch_add(1, Ordering::Relaxed);
+        MemoryShare(Arc::new(Membership(self.0.clone())))
+    }
+}
+
+/// One task's share of the budget.
+#[derive(Debug, Clone)]
+pub struct MemoryShare(Arc<Membership>);
+
+#[derive(Debug)]
+struct Membership(Arc<BudgetState>);
+
+impl MemoryShare {
+    /// Bytes of records the task may hold now.
+    pub fn bytes(&self) -> usize {
+        let budget = &self.0.0;
+        budget.total / budget.tasks.load(Ordering::Relaxed).max(1)
+    }
+}
+
+impl Drop for Membership {
+    fn drop(&mut self) {
+        self.0.tasks.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 /// What a sink task gets when it is made.
 #[derive(Clone)]
 pub struct SinkTaskContext {
@@ -38,8 +84,8 @@ pub struct SinkTaskContext {
     pub clock: Arc<dyn Clock>,
     /// Commits ahead of effects.
     pub runtime: Arc<dyn SinkRuntime>,
-    /// Bytes of records this task may keep in memory before it must write or refuse more; the task's share of the worker's budget.
-    pub memory: usize,
+    /// How much it may keep in memory.
+    pub memory: MemoryShare,
 }
 
 impl std::fmt::Debug for SinkTaskContext {
@@ -47,7 +93,6 @@ impl std::fmt::Debug for SinkTaskContext {
         formatter
             .debug_struct("SinkTaskContext")
             .field("task", &self.task)
-            .field("memory", &self.memory)
             .finish_non_exhaustive()
     }
 }
@@ -58,10 +103,10 @@ pub trait SinkTask: Send {
     /// Partitions this task now owns, in addition to those it has. Records follow from each committed offset on.
     async fn open(&mut self, partitions: &[Assignment]) -> Result<()>;
 
-    /// Takes the batch, in order within each partition.
+    /// Takes records from the front of the batch: all of them, unless it fails. In order within each partition.
     ///
-    /// An error with a retry verdict means that *nothing* of the batch was taken: the same records come again.
-    async fn put(&mut self, records: Vec<SinkRecord>) -> Result<()>;
+    /// After an error with a retry verdict it is called again with what it has left in the batch.
+    async fn put(&mut self, records: &mut Vec<SinkRecord>) -> Result<()>;
 
     /// Makes durable what is due; returns, per partition, the offset up to which everything is durable (the next one to
     /// read) with the note to commit beside it. Partitions without progress may be left out.
@@ -73,7 +118,7 @@ pub trait SinkTask: Send {
     /// When [`SinkTask::flush`] is to be called although no record arrives. A moment in the past means at once.
     fn wake_at(&self) -> Option<Timestamp>;
 
-    /// Bytes of records held in memory, not yet durable. The runtime stops fetching while the budget is used up.
+    /// Bytes held in memory, not yet durable: shown to operators. The task itself keeps them within its share.
     fn buffered_bytes(&self) -> usize {
         0
     }

@@ -1,0 +1,238 @@
+//! One connector: an actor that keeps it and its tasks as the user wants them.
+//!
+//! A connector that hangs holds up nobody else: each has its own actor, and REST reads the status board.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use connect_core::config::{CommonOptions, ConfigMap, ConnectorConfig, connector_from_map};
+use connect_core::plugin::{Connector, ConnectorPlugin};
+use connect_core::{Error, Result};
+use tokio::sync::{mpsc, oneshot};
+use tracing::{error, info};
+
+use super::control::Wanted;
+use super::environment::Environment;
+use super::herder::RestartRequest;
+use super::info::{State, TargetState};
+use super::status::StatusBoard;
+use super::task_runner::{TaskPlan, TaskRunner};
+
+/// How long a connector may take to look at the outside world before it counts as failed.
+const START_DEADLINE: Duration = Duration::from_secs(60);
+/// Requests that may wait for one connector.
+const WAITING_COMMANDS: usize = 64;
+
+/// What a connector is told.
+pub(super) enum Command {
+    Configure(ConfigMap),
+    Target(TargetState),
+    Restart(RestartRequest, oneshot::Sender<()>),
+    RestartTask(u32, oneshot::Sender<()>),
+    Shutdown(oneshot::Sender<()>),
+}
+
+/// Starts the actor of a connector.
+pub(super) fn spawn(
+    environment: Arc<Environment>,
+    plugin: &'static ConnectorPlugin,
+    name: &str,
+    config: ConfigMap,
+    target: TargetState,
+) -> (mpsc::Sender<Command>, StatusBoard) {
+    let (sender, receiver) = mpsc::channel(WAITING_COMMANDS);
+    let status = StatusBoard::new(name, plugin.kind, plugin.version, &environment.worker_id);
+    let actor = ConnectorActor {
+        name: name.into(),
+        plugin,
+        config,
+        target,
+        connector: None,
+        tasks: TaskRunner::new(environment, status.clone()),
+        status: status.clone(),
+    };
+    tokio::spawn(actor.run(receiver));
+    (sender, status)
+}
+
+struct ConnectorActor {
+    name: Arc<str>,
+    plugin: &'static ConnectorPlugin,
+    config: ConfigMap,
+    target: TargetState,
+    /// Set once it has started.
+    connector: Option<Arc<dyn Connector>>,
+    tasks: TaskRunner,
+    status: StatusBoard,
+}
+
+impl ConnectorActor {
+    async fn run(mut self, mut commands: mpsc::Receiver<Command>) {
+        self.settle().await;
+        while let Some(command) = commands.recv().await {
+            match command {
+                Command::Configure(config) => self.configure(config).await,
+                Command::Target(target) => self.retarget(target).await,
+                Command::Restart(request, done) => {
+                    self.restart(request).await;
+                    let _asker_left = done.send(());
+                }
+                Command::RestartTask(task, done) => {
+                    self.restart_tasks(&[task]).await;
+                    let _asker_left = done.send(());
+                }
+                Command::Shutdown(done) => {
+                    self.tasks.stop_all().await;
+                    let _asker_left = done.send(());
+                    return;
+                }
+            }
+        }
+        self.tasks.stop_all().await;
+    }
+
+    async fn configure(&mut self, config: ConfigMap) {
+        info!(connector = &*self.name, "configuration changed");
+        self.tasks.stop_all().await;
+        self.status.clear_tasks();
+        self.config = config;
+        self.connector = None;
+        self.settle().await;
+    }
+
+    /// A failed connector stays failed unless it is stopped or restarted; the target counts then.
+    async fn retarget(&mut self, target: TargetState) {
+        info!(connector = &*self.name, ?target, "target state changed");
+        self.target = target;
+        if self.status.connector_state() == State::Failed && target != TargetState::Stopped {
+            return;
+        }
+        self.settle().await;
+    }
+
+    /// Makes connector and tasks what the target says.
+    async fn settle(&mut self) {
+        match self.target {
+            TargetState::Stopped => {
+                self.tasks.stop_all().await;
+                self.status.clear_tasks();
+                self.connector = None;
+                self.status.connector(State::Stopped);
+            }
+            TargetState::Paused => {
+                self.tasks.tell(Wanted::Pause);
+                self.status.connector(State::Paused);
+            }
+            TargetState::Started => {
+                if let Err(failure) = self.start().await {
+                    error!(
+                        connector = &*self.name,
+                        error = failure.trace(),
+                        "connector failed"
+                    );
+                    self.status.connector_failed(&failure);
+                }
+            }
+        }
+    }
+
+    async fn start(&mut self) -> Result<()> {
+        let plan = self.plan().await?;
+        self.status.connector(State::Running);
+        if self.tasks.is_empty() {
+            self.tasks.start_all(&plan, Wanted::Run);
+        } else {
+            self.tasks.tell(Wanted::Run);
+        }
+        Ok(())
+    }
+
+    /// The plan of the tasks; starts the connector if it has not been.
+    async fn plan(&mut self) -> Result<TaskPlan> {
+        let connector = match &self.connector {
+            Some(connector) => connector.clone(),
+            None => self.start_connector().await?,
+        };
+        Ok(TaskPlan {
+            name: self.name.clone(),
+            kind: self.plugin.kind,
+            count: task_count(&*connector, &self.config)?,
+            config: self.config.clone(),
+            connector,
+        })
+    }
+
+    async fn start_connector(&mut self) -> Result<Arc<dyn Connector>> {
+        let connector: Arc<dyn Connector> = connector_from_map(&self.config)?.into();
+        tokio::time::timeout(START_DEADLINE, connector.start())
+            .await
+            .map_err(|_| {
+                Error::external(format!("no end after {START_DEADLINE:?}"))
+                    .operation("start connector")
+            })??;
+        self.connector = Some(connector.clone());
+        Ok(connector)
+    }
+
+    /// Restarts what was marked RESTARTING.
+    async fn restart(&mut self, request: RestartRequest) {
+        let info = self.status.info();
+        let chosen = |state: State| {
+            state == State::Restarting || (!request.only_failed || state == State::Failed)
+        };
+        if chosen(info.connector.state) && self.target != TargetState::Stopped {
+            self.connector = None;
+            self.status.connector(State::Restarting);
+        }
+        if request.include_tasks {
+            let tasks: Vec<_> = info
+                .tasks
+                .iter()
+                .filter(|task| chosen(task.state))
+                .map(|task| task.id)
+                .collect();
+            self.restart_tasks(&tasks).await;
+        }
+        if self.status.connector_state() == State::Restarting {
+            self.settle().await;
+        }
+    }
+
+    async fn restart_tasks(&mut self, tasks: &[u32]) {
+        if tasks.is_empty() {
+            return;
+        }
+        for task in tasks {
+            self.status.task(*task, State::Restarting);
+        }
+        self.tasks.stop(tasks).await;
+        match self.plan().await {
+            Ok(plan) => {
+                let wanted = if self.target == TargetState::Paused {
+                    Wanted::Pause
+                } else {
+                    Wanted::Run
+                };
+                for task in tasks {
+                    self.tasks.start(&plan, *task, wanted);
+                }
+            }
+            Err(failure) => {
+                for task in tasks {
+                    self.status.task_failed(*task, &failure);
+                }
+            }
+        }
+    }
+}
+
+/// How many tasks a configuration makes.
+pub(super) fn task_count(connector: &dyn Connector, config: &ConfigMap) -> Result<u32> {
+    let options = CommonOptions::from_map(config).map_err(|errors| {
+        let text: Vec<_> = errors.iter().map(ToString::to_string).collect();
+        Error::config(text.join("; "))
+    })?;
+    Ok(connector
+        .task_count(options.tasks_max)
+        .min(options.tasks_max))
+}

@@ -1,0 +1,21 @@
+//! What all connectors of a worker share.
+
+use std::sync::Arc;
+
+use connect_core::clock::Clock;
+use connect_core::plugin::MemoryBudget;
+
+use super::worker_config::WorkerSettings;
+use crate::kafka::Log;
+use crate::storage::OffsetStorage;
+
+/// What all connectors of a worker share.
+pub(super) struct Environment {
+    pub(super) log: Arc<dyn Log>,
+    pub(super) settings: WorkerSettings,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) memory: MemoryBudget,
+    pub(super) offsets: OffsetStorage,
+    /// `host:port`
+    pub(super) worker_id: String,
+}

@@ -1,0 +1,177 @@
+//! Conversion between the log's records and Connect records: the stage every record passes.
+
+use std::sync::Arc;
+
+use connect_core::config::{ConfigMap, find_converter_plugin};
+use connect_core::data::{Header, RawHeaders, SinkRecord, SourceRecord, TopicPartition};
+use connect_core::plugin::{Converter, ConverterRole, HeaderConverter};
+use connect_core::{Error, Result};
+
+use super::worker_config::{WorkerSettings, strip_prefix};
+use crate::kafka::{ConsumedRecord, ProducerRecord};
+
+/// The converters of one connector.
+#[derive(Clone)]
+pub(super) struct Pipeline {
+    key: Arc<dyn Converter>,
+    value: Arc<dyn Converter>,
+    header: Arc<dyn HeaderConverter>,
+}
+
+impl Pipeline {
+    /// The connector's own converters; the worker's where it names none.
+    pub(super) fn of(connector: &ConfigMap, worker: &WorkerSettings) -> Result<Self> {
+        Ok(Self {
+            key: converter(
+                "key.converter",
+                &worker.config.key_converter,
+                ConverterRole::Key,
+                connector,
+                worker,
+            )?,
+            value: converter(
+                "value.converter",
+                &worker.config.value_converter,
+                ConverterRole::Value,
+                connector,
+                worker,
+            )?,
+            header: header_converter(&worker.config.header_converter, connector, worker)?,
+        })
+    }
+
+    /// A record of the log as a sink sees it.
+    pub(super) fn to_sink(&self, record: ConsumedRecord) -> Result<SinkRecord> {
+        let failed = |part: &str, cause: Error| {
+            let position = format!(
+                "{}-{} at offset {}",
+                record.topic, record.partition, record.offset
+            );
+            Error::data(format!("the {part} cannot be converted"))
+                .operation("record")
+                .target(position)
+                .source(cause)
+        };
+        let topic = &*record.topic;
+        let key = self
+            .key
+            .to_connect(topic, &record.headers, record.key.as_ref());
+        let value = self
+            .value
+            .to_connect(topic, &record.headers, record.value.as_ref());
+        let (key, value) = (
+            key.map_err(|cause| failed("key", cause))?,
+            value.map_err(|cause| failed("value", cause))?,
+        );
+        let mut headers = Vec::with_capacity(record.headers.len());
+        for (name, bytes) in &record.headers {
+            let value = self.header.to_connect(topic, name, bytes.as_ref());
+            headers.push(Header {
+                key: name.clone(),
+                value: value.map_err(|cause| failed(&format!("header {name}"), cause))?,
+            });
+        }
+        let size = record.key.as_ref().map_or(0, |key| key.len())
+            + record.value.as_ref().map_or(0, |value| value.len());
+        Ok(SinkRecord {
+            origin: TopicPartition::new(record.topic.clone(), record.partition),
+            topic: record.topic,
+            offset: record.offset,
+            timestamp: record.timestamp,
+            headers,
+            key,
+            value,
+            size: u32::try_from(size).unwrap_or(u32::MAX),
+        })
+    }
+
+    /// A source's record as the log stores it.
+    pub(super) fn to_log(&self, record: &SourceRecord) -> Result<ProducerRecord> {
+        let failed = |part: &str, cause: Error| {
+            Error::data(format!("the {part} cannot be converted"))
+                .operation("record for topic")
+                .target(&*record.topic)
+                .source(cause)
+        };
+        let topic = &*record.topic;
+        let mut headers = RawHeaders::with_capacity(record.headers.len());
+        for header in &record.headers {
+            let bytes = self.header.to_bytes(topic, &header.key, &header.value);
+            headers.push((
+                header.key.clone(),
+                bytes.map_err(|cause| failed(&format!("header {}", header.key), cause))?,
+            ));
+        }
+        Ok(ProducerRecord {
+            topic: record.topic.clone(),
+            partition: record.partition,
+            timestamp: record.timestamp,
+            headers,
+            key: self
+                .key
+                .to_bytes(topic, &record.key)
+                .map_err(|cause| failed("key", cause))?,
+            value: self
+                .value
+                .to_bytes(topic, &record.value)
+                .map_err(|cause| failed("value", cause))?,
+        })
+    }
+}
+
+/// The class and options of the converter `option`: sub-options count only beside the class they belong to.
+fn chosen(
+    option: &str,
+    default: &str,
+    connector: &ConfigMap,
+    worker: &WorkerSettings,
+) -> (String, ConfigMap) {
+    let prefix = format!("{option}.");
+    match connector.get(option) {
+        Some(class) => (class.trim().to_owned(), strip_prefix(connector, &prefix)),
+        None => (
+            default.to_owned(),
+            strip_prefix(&worker.properties, &prefix),
+        ),
+    }
+}
+
+fn wrong(option: &str, errors: &[connect_core::config::OptionError]) -> Error {
+    let text: Vec<_> = errors.iter().map(ToString::to_string).collect();
+    Error::config(text.join("; ")).operation(option)
+}
+
+fn missing(option: &str, class: &str, what: &str) -> Error {
+    Error::config(format!(
+        "Invalid value {class} for configuration {option}: {what}"
+    ))
+}
+
+fn converter(
+    option: &str,
+    default: &str,
+    role: ConverterRole,
+    connector: &ConfigMap,
+    worker: &WorkerSettings,
+) -> Result<Arc<dyn Converter>> {
+    let (class, options) = chosen(option, default, connector, worker);
+    let make = find_converter_plugin(&class)
+        .ok_or_else(|| missing(option, &class, "class could not be found"))?
+        .make
+        .ok_or_else(|| missing(option, &class, "it converts headers only"))?;
+    make(&options, role).map_err(|errors| wrong(option, &errors))
+}
+
+fn header_converter(
+    default: &str,
+    connector: &ConfigMap,
+    worker: &WorkerSettings,
+) -> Result<Arc<dyn HeaderConverter>> {
+    let option = "header.converter";
+    let (class, options) = chosen(option, default, connector, worker);
+    let make = find_converter_plugin(&class)
+        .ok_or_else(|| missing(option, &class, "class could not be found"))?
+        .make_header
+        .ok_or_else(|| missing(option, &class, "it does not convert headers"))?;
+    make(&options).map_err(|errors| wrong(option, &errors))
+}

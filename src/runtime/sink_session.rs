@@ -1,0 +1,232 @@
+//! A sink task with the partitions it owns: what the loop and the rebalance callbacks share.
+//!
+//! Holds always: an offset is committed only if the task's `flush` returned it, and only for a partition owned since.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use connect_core::data::{Offset, Offsets, SinkRecord, TopicPartition};
+use connect_core::plugin::{Assignment, SinkRuntime, SinkTask};
+use connect_core::{Error, ErrorKind, Result};
+use tokio::sync::Mutex;
+use tracing::{info, warn};
+
+use crate::kafka::{Consumer, RebalanceListener};
+
+/// How long a rebalance waits for the last flush of partitions that go.
+const LAST_FLUSH: Duration = Duration::from_secs(20);
+
+/// The consumer, once it is there: listener and task are made before it.
+#[derive(Clone, Default)]
+pub(super) struct ConsumerSlot(Arc<OnceLock<Arc<dyn Consumer>>>);
+
+impl ConsumerSlot {
+    pub(super) fn fill(&self, consumer: Arc<dyn Consumer>) {
+        let _filled_once = self.0.set(consumer);
+    }
+
+    fn get(&self) -> Result<&Arc<dyn Consumer>> {
+        self.0
+            .get()
+            .ok_or_else(|| Error::internal("the consumer is not there yet"))
+    }
+}
+
+#[async_trait]
+impl SinkRuntime for ConsumerSlot {
+    async fn commit(&self, offsets: Offsets) -> Result<()> {
+        self.get()?.commit(&offsets).await
+    }
+}
+
+/// A sink task and what it owns.
+pub(super) struct SinkSession {
+    task: Box<dyn SinkTask>,
+    consumer: ConsumerSlot,
+    /// Owned partitions, with the first offset read since they came.
+    owned: BTreeMap<TopicPartition, Option<Offset>>,
+    /// Records read and not yet taken by the task.
+    pending: Vec<SinkRecord>,
+    /// Offsets that are durable and not yet committed.
+    uncommitted: Offsets,
+    /// What went wrong inside a callback.
+    failure: Option<Error>,
+}
+
+impl SinkSession {
+    pub(super) fn new(task: Box<dyn SinkTask>, consumer: ConsumerSlot) -> Self {
+        Self {
+            task,
+            consumer,
+            owned: BTreeMap::new(),
+            pending: Vec::new(),
+            uncommitted: Offsets::new(),
+            failure: None,
+        }
+    }
+
+    pub(super) fn take_failure(&mut self) -> Option<Error> {
+        self.failure.take()
+    }
+
+    pub(super) fn wake_at(&self) -> Option<connect_core::data::Timestamp> {
+        self.task.wake_at()
+    }
+
+    /// Takes records just read.
+    pub(super) fn accept(
+        &mut self,
+        records: impl Iterator<Item = Result<SinkRecord>>,
+    ) -> Result<()> {
+        for record in records {
+            let record = record?;
+            match self.owned.get_mut(&record.origin) {
+                Some(first @ None) => *first = Some(record.offset),
+                Some(Some(_)) => {}
+                None => continue, // given up between fetch and now: whoever has it reads it
+            }
+            self.pending.push(record);
+        }
+        Ok(())
+    }
+
+    /// Hands pending records to the task, flushes if due, commits what is durable.
+    pub(super) async fn work(&mut self, flush_due: bool) -> Result<()> {
+        if !self.pending.is_empty() {
+            self.task.put(&mut self.pending).await?;
+        }
+        if flush_due {
+            let durable = self.task.flush().await?;
+            self.uncommitted.extend(durable);
+        }
+        self.commit().await
+    }
+
+    async fn commit(&mut self) -> Result<()> {
+        if self.uncommitted.is_empty() {
+            return Ok(());
+        }
+        self.consumer.get()?.commit(&self.uncommitted).await?;
+        self.uncommitted.clear();
+        Ok(())
+    }
+
+    /// Begins anew at the committed offsets of all owned partitions: after a commit was refused.
+    pub(super) async fn rewind(&mut self) -> Result<()> {
+        let partitions: Vec<_> = self.owned.keys().cloned().collect();
+        self.task.close(&partitions).await?;
+        self.pending.clear();
+        self.uncommitted.clear();
+        let consumer = self.consumer.get()?.clone();
+        let committed = consumer.committed(&partitions).await?;
+        for (partition, first) in &mut self.owned {
+            let start = committed
+                .get(partition)
+                .map(|committed| committed.offset)
+                .or(first.take());
+            if let Some(start) = start
+                && let Err(error) = consumer.seek(partition, start).await
+            {
+                // Most likely no longer owned: the next poll says so.
+                warn!(%partition, %error, "cannot go back to the committed offset");
+            }
+        }
+        self.task.open(&assignments(&partitions, &committed)).await
+    }
+
+    async fn take_over(&mut self, partitions: &[TopicPartition]) -> Result<()> {
+        let committed = self.consumer.get()?.committed(partitions).await?;
+        self.task.open(&assignments(partitions, &committed)).await?;
+        self.owned
+            .extend(partitions.iter().map(|partition| (partition.clone(), None)));
+        Ok(())
+    }
+
+    /// Flushes and commits once more while the partitions are still owned.
+    async fn last_commit(&mut self) {
+        let flushed = tokio::time::timeout(LAST_FLUSH, self.task.flush()).await;
+        let outcome = match flushed {
+            Ok(Ok(durable)) => {
+                self.uncommitted.extend(durable);
+                self.commit().await
+            }
+            Ok(Err(error)) => Err(error),
+            Err(_) => {
+                Err(Error::external(format!("no end after {LAST_FLUSH:?}")).operation("last flush"))
+            }
+        };
+        if let Err(error) = outcome {
+            warn!(
+                error = error.trace(),
+                "what was not committed is read again by whoever gets the partitions"
+            );
+        }
+    }
+
+    async fn give_up(&mut self, partitions: &[TopicPartition]) -> Result<()> {
+        self.pending
+            .retain(|record| !partitions.contains(&record.origin));
+        for partition in partitions {
+            self.owned.remove(partition);
+            self.uncommitted.remove(partition);
+        }
+        self.task.close(partitions).await
+    }
+
+    fn keep(&mut self, outcome: Result<()>) {
+        if let Err(error) = outcome {
+            self.failure.get_or_insert(error);
+        }
+    }
+}
+
+fn assignments(partitions: &[TopicPartition], committed: &Offsets) -> Vec<Assignment> {
+    partitions
+        .iter()
+        .map(|partition| Assignment {
+            partition: partition.clone(),
+            committed: committed.get(partition).cloned(),
+        })
+        .collect()
+}
+
+/// True if an error says that somebody else owns what we meant to commit.
+pub(super) fn is_conflict(error: &Error) -> bool {
+    error.kind() == ErrorKind::Conflict
+}
+
+/// Passes partitions that come and go on to the session.
+pub(super) struct SessionListener(pub(super) Arc<Mutex<SinkSession>>);
+
+#[async_trait]
+impl RebalanceListener for SessionListener {
+    async fn assigned(&self, partitions: &[TopicPartition]) {
+        if partitions.is_empty() {
+            return;
+        }
+        info!(?partitions, "partitions assigned");
+        let mut session = self.0.lock().await;
+        let outcome = session.take_over(partitions).await;
+        session.keep(outcome);
+    }
+
+    async fn revoked(&self, partitions: &[TopicPartition]) {
+        info!(?partitions, "partitions revoked");
+        let mut session = self.0.lock().await;
+        session.last_commit().await;
+        let outcome = session.give_up(partitions).await;
+        session.keep(outcome);
+    }
+
+    async fn lost(&self, partitions: &[TopicPartition]) {
+        warn!(
+            ?partitions,
+            "partitions lost: another member owns them already"
+        );
+        let mut session = self.0.lock().await;
+        let outcome = session.give_up(partitions).await;
+        session.keep(outcome);
+    }
+}

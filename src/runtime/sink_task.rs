@@ -1,0 +1,284 @@
+//! The loop of a sink task: poll, convert, put, flush, commit.
+//!
+//! Holds always: the loop keeps polling while the target fails, so that the task stays a member of its group; records it
+//! could not hand over are kept, and nothing is fetched beyond them.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use connect_core::clock::Clock;
+use connect_core::config::{ConfigMap, ConnectorConfig, SinkOptions};
+use connect_core::data::Timestamp;
+use connect_core::plugin::{Connector, MemoryBudget, SinkTaskContext, TaskId};
+use connect_core::retry::RetryPolicy;
+use connect_core::{Error, Result};
+use tokio::sync::Mutex;
+use tracing::{info, warn};
+
+use super::control::{Control, Wanted};
+use super::info::State;
+use super::pipeline::Pipeline;
+use super::sink_session::{ConsumerSlot, SessionListener, SinkSession, is_conflict};
+use super::status::StatusBoard;
+use super::worker_config::strip_prefix;
+use crate::kafka::{AutoOffsetReset, Consumer, ConsumerOptions, Isolation, Log, Subscription};
+
+/// The longest a poll waits: bounds how late a change of target state is seen.
+const LONGEST_POLL: Duration = Duration::from_secs(1);
+/// Records one poll may bring.
+const MAX_POLL_RECORDS: usize = 4_000;
+/// Pauses between tries against a failing target.
+const RETRY: RetryPolicy = RetryPolicy {
+    initial: Duration::from_millis(250),
+    max: Duration::from_secs(30),
+};
+
+/// What a sink task is made of.
+pub(super) struct SinkTaskSpec {
+    pub(super) id: TaskId,
+    pub(super) connector: Arc<dyn Connector>,
+    pub(super) config: ConfigMap,
+    pub(super) log: Arc<dyn Log>,
+    /// The worker's `consumer.` settings.
+    pub(super) consumer_settings: ConfigMap,
+    pub(super) pipeline: Pipeline,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) memory: MemoryBudget,
+    pub(super) flush_interval: Duration,
+    pub(super) status: StatusBoard,
+}
+
+/// Runs until told to stop.
+pub(super) async fn run(spec: SinkTaskSpec, control: Control) -> Result<()> {
+    let slot = ConsumerSlot::default();
+    let memory = spec.memory.join();
+    let fetch_max_bytes = (memory.bytes() / 8).clamp(1 << 20, 50 << 20);
+    let task = spec.connector.sink_task(SinkTaskContext {
+        task: spec.id.clone(),
+        clock: spec.clock.clone(),
+        runtime: Arc::new(slot.clone()),
+        memory,
+    })?;
+    let session = Arc::new(Mutex::new(SinkSession::new(task, slot.clone())));
+    let options = consumer_options(&spec, fetch_max_bytes, session.clone())?;
+    let consumer = spec.log.consumer(options).await?;
+    slot.fill(consumer.clone());
+    let waker = wake_on_change(control.clone(), consumer.clone());
+    let mut sink = SinkLoop {
+        next_flush: spec.clock.now().saturating_add(spec.flush_interval),
+        spec,
+        control,
+        consumer: consumer.clone(),
+        session: session.clone(),
+        retry: None,
+        attempts: 0,
+        held: false,
+    };
+    let outcome = sink.run().await;
+    waker.abort();
+    let closed = consumer.close().await;
+    outcome?;
+    closed?;
+    session.lock().await.take_failure().map_or(Ok(()), Err)
+}
+
+/// The group is `connect-<name>`, unless overridden.
+fn consumer_options(
+    spec: &SinkTaskSpec,
+    fetch_max_bytes: usize,
+    session: Arc<Mutex<SinkSession>>,
+) -> Result<ConsumerOptions> {
+    let mut overrides = spec.consumer_settings.clone();
+    overrides.extend(strip_prefix(&spec.config, "consumer.override."));
+    let group = overrides
+        .remove("group.id")
+        .unwrap_or_else(|| format!("connect-{}", spec.id.connector));
+    let options = SinkOptions::from_map(&spec.config).map_err(|errors| {
+        let text: Vec<_> = errors.iter().map(ToString::to_string).collect();
+        Error::config(text.join("; "))
+    })?;
+    let subscription = if options.topics_regex.is_empty() {
+        Subscription::Topics(options.topics)
+    } else {
+        Subscription::Pattern(options.topics_regex)
+    };
+    Ok(ConsumerOptions {
+        group: Some(group),
+        subscription,
+        client_id: format!("connector-consumer-{}", spec.id),
+        auto_offset_reset: AutoOffsetReset::Earliest,
+        isolation: Isolation::ReadUncommitted,
+        max_poll_records: MAX_POLL_RECORDS,
+        fetch_max_bytes,
+        listener: Some(Arc::new(SessionListener(session))),
+        overrides,
+    })
+}
+
+/// Ends a waiting poll when something else is wanted.
+fn wake_on_change(
+    mut control: Control,
+    consumer: Arc<dyn Consumer>,
+) -> tokio::task::JoinHandle<()> {
+    tokio::spawn(async move {
+        while control.wanted() != Wanted::Stop {
+            control.changed().await;
+            consumer.wakeup();
+        }
+    })
+}
+
+struct SinkLoop {
+    spec: SinkTaskSpec,
+    control: Control,
+    consumer: Arc<dyn Consumer>,
+    session: Arc<Mutex<SinkSession>>,
+    next_flush: Timestamp,
+    /// When to try again after a failure.
+    retry: Option<Timestamp>,
+    attempts: u32,
+    /// True while partitions are paused in the consumer.
+    held: bool,
+}
+
+impl SinkLoop {
+    async fn run(&mut self) -> Result<()> {
+        let mut shown = None;
+        loop {
+            let wanted = self.control.wanted();
+            if wanted == Wanted::Stop {
+                return Ok(());
+            }
+            if shown != Some(wanted) {
+                let state = if wanted == Wanted::Pause {
+                    State::Paused
+                } else {
+                    State::Running
+                };
+                self.spec.status.task(self.spec.id.task, state);
+                shown = Some(wanted);
+            }
+            self.hold(wanted == Wanted::Pause || self.retry.is_some())
+                .await;
+            self.step().await?;
+        }
+    }
+
+    /// Pauses or resumes fetching. Partitions that came since are paused too.
+    async fn hold(&mut self, hold: bool) {
+        if hold {
+            self.consumer.pause(&self.consumer.assignment().await).await;
+        } else if self.held {
+            self.consumer
+                .resume(&self.consumer.assignment().await)
+                .await;
+        }
+        self.held = hold;
+    }
+
+    async fn step(&mut self) -> Result<()> {
+        let timeout = self.poll_timeout().await;
+        let records = match self.consumer.poll(timeout).await {
+            Ok(records) => records,
+            Err(error) if error.is_retriable() => {
+                self.attempts += 1;
+                let pause = RETRY.pause(self.attempts, &error);
+                warn!(
+                    error = error.trace(),
+                    ?pause,
+                    "polling failed, trying again"
+                );
+                self.control.sleep(pause).await;
+                return Ok(());
+            }
+            Err(error) => return Err(error),
+        };
+        let session = self.session.clone();
+        let mut session = session.lock().await;
+        if let Some(error) = session.take_failure() {
+            return self.recover(&mut session, error).await;
+        }
+        session.accept(
+            records
+                .into_iter()
+                .map(|record| self.spec.pipeline.to_sink(record)),
+        )?;
+        let now = self.spec.clock.now();
+        if self.retry.is_some_and(|at| now < at) {
+            return Ok(());
+        }
+        let due = now >= self.next_flush || session.wake_at().is_some_and(|at| at <= now);
+        match session.work(due).await {
+            Ok(()) => {
+                self.succeeded(now);
+                // Records may have made a flush due: at once, not after the next poll.
+                if !due && session.wake_at().is_some_and(|at| at <= now) {
+                    let again = session.work(true).await;
+                    return self.settle(&mut session, again).await;
+                }
+                Ok(())
+            }
+            failed => self.settle(&mut session, failed).await,
+        }
+    }
+
+    async fn settle(&mut self, session: &mut SinkSession, outcome: Result<()>) -> Result<()> {
+        match outcome {
+            Ok(()) => Ok(()),
+            Err(error) => self.recover(session, error).await,
+        }
+    }
+
+    fn succeeded(&mut self, now: Timestamp) {
+        if self.attempts > 0 {
+            info!(attempts = self.attempts, "working again");
+        }
+        self.attempts = 0;
+        self.retry = None;
+        if now >= self.next_flush {
+            self.next_flush = now.saturating_add(self.spec.flush_interval);
+        }
+    }
+
+    /// A conflict means begin anew at what is committed; what may get better is tried again; anything else ends the task.
+    async fn recover(&mut self, session: &mut SinkSession, error: Error) -> Result<()> {
+        let conflict = is_conflict(&error);
+        if !conflict && !error.is_retriable() {
+            return Err(error);
+        }
+        self.attempts += 1;
+        let pause = RETRY.pause(self.attempts, &error);
+        self.retry = Some(self.spec.clock.now().saturating_add(pause));
+        warn!(
+            error = error.trace(),
+            attempt = self.attempts,
+            ?pause,
+            "trying again"
+        );
+        if conflict && let Err(error) = session.rewind().await {
+            if !is_conflict(&error) && !error.is_retriable() {
+                return Err(error);
+            }
+            warn!(
+                error = error.trace(),
+                "going back to the committed offsets failed"
+            );
+        }
+        Ok(())
+    }
+
+    async fn poll_timeout(&self) -> Duration {
+        let wake_at = self.session.lock().await.wake_at();
+        let next = [wake_at, self.retry, Some(self.next_flush)]
+            .into_iter()
+            .flatten()
+            .min();
+        let now = self.spec.clock.now();
+        let wait = next.map_or(LONGEST_POLL, |next| now.duration_until(next));
+        let wait = match self.retry {
+            Some(at) => now.duration_until(at),
+            None => wait,
+        };
+        wait.min(LONGEST_POLL)
+    }
+}

@@ -1,0 +1,205 @@
+//! The loop of a source task: poll, convert, send, store offsets.
+//!
+//! Holds always: a source offset is stored only after every record up to it was acknowledged by the log.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use connect_core::clock::Clock;
+use connect_core::config::ConfigMap;
+use connect_core::data::{SourceOffset, SourcePartition, SourceRecord};
+use connect_core::plugin::{
+    Connector, OffsetReader, Polled, SourceTask, SourceTaskContext, TaskId,
+};
+use connect_core::retry::RetryPolicy;
+use connect_core::{Error, Result};
+use tokio::time::Instant;
+use tracing::{info, warn};
+
+use super::control::{Control, Wanted};
+use super::info::State;
+use super::pipeline::Pipeline;
+use super::status::StatusBoard;
+use super::worker_config::strip_prefix;
+use crate::kafka::{Log, Producer, ProducerOptions};
+use crate::storage::OffsetStorage;
+
+/// Pauses between tries of a failing source.
+const RETRY: RetryPolicy = RetryPolicy {
+    initial: Duration::from_millis(250),
+    max: Duration::from_secs(30),
+};
+
+/// What a source task is made of.
+pub(super) struct SourceTaskSpec {
+    pub(super) id: TaskId,
+    pub(super) task_count: u32,
+    pub(super) connector: Arc<dyn Connector>,
+    pub(super) config: ConfigMap,
+    pub(super) log: Arc<dyn Log>,
+    /// The worker's `producer.` settings.
+    pub(super) producer_settings: ConfigMap,
+    pub(super) pipeline: Pipeline,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) offsets: OffsetStorage,
+    pub(super) flush_interval: Duration,
+    pub(super) status: StatusBoard,
+}
+
+struct ConnectorOffsets {
+    connector: Arc<str>,
+    storage: OffsetStorage,
+}
+
+#[async_trait]
+impl OffsetReader for ConnectorOffsets {
+    async fn offset(&self, partition: &SourcePartition) -> Result<Option<SourceOffset>> {
+        self.storage.get(&self.connector, partition)
+    }
+}
+
+/// Runs until told to stop.
+pub(super) async fn run(spec: SourceTaskSpec, control: Control) -> Result<()> {
+    let mut overrides = spec.producer_settings.clone();
+    overrides.extend(strip_prefix(&spec.config, "producer.override."));
+    let options = ProducerOptions {
+        client_id: format!("connector-producer-{}", spec.id),
+        overrides,
+        ..ProducerOptions::default()
+    };
+    let producer = spec.log.producer(options).await?;
+    let mut task = spec.connector.source_task(SourceTaskContext {
+        task: spec.id.clone(),
+        task_count: spec.task_count,
+        clock: spec.clock.clone(),
+        offsets: Arc::new(ConnectorOffsets {
+            connector: spec.id.connector.clone(),
+            storage: spec.offsets.clone(),
+        }),
+    })?;
+    task.start().await?;
+    let mut source = SourceLoop {
+        last_stored: Instant::now(),
+        spec,
+        control,
+        producer: producer.clone(),
+        acknowledged: Vec::new(),
+        acknowledged_records: 0,
+        attempts: 0,
+    };
+    let outcome = source.run(&mut *task).await;
+    let stored = source.store(&mut *task).await;
+    let stopped = task.stop().await;
+    let closed = producer.close().await;
+    outcome.and(stored).and(stopped).and(closed)
+}
+
+struct SourceLoop {
+    spec: SourceTaskSpec,
+    control: Control,
+    producer: Arc<dyn Producer>,
+    /// Offsets of acknowledged records, the last of each partition.
+    acknowledged: Vec<(Arc<SourcePartition>, SourceOffset)>,
+    acknowledged_records: usize,
+    last_stored: Instant,
+    attempts: u32,
+}
+
+impl SourceLoop {
+    async fn run(&mut self, task: &mut dyn SourceTask) -> Result<()> {
+        loop {
+            match self.control.wanted() {
+                Wanted::Stop => return Ok(()),
+                Wanted::Pause => {
+                    self.spec.status.task(self.spec.id.task, State::Paused);
+                    self.store(task).await?;
+                    self.control.changed().await;
+                    continue;
+                }
+                Wanted::Run => self.spec.status.task(self.spec.id.task, State::Running),
+            }
+            while self.control.wanted() == Wanted::Run {
+                self.step(task).await?;
+            }
+        }
+    }
+
+    async fn step(&mut self, task: &mut dyn SourceTask) -> Result<()> {
+        let due = self.last_stored + self.spec.flush_interval;
+        let polled = tokio::select! {
+            polled = task.poll() => polled,
+            () = self.control.changed() => return Ok(()),
+            () = tokio::time::sleep_until(due) => return self.store(task).await,
+        };
+        match polled {
+            Ok(Polled::Records(records)) => {
+                self.attempts = 0;
+                self.send(records).await
+            }
+            Ok(Polled::Finished) => {
+                self.store(task).await?;
+                info!("the source has come to its end");
+                self.control.changed().await;
+                Ok(())
+            }
+            Err(error) if error.is_retriable() => {
+                self.attempts += 1;
+                let pause = RETRY.pause(self.attempts, &error);
+                warn!(
+                    error = error.trace(),
+                    ?pause,
+                    "polling failed, trying again"
+                );
+                self.control.sleep(pause).await;
+                Ok(())
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Sends all and keeps the offsets of what was acknowledged before the first failure.
+    async fn send(&mut self, records: Vec<SourceRecord>) -> Result<()> {
+        let converted: Result<Vec<_>> = records
+            .iter()
+            .map(|record| self.spec.pipeline.to_log(record))
+            .collect();
+        let results = self.producer.send(converted?).await?;
+        for (record, result) in records.into_iter().zip(results) {
+            result?;
+            self.acknowledge(record);
+        }
+        Ok(())
+    }
+
+    fn acknowledge(&mut self, record: SourceRecord) {
+        self.acknowledged_records += 1;
+        let Some(offset) = record.source_offset else {
+            return;
+        };
+        let partition = record.source_partition;
+        let same =
+            |known: &Arc<SourcePartition>| Arc::ptr_eq(known, &partition) || *known == partition;
+        match self.acknowledged.iter_mut().find(|(known, _)| same(known)) {
+            Some((_, last)) => *last = offset,
+            None => self.acknowledged.push((partition, offset)),
+        }
+    }
+
+    async fn store(&mut self, task: &mut dyn SourceTask) -> Result<()> {
+        self.last_stored = Instant::now();
+        if self.acknowledged_records == 0 {
+            return Ok(());
+        }
+        self.spec
+            .offsets
+            .put(&self.spec.id.connector, &self.acknowledged)
+            .await
+            .map_err(|cause: Error| {
+                Error::external("source offsets were not stored").source(cause)
+            })?;
+        self.acknowledged.clear();
+        task.acked(std::mem::take(&mut self.acknowledged_records))
+            .await
+    }
+}

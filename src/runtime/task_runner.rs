@@ -1,0 +1,203 @@
+//! A connector's running tasks: started, told what to do, stopped in good order or cut off.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use connect_core::config::ConfigMap;
+use connect_core::plugin::{Connector, ConnectorType, TaskId};
+use connect_core::{Error, Result};
+use tokio::sync::watch;
+use tokio::task::{AbortHandle, JoinHandle};
+use tracing::{Instrument, error, info, info_span, warn};
+
+use super::control::{Control, Wanted};
+use super::environment::Environment;
+use super::info::State;
+use super::pipeline::Pipeline;
+use super::status::StatusBoard;
+use super::{sink_task, source_task};
+
+struct RunningTask {
+    control: watch::Sender<Wanted>,
+    work: AbortHandle,
+    watcher: JoinHandle<()>,
+}
+
+/// What tasks are made from.
+#[derive(Clone)]
+pub(super) struct TaskPlan {
+    pub(super) name: Arc<str>,
+    pub(super) kind: ConnectorType,
+    pub(super) connector: Arc<dyn Connector>,
+    pub(super) config: ConfigMap,
+    pub(super) count: u32,
+}
+
+/// The tasks of one connector.
+pub(super) struct TaskRunner {
+    environment: Arc<Environment>,
+    status: StatusBoard,
+    tasks: BTreeMap<u32, RunningTask>,
+}
+
+impl TaskRunner {
+    pub(super) fn new(environment: Arc<Environment>, status: StatusBoard) -> Self {
+        Self {
+            environment,
+            status,
+            tasks: BTreeMap::new(),
+        }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.tasks.is_empty()
+    }
+
+    /// Starts every task of the plan.
+    pub(super) fn start_all(&mut self, plan: &TaskPlan, wanted: Wanted) {
+        for task in 0..plan.count {
+            self.start(plan, task, wanted);
+        }
+    }
+
+    /// Starts one task.
+    pub(super) fn start(&mut self, plan: &TaskPlan, task: u32, wanted: Wanted) {
+        let id = TaskId {
+            connector: plan.name.clone(),
+            task,
+        };
+        let span = info_span!("task", connector = &*plan.name, task);
+        self.status.task(task, State::Unassigned);
+        let (control, line) = Control::line(wanted);
+        let work = tokio::spawn(
+            run_task(
+                self.environment.clone(),
+                plan.clone(),
+                id,
+                line,
+                self.status.clone(),
+            )
+            .instrument(span.clone()),
+        );
+        let abort = work.abort_handle();
+        let watcher = tokio::spawn(watch_task(work, task, self.status.clone()).instrument(span));
+        self.tasks.insert(
+            task,
+            RunningTask {
+                control,
+                work: abort,
+                watcher,
+            },
+        );
+    }
+
+    /// Tells all tasks to run or pause.
+    pub(super) fn tell(&self, wanted: Wanted) {
+        for task in self.tasks.values() {
+            // A task that has failed no longer listens.
+            let _ended_already = task.control.send(wanted);
+        }
+    }
+
+    /// Stops these tasks within the graceful timeout, all at once; what is still there then is cut off.
+    pub(super) async fn stop(&mut self, tasks: &[u32]) {
+        let stopping: Vec<_> = tasks
+            .iter()
+            .filter_map(|task| self.tasks.remove(task))
+            .collect();
+        for task in &stopping {
+            let _ended_already = task.control.send(Wanted::Stop);
+        }
+        let deadline = tokio::time::Instant::now() + self.graceful_timeout();
+        for mut task in stopping {
+            if tokio::time::timeout_at(deadline, &mut task.watcher)
+                .await
+                .is_err()
+            {
+                warn!(
+                    "a task did not stop in time and is cut off: what it had not committed is done again"
+                );
+                task.work.abort();
+                let _cut_off = task.watcher.await;
+            }
+        }
+    }
+
+    pub(super) async fn stop_all(&mut self) {
+        let tasks: Vec<_> = self.tasks.keys().copied().collect();
+        self.stop(&tasks).await;
+    }
+
+    fn graceful_timeout(&self) -> Duration {
+        self.environment.settings.config.graceful_timeout
+    }
+}
+
+/// Waits for the end of a task and says how it ended.
+async fn watch_task(work: JoinHandle<Result<()>>, task: u32, status: StatusBoard) {
+    match work.await {
+        Ok(Ok(())) => {
+            info!("task stopped");
+            status.task(task, State::Unassigned);
+        }
+        Ok(Err(failure)) => {
+            error!(error = failure.trace(), "task failed");
+            status.task_failed(task, &failure);
+        }
+        Err(end) if end.is_cancelled() => status.task(task, State::Unassigned),
+        Err(_) => {
+            let failure = Error::internal("the task panicked: a defect in Sluice, see the log");
+            error!("task panicked");
+            status.task_failed(task, &failure);
+        }
+    }
+}
+
+async fn run_task(
+    environment: Arc<Environment>,
+    plan: TaskPlan,
+    id: TaskId,
+    control: Control,
+    status: StatusBoard,
+) -> Result<()> {
+    info!("task starting");
+    let settings = &environment.settings;
+    let pipeline = Pipeline::of(&plan.config, settings)?;
+    let log = environment.log.clone();
+    let clock = environment.clock.clone();
+    let flush_interval = settings.config.offset_flush_interval;
+    match plan.kind {
+        ConnectorType::Sink => {
+            let spec = sink_task::SinkTaskSpec {
+                id,
+                connector: plan.connector,
+                consumer_settings: settings.with_prefix("consumer."),
+                config: plan.config,
+                log,
+                pipeline,
+                clock,
+                memory: environment.memory.clone(),
+                flush_interval,
+                status,
+            };
+            sink_task::run(spec, control).await
+        }
+        ConnectorType::Source => {
+            let spec = source_task::SourceTaskSpec {
+                id,
+                task_count: plan.count,
+                connector: plan.connector,
+                producer_settings: settings.with_prefix("producer."),
+                config: plan.config,
+                log,
+                pipeline,
+                clock,
+                offsets: environment.offsets.clone(),
+                flush_interval,
+                status,
+            };
+            source_task::run(spec, control).await
+        }
+    }
+}

@@ -1,0 +1,213 @@
+//! The worker's own configuration, from Kafka Connect's keys.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use connect_core::config::{
+    ConfigMap, ConnectorConfig, OptionError, OptionValue, find_converter_plugin, nearest,
+};
+use connect_core::{Error, Result};
+
+/// Options of the worker.
+#[derive(Debug, Clone, ConnectorConfig)]
+#[config(group = "Worker")]
+pub struct WorkerConfig {
+    /// Brokers to ask first; without it the worker keeps its own log on disk.
+    #[option(name = "bootstrap.servers", default = "", importance = High)]
+    pub bootstrap_servers: Vec<String>,
+    /// Converter for record keys of connectors that name none.
+    #[option(name = "key.converter", default = "org.apache.kafka.connect.json.JsonConverter", importance = High, kind = Class, validator = Validator::Custom(converter))]
+    pub key_converter: String,
+    /// Converter for record values of connectors that name none.
+    #[option(name = "value.converter", default = "org.apache.kafka.connect.json.JsonConverter", importance = High, kind = Class, validator = Validator::Custom(converter))]
+    pub value_converter: String,
+    /// Converter for headers of connectors that name none.
+    #[option(name = "header.converter", default = "org.apache.kafka.connect.storage.SimpleHeaderConverter", kind = Class, validator = Validator::Custom(converter))]
+    pub header_converter: String,
+    /// Where REST listens: `http://host:port`; without a host on all addresses, with port 0 on a free one.
+    #[option(name = "listeners", default = "http://:8083", importance = High)]
+    pub listeners: Vec<String>,
+    /// The host other workers and clients reach this one by.
+    #[option(name = "rest.advertised.host.name")]
+    pub advertised_host: Option<String>,
+    /// The port other workers and clients reach this one by.
+    #[option(name = "rest.advertised.port")]
+    pub advertised_port: Option<u16>,
+    /// Milliseconds between commits of offsets.
+    #[option(name = "offset.flush.interval.ms", default = "60000")]
+    pub offset_flush_interval: Duration,
+    /// Milliseconds all tasks together have to stop in good order.
+    #[option(name = "task.shutdown.graceful.timeout.ms", default = "5000")]
+    pub graceful_timeout: Duration,
+    /// The folder for connector configs, offsets and, without `bootstrap.servers`, the log.
+    #[option(name = "data.dir", default = "sluice-data", importance = High)]
+    pub data_dir: String,
+    /// Bytes of records all sink tasks may hold in memory together; a quarter of the memory there is if not given.
+    #[option(name = "memory.budget.bytes", validator = Validator::AtLeast(1_048_576))]
+    pub memory_budget: Option<usize>,
+    /// The group of a distributed cluster.
+    #[option(
+        name = "group.id",
+        unsupported = "distributed mode; leave it out to run this worker alone"
+    )]
+    pub group_id: Option<String>,
+    /// Where Java plugins lie: there are none to load.
+    #[option(name = "plugin.path")]
+    pub plugin_path: Option<String>,
+    /// A Java worker's file of source offsets: not read; offsets are kept below `data.dir`.
+    #[option(name = "offset.storage.file.filename")]
+    pub offset_file: Option<String>,
+}
+
+/// Families of keys that are handed on: to the log's clients, to converters.
+const PASSED_ON: &[&str] = &[
+    "security.",
+    "sasl.",
+    "ssl.",
+    "aws.",
+    "client.",
+    "request.",
+    "metadata.",
+    "connections.",
+    "socket.",
+    "consumer.",
+    "producer.",
+    "key.converter.",
+    "value.converter.",
+    "header.converter.",
+];
+
+/// Keys of a distributed Kafka Connect worker that mean nothing to a worker alone.
+const OTHERS: &[&str] = &[
+    "config.storage.",
+    "offset.storage.",
+    "status.storage.",
+    "admin.",
+    "internal.",
+    "plugin.",
+    "rest.",
+];
+
+/// A worker's configuration with the properties it came from.
+#[derive(Debug, Clone)]
+pub struct WorkerSettings {
+    /// The checked options.
+    pub config: WorkerConfig,
+    /// All properties, for clients and converters.
+    pub properties: ConfigMap,
+    /// What should be said about them at start.
+    pub warnings: Vec<String>,
+}
+
+impl WorkerSettings {
+    /// Reads a worker's properties.
+    ///
+    /// # Errors
+    /// A configuration error that lists every wrong key.
+    pub fn read(properties: ConfigMap) -> Result<Self> {
+        let config = WorkerConfig::from_map(&properties).map_err(|errors| wrong(&errors))?;
+        let warnings = warnings(&properties);
+        Ok(Self {
+            config,
+            properties,
+            warnings,
+        })
+    }
+
+    /// The folder for everything kept on disk.
+    pub fn data_dir(&self) -> PathBuf {
+        PathBuf::from(&self.config.data_dir)
+    }
+
+    /// True if the worker keeps its own log.
+    pub fn is_embedded(&self) -> bool {
+        self.config.bootstrap_servers.is_empty()
+    }
+
+    /// Properties that begin with `prefix`, without it.
+    pub fn with_prefix(&self, prefix: &str) -> BTreeMap<String, String> {
+        strip_prefix(&self.properties, prefix)
+    }
+
+    /// Bytes sink tasks may hold together.
+    pub fn memory_budget(&self) -> usize {
+        self.config
+            .memory_budget
+            .unwrap_or_else(|| memory_limit() / 4)
+    }
+}
+
+/// Entries whose key begins with `prefix`, without it.
+pub(super) fn strip_prefix(properties: &ConfigMap, prefix: &str) -> ConfigMap {
+    properties
+        .iter()
+        .filter_map(|(key, value)| Some((key.strip_prefix(prefix)?.to_owned(), value.clone())))
+        .collect()
+}
+
+fn wrong(errors: &[OptionError]) -> Error {
+    let text: Vec<_> = errors.iter().map(ToString::to_string).collect();
+    Error::config(text.join("; ")).operation("worker configuration")
+}
+
+fn warnings(properties: &ConfigMap) -> Vec<String> {
+    let definition = WorkerConfig::definition();
+    let known: Vec<&'static str> = definition
+        .options()
+        .iter()
+        .map(|option| option.name)
+        .collect();
+    let foreign =
+        |key: &str, families: &[&str]| families.iter().any(|prefix| key.starts_with(prefix));
+    properties
+        .keys()
+        .filter(|key| !known.contains(&key.as_str()) && !foreign(key, PASSED_ON))
+        .map(|key| match nearest(key, &known) {
+            _ if foreign(key, OTHERS) => {
+                format!("{key} has no meaning for this worker and is not used")
+            }
+            Some(meant) => format!("{key} is not known and not used: was {meant} meant?"),
+            None => format!("{key} is not known and not used"),
+        })
+        .collect()
+}
+
+fn converter(value: &OptionValue) -> Result<(), String> {
+    match value {
+        OptionValue::Text(class) if find_converter_plugin(class).is_none() => {
+            Err(format!("Class {class} could not be found."))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The memory this process may use: the control group's limit, else the machine's memory, else 1 GiB.
+fn memory_limit() -> usize {
+    let group_files = [
+        "/sys/fs/cgroup/memory.max",
+        "/sys/fs/cgroup/memory/memory.limit_in_bytes",
+    ];
+    let limit = |path: &&str| {
+        std::fs::read_to_string(path)
+            .ok()?
+            .trim()
+            .parse::<usize>()
+            .ok()
+    };
+    let group = group_files.iter().find_map(limit);
+    let machine = std::fs::read_to_string("/proc/meminfo")
+        .ok()
+        .and_then(|text| {
+            let line = text
+                .lines()
+                .find_map(|line| line.strip_prefix("MemTotal:"))?;
+            let kilobytes: usize = line.trim().strip_suffix(" kB")?.parse().ok()?;
+            kilobytes.checked_mul(1024)
+        });
+    match (group, machine) {
+        (Some(group), Some(machine)) => group.min(machine),
+        (Some(limit), None) | (None, Some(limit)) => limit,
+        (None, None) => 1 << 30,
+    }
+}

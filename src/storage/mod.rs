@@ -1,0 +1,24 @@
+//! What must outlive the worker: connector configs, target states, source offsets.
+//!
+//! Keys and values are Kafka Connect's own, so that they move easily to its compacted topics and back.
+
+mod configs;
+mod file;
+mod offsets;
+
+use async_trait::async_trait;
+use connect_core::Result;
+
+pub use configs::{ConfigStorage, StoredConnector};
+pub use file::FileStore;
+pub use offsets::OffsetStorage;
+
+/// JSON values by key; a change is durable when the call returns.
+#[async_trait]
+pub trait KeyValueStore: Send + Sync {
+    /// Everything there is.
+    async fn load(&self) -> Result<Vec<(String, serde_json::Value)>>;
+
+    /// Sets or removes (`None`) values, all together.
+    async fn put(&self, changes: Vec<(String, Option<serde_json::Value>)>) -> Result<()>;
+}
