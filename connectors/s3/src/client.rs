@@ -1,0 +1,288 @@
+//! The requests to S3, and what their failures mean.
+
+use std::time::Duration;
+
+use aws_sdk_s3::Client;
+use aws_sdk_s3::config::retry::RetryConfig;
+use aws_sdk_s3::config::timeout::TimeoutConfig;
+use aws_sdk_s3::config::{
+    BehaviorVersion, Credentials, Region, RequestChecksumCalculation, ResponseChecksumValidation,
+};
+use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_s3::operation::RequestId;
+use aws_sdk_s3::primitives::ByteStream;
+use aws_sdk_s3::types::{
+    CompletedMultipartUpload, CompletedPart, ObjectCannedAcl, ServerSideEncryption,
+};
+use bytes::Bytes;
+use connect_core::{Error, ErrorKind, Result, RetryVerdict};
+
+use crate::config::{BucketOptions, Encryption};
+
+/// One try of a request may take this long.
+const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(60);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// A bucket.
+#[derive(Debug, Clone)]
+pub(crate) struct Bucket {
+    client: Client,
+    options: BucketOptions,
+}
+
+impl Bucket {
+    pub(crate) async fn open(options: &BucketOptions) -> Self {
+        let retries = RetryConfig::standard()
+            .with_max_attempts(options.part_retries.max(1))
+            .with_initial_backoff(options.part_retry_backoff);
+        let timeouts = TimeoutConfig::builder()
+            .connect_timeout(CONNECT_TIMEOUT)
+            .operation_attempt_timeout(ATTEMPT_TIMEOUT)
+            .build();
+        let mut loader = aws_config::defaults(BehaviorVersion::latest())
+            .region(Region::new(options.region.clone()))
+            .retry_config(retries)
+            .timeout_config(timeouts);
+        if let Some(secret) = options
+            .secret_access_key
+            .as_ref()
+            .filter(|_| !options.access_key_id.is_empty())
+        {
+            let credentials = Credentials::new(
+                &options.access_key_id,
+                secret.expose(),
+                None,
+                None,
+                "connector config",
+            );
+            loader = loader.credentials_provider(credentials);
+        }
+        let shared = loader.load().await;
+        let mut config = aws_sdk_s3::config::Builder::from(&shared)
+            .force_path_style(options.path_style)
+            // The signature covers the content; another checksum would cost CPU for nothing.
+            .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
+            .response_checksum_validation(ResponseChecksumValidation::WhenRequired);
+        if let Some(url) = &options.store_url {
+            config = config.endpoint_url(url);
+        }
+        Self {
+            client: Client::from_conf(config.build()),
+            options: options.clone(),
+        }
+    }
+
+    /// Looks whether the bucket is there. Refused or elsewhere counts as there, as in the original.
+    pub(crate) async fn check(&self) -> Result<()> {
+        let name = &self.options.bucket;
+        let answer = self.client.head_bucket().bucket(name).send().await;
+        let Err(error) = answer else {
+            return Ok(());
+        };
+        match error
+            .raw_response()
+            .map(|response| response.status().as_u16())
+        {
+            Some(301 | 403) => Ok(()),
+            Some(404) => {
+                let server = self.options.store_url.as_deref().unwrap_or("AWS");
+                Err(Error::config(format!(
+                    "Non-existent S3 bucket {name} at {server}: make it, or correct s3.bucket.name"
+                )))
+            }
+            _ => Err(failed("find bucket", name, error)),
+        }
+    }
+
+    /// Writes a whole object.
+    pub(crate) async fn put(&self, key: &str, body: Bytes) -> Result<()> {
+        self.client
+            .put_object()
+            .bucket(&self.options.bucket)
+            .key(key)
+            .body(ByteStream::from(body))
+            .set_server_side_encryption(self.encryption())
+            .set_ssekms_key_id(self.kms_key())
+            .set_acl(self.acl())
+            .send()
+            .await
+            .map(|_| ())
+            .map_err(|error| failed("upload", key, error))
+    }
+
+    /// Begins an object in parts; nobody sees it before [`Bucket::complete`].
+    pub(crate) async fn begin(&self, key: &str) -> Result<String> {
+        let answer = self
+            .client
+            .create_multipart_upload()
+            .bucket(&self.options.bucket)
+            .key(key)
+            .set_server_side_encryption(self.encryption())
+            .set_ssekms_key_id(self.kms_key())
+            .set_acl(self.acl())
+            .send()
+            .await
+            .map_err(|error| failed("begin upload", key, error))?;
+        answer.upload_id.ok_or_else(|| {
+            Error::external("S3 gave no upload id")
+                .operation("begin upload")
+                .target(key)
+        })
+    }
+
+    /// Sends a part.
+    pub(crate) async fn part(
+        &self,
+        key: &str,
+        upload: &str,
+        number: i32,
+        body: Bytes,
+    ) -> Result<CompletedPart> {
+        let answer = self
+            .client
+            .upload_part()
+            .bucket(&self.options.bucket)
+            .key(key)
+            .upload_id(upload)
+            .part_number(number)
+            .body(ByteStream::from(body))
+            .send()
+            .await
+            .map_err(|error| failed("upload part", key, error))?;
+        Ok(CompletedPart::builder()
+            .part_number(number)
+            .set_e_tag(answer.e_tag)
+            .build())
+    }
+
+    /// Makes an object of `size` bytes of its parts.
+    ///
+    /// An upload that S3 no longer knows was completed before, by a request whose answer was lost, if the object is
+    /// there; else its parts are gone and a conflict says so: the records must be read again.
+    pub(crate) async fn complete(
+        &self,
+        key: &str,
+        upload: &str,
+        parts: Vec<CompletedPart>,
+        size: u64,
+    ) -> Result<()> {
+        let parts = CompletedMultipartUpload::builder()
+            .set_parts(Some(parts))
+            .build();
+        let answer = self
+            .client
+            .complete_multipart_upload()
+            .bucket(&self.options.bucket)
+            .key(key)
+            .upload_id(upload)
+            .multipart_upload(parts)
+            .send()
+            .await;
+        match answer {
+            Ok(_) => Ok(()),
+            Err(error) if error.code() == Some("NoSuchUpload") => {
+                if self.size(key).await? == Some(size) {
+                    return Ok(());
+                }
+                let gone = Error::conflict("the parts sent are gone from S3")
+                    .operation("complete upload")
+                    .target(key);
+                Err(gone.source(error))
+            }
+            Err(error) => Err(failed("complete upload", key, error)),
+        }
+    }
+
+    /// The size of an object; `None` if it is not there.
+    async fn size(&self, key: &str) -> Result<Option<u64>> {
+        let answer = self
+            .client
+            .head_object()
+            .bucket(&self.options.bucket)
+            .key(key)
+            .send()
+            .await;
+        match answer {
+            Ok(head) => Ok(head
+                .content_length
+                .and_then(|length| u64::try_from(length).ok())),
+            Err(error)
+                if error
+                    .raw_response()
+                    .is_some_and(|response| response.status().as_u16() == 404) =>
+            {
+                Ok(None)
+            }
+            Err(error) => Err(failed("look at", key, error)),
+        }
+    }
+
+    /// Drops an object's parts.
+    pub(crate) async fn abort(&self, key: &str, upload: &str) -> Result<()> {
+        self.client
+            .abort_multipart_upload()
+            .bucket(&self.options.bucket)
+            .key(key)
+            .upload_id(upload)
+            .send()
+            .await
+            .map(|_| ())
+            .map_err(|error| failed("abort upload", key, error))
+    }
+
+    fn encryption(&self) -> Option<ServerSideEncryption> {
+        match self.options.encryption {
+            Encryption::None => None,
+            Encryption::Aes256 => Some(ServerSideEncryption::Aes256),
+            Encryption::Kms => Some(ServerSideEncryption::AwsKms),
+        }
+    }
+
+    fn kms_key(&self) -> Option<String> {
+        (self.options.encryption == Encryption::Kms && !self.options.kms_key_id.is_empty())
+            .then(|| self.options.kms_key_id.clone())
+    }
+
+    fn acl(&self) -> Option<ObjectCannedAcl> {
+        self.options
+            .canned_acl
+            .as_deref()
+            .map(ObjectCannedAcl::from)
+    }
+}
+
+/// By the answer's status and code: refused, wrong configuration, or worth another try.
+fn failed<E>(operation: &str, target: &str, error: SdkError<E>) -> Error
+where
+    E: ProvideErrorMetadata + RequestId + std::error::Error + Send + Sync + 'static,
+{
+    let status = error
+        .raw_response()
+        .map(|response| response.status().as_u16());
+    let code = error.code().map(str::to_owned);
+    let request = error
+        .request_id()
+        .map(|id| format!(" (request {id})"))
+        .unwrap_or_default();
+    let (kind, verdict) = match (status, code.as_deref()) {
+        (_, Some("NoSuchBucket")) => (ErrorKind::Config, RetryVerdict::Never),
+        (_, Some("RequestTimeout" | "RequestTimeTooSkewed" | "OperationAborted")) => {
+            (ErrorKind::External, RetryVerdict::Backoff)
+        }
+        (Some(401 | 403), _) => (ErrorKind::Auth, RetryVerdict::Never),
+        (Some(408 | 409 | 429 | 500..), _) | (None, _) => {
+            (ErrorKind::External, RetryVerdict::Backoff)
+        }
+        _ => (ErrorKind::External, RetryVerdict::Never),
+    };
+    let message = match (&code, status) {
+        (Some(code), _) => format!("{code}{request}"),
+        (None, Some(status)) => format!("S3 answered {status}{request}"),
+        (None, None) => "no answer from S3".to_owned(),
+    };
+    Error::new(kind, message)
+        .retry(verdict)
+        .operation(operation)
+        .target(target)
+        .source(error)
+}
