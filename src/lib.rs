@@ -5,3 +5,4 @@
 pub mod kafka;
 pub mod storage;
 pub mod runtime;
+pub mod rest;
