@@ -6,3 +6,5 @@ pub mod kafka;
 pub mod storage;
 pub mod runtime;
 pub mod rest;
+pub mod cli;
+pub mod plugins;

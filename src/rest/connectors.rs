@@ -13,14 +13,19 @@ use serde_json::{Map, Value, json};
 
 use super::error::RestError;
 use super::{Shared, body};
-use crate::runtime::{ConnectorInfo, ConnectorStateInfo, Herder, HerderError, RestartRequest, TargetState};
+use crate::runtime::{
+    ConnectorInfo, ConnectorStateInfo, Herder, HerderError, RestartRequest, TargetState,
+};
 
 type Answer = Result<Response, RestError>;
 
 pub(super) async fn list(State(herder): Shared, RawQuery(query): RawQuery) -> Answer {
     let names = herder.connectors().await?;
     let query = query.unwrap_or_default();
-    let expand: Vec<_> = query.split('&').filter_map(|pair| pair.strip_prefix("expand=")).collect();
+    let expand: Vec<_> = query
+        .split('&')
+        .filter_map(|pair| pair.strip_prefix("expand="))
+        .collect();
     if expand.is_empty() {
         return Ok(Json(names).into_response());
     }
@@ -34,7 +39,11 @@ pub(super) async fn list(State(herder): Shared, RawQuery(query): RawQuery) -> An
 }
 
 /// `None` if the connector has gone meanwhile.
-async fn expand_one(herder: &dyn Herder, name: &str, expand: &[&str]) -> Result<Option<Value>, RestError> {
+async fn expand_one(
+    herder: &dyn Herder,
+    name: &str,
+    expand: &[&str],
+) -> Result<Option<Value>, RestError> {
     let mut entry = Map::new();
     if expand.contains(&"status") {
         match herder.connector_status(name).await {
@@ -63,13 +72,20 @@ struct CreateRequest {
 impl CreateRequest {
     fn read(value: Value) -> Result<Self, RestError> {
         let Value::Object(mut fields) = value else {
-            return Err(RestError::internal("Cannot construct instance of `CreateConnectorRequest`: a JSON object is needed"));
+            return Err(RestError::internal(
+                "Cannot construct instance of `CreateConnectorRequest`: a JSON object is needed",
+            ));
         };
-        let name = fields.remove("name").and_then(|name| name.as_str().map(str::to_owned)).unwrap_or_default();
+        let name = fields
+            .remove("name")
+            .and_then(|name| name.as_str().map(str::to_owned))
+            .unwrap_or_default();
         let config = body::config(fields.remove("config").unwrap_or_else(|| json!({})))?;
         let initial = initial_state(fields.remove("initial_state"))?;
         if let Some(key) = fields.keys().next() {
-            return Err(RestError::internal(format!("Unrecognized field \"{key}\", not marked as ignorable")));
+            return Err(RestError::internal(format!(
+                "Unrecognized field \"{key}\", not marked as ignorable"
+            )));
         }
         let name = name.trim().to_owned();
         Ok(Self {
@@ -90,13 +106,17 @@ fn initial_state(value: Option<Value>) -> Result<TargetState, RestError> {
         "RUNNING" => Ok(TargetState::Started),
         "PAUSED" => Ok(TargetState::Paused),
         "STOPPED" => Ok(TargetState::Stopped),
-        _ => Err(RestError::internal(format!("Cannot deserialize value: initial_state is {text}, must be RUNNING, PAUSED or STOPPED"))),
+        _ => Err(RestError::internal(format!(
+            "Cannot deserialize value: initial_state is {text}, must be RUNNING, PAUSED or STOPPED"
+        ))),
     }
 }
 
 /// The config with `name` in it; an error if it holds another.
 fn named(name: &str, mut config: ConfigMap) -> Result<ConfigMap, RestError> {
-    let held = config.entry("name".to_owned()).or_insert_with(|| name.to_owned());
+    let held = config
+        .entry("name".to_owned())
+        .or_insert_with(|| name.to_owned());
     if held != name {
         return Err(RestError::bad_request(format!(
             "Connector name configuration ({held}) doesn't match connector name in the URL ({name})"
@@ -107,20 +127,31 @@ fn named(name: &str, mut config: ConfigMap) -> Result<ConfigMap, RestError> {
 
 pub(super) async fn create(State(herder): Shared, headers: HeaderMap, bytes: Bytes) -> Answer {
     let request = CreateRequest::read(body::json(&headers, &bytes)?)?;
-    let info = herder.create(&request.name, request.config, request.initial).await?;
+    let info = herder
+        .create(&request.name, request.config, request.initial)
+        .await?;
     Ok(created(&info))
 }
 
 fn created(info: &ConnectorInfo) -> Response {
-    let location = format!("/connectors/{}", utf8_percent_encode(&info.name, NON_ALPHANUMERIC));
+    let location = format!(
+        "/connectors/{}",
+        utf8_percent_encode(&info.name, NON_ALPHANUMERIC)
+    );
     (StatusCode::CREATED, [(LOCATION, location)], Json(info)).into_response()
 }
 
-pub(super) async fn info(State(herder): Shared, Path(name): Path<String>) -> Result<Json<ConnectorInfo>, RestError> {
+pub(super) async fn info(
+    State(herder): Shared,
+    Path(name): Path<String>,
+) -> Result<Json<ConnectorInfo>, RestError> {
     Ok(Json(herder.connector_info(&name).await?))
 }
 
-pub(super) async fn config(State(herder): Shared, Path(name): Path<String>) -> Result<Json<ConfigMap>, RestError> {
+pub(super) async fn config(
+    State(herder): Shared,
+    Path(name): Path<String>,
+) -> Result<Json<ConfigMap>, RestError> {
     Ok(Json(herder.connector_info(&name).await?.config))
 }
 
@@ -148,7 +179,10 @@ pub(super) async fn patch_config(
     Ok(Json(herder.patch_config(&name, patch).await?))
 }
 
-pub(super) async fn delete(State(herder): Shared, Path(name): Path<String>) -> Result<StatusCode, RestError> {
+pub(super) async fn delete(
+    State(herder): Shared,
+    Path(name): Path<String>,
+) -> Result<StatusCode, RestError> {
     herder.delete(&name).await?;
     Ok(StatusCode::NO_CONTENT)
 }
@@ -160,17 +194,26 @@ pub(super) async fn status(
     Ok(Json(herder.connector_status(&name).await?))
 }
 
-pub(super) async fn pause(State(herder): Shared, Path(name): Path<String>) -> Result<StatusCode, RestError> {
+pub(super) async fn pause(
+    State(herder): Shared,
+    Path(name): Path<String>,
+) -> Result<StatusCode, RestError> {
     herder.set_target_state(&name, TargetState::Paused).await?;
     Ok(StatusCode::ACCEPTED)
 }
 
-pub(super) async fn resume(State(herder): Shared, Path(name): Path<String>) -> Result<StatusCode, RestError> {
+pub(super) async fn resume(
+    State(herder): Shared,
+    Path(name): Path<String>,
+) -> Result<StatusCode, RestError> {
     herder.set_target_state(&name, TargetState::Started).await?;
     Ok(StatusCode::ACCEPTED)
 }
 
-pub(super) async fn stop(State(herder): Shared, Path(name): Path<String>) -> Result<StatusCode, RestError> {
+pub(super) async fn stop(
+    State(herder): Shared,
+    Path(name): Path<String>,
+) -> Result<StatusCode, RestError> {
     herder.set_target_state(&name, TargetState::Stopped).await?;
     Ok(StatusCode::NO_CONTENT)
 }
@@ -197,4 +240,3 @@ pub(super) async fn restart(
         None => Ok(StatusCode::NO_CONTENT.into_response()),
     }
 }
-

@@ -33,7 +33,12 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(90);
 pub fn router(herder: Arc<dyn Herder>) -> Router {
     let connector = Router::new()
         .route("/", get(connectors::info).delete(connectors::delete))
-        .route("/config", get(connectors::config).put(connectors::put_config).patch(connectors::patch_config))
+        .route(
+            "/config",
+            get(connectors::config)
+                .put(connectors::put_config)
+                .patch(connectors::patch_config),
+        )
         .route("/status", get(connectors::status))
         .route("/pause", put(connectors::pause))
         .route("/resume", put(connectors::resume))
@@ -45,11 +50,17 @@ pub fn router(herder: Arc<dyn Herder>) -> Router {
     Router::new()
         .route("/", get(root::info))
         .route("/health", get(root::health))
-        .route("/connectors", get(connectors::list).post(connectors::create))
+        .route(
+            "/connectors",
+            get(connectors::list).post(connectors::create),
+        )
         .nest("/connectors/{connector}", connector)
         .route("/connector-plugins", get(plugins::list))
         .route("/connector-plugins/{plugin}/config", get(plugins::config))
-        .route("/connector-plugins/{plugin}/config/validate", put(plugins::validate))
+        .route(
+            "/connector-plugins/{plugin}/config/validate",
+            put(plugins::validate),
+        )
         .fallback(|| async { RestError::not_found("HTTP 404 Not Found") })
         .method_not_allowed_fallback(|| async { RestError::method_not_allowed() })
         .layer(middleware::from_fn(checked))

@@ -21,11 +21,17 @@ fn yes() -> String {
     "true".to_owned()
 }
 
-pub(super) async fn list(State(herder): Shared, Query(query): Query<ListQuery>) -> Json<Vec<PluginInfo>> {
+pub(super) async fn list(
+    State(herder): Shared,
+    Query(query): Query<ListQuery>,
+) -> Json<Vec<PluginInfo>> {
     Json(herder.plugins(query.connectors_only.eq_ignore_ascii_case("true")))
 }
 
-pub(super) async fn config(State(herder): Shared, Path(plugin): Path<String>) -> Result<Json<Value>, RestError> {
+pub(super) async fn config(
+    State(herder): Shared,
+    Path(plugin): Path<String>,
+) -> Result<Json<Value>, RestError> {
     Ok(Json(herder.plugin_config(&plugin)?))
 }
 

@@ -16,9 +16,17 @@ pub(super) async fn info(State(herder): Shared) -> Result<Json<ServerInfo>, Rest
 
 pub(super) async fn health(State(herder): Shared) -> Response {
     let (status, state, message) = if herder.is_ready().await {
-        (StatusCode::OK, "healthy", "Worker has completed startup and is ready to handle requests.")
+        (
+            StatusCode::OK,
+            "healthy",
+            "Worker has completed startup and is ready to handle requests.",
+        )
     } else {
-        (StatusCode::SERVICE_UNAVAILABLE, "starting", "Worker is still starting up.")
+        (
+            StatusCode::SERVICE_UNAVAILABLE,
+            "starting",
+            "Worker is still starting up.",
+        )
     };
     (status, Json(json!({ "status": state, "message": message }))).into_response()
 }

@@ -27,7 +27,11 @@ impl RestServer {
     /// # Errors
     /// A configuration error that names the address and what to do: the port is taken, the form is wrong.
     pub async fn bind(listener: &str) -> Result<Self> {
-        let wrong = |reason: &str| Error::config(format!("Invalid value {listener} for configuration listeners: {reason}"));
+        let wrong = |reason: &str| {
+            Error::config(format!(
+                "Invalid value {listener} for configuration listeners: {reason}"
+            ))
+        };
         let address = match listener.split_once("://") {
             Some((scheme, address)) if scheme.eq_ignore_ascii_case("http") => address,
             Some((scheme, _)) if scheme.eq_ignore_ascii_case("https") => {
@@ -35,15 +39,22 @@ impl RestServer {
             }
             _ => return Err(wrong("must be http://host:port")),
         };
-        let (host, port) = address.trim_end_matches('/').rsplit_once(':').ok_or_else(|| wrong("must be http://host:port"))?;
-        let port: u16 = port.parse().map_err(|_| wrong("the port must be a number up to 65535"))?;
+        let (host, port) = address
+            .trim_end_matches('/')
+            .rsplit_once(':')
+            .ok_or_else(|| wrong("must be http://host:port"))?;
+        let port: u16 = port
+            .parse()
+            .map_err(|_| wrong("the port must be a number up to 65535"))?;
         let host = if host.is_empty() { "0.0.0.0" } else { host };
         let bound = TcpListener::bind((host.trim_matches(['[', ']']), port)).await;
         let listener = bound.map_err(|cause| {
             Error::config(format!("cannot listen on {host}:{port}: is another worker running there? Set listeners to another port, e.g. http://:8084"))
                 .source(cause)
         })?;
-        let address = listener.local_addr().map_err(|cause| Error::external("no local address").source(cause))?;
+        let address = listener
+            .local_addr()
+            .map_err(|cause| Error::external("no local address").source(cause))?;
         Ok(Self { listener, address })
     }
 

@@ -8,7 +8,10 @@ use super::Shared;
 use super::error::RestError;
 use crate::runtime::{TaskInfo, TaskState};
 
-pub(super) async fn list(State(herder): Shared, Path(name): Path<String>) -> Result<Json<Vec<TaskInfo>>, RestError> {
+pub(super) async fn list(
+    State(herder): Shared,
+    Path(name): Path<String>,
+) -> Result<Json<Vec<TaskInfo>>, RestError> {
     Ok(Json(herder.tasks(&name).await?))
 }
 
@@ -28,5 +31,6 @@ pub(super) async fn restart(
 }
 
 fn number(task: &str) -> Result<u32, RestError> {
-    task.parse().map_err(|_| RestError::not_found("HTTP 404 Not Found"))
+    task.parse()
+        .map_err(|_| RestError::not_found("HTTP 404 Not Found"))
 }

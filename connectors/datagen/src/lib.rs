@@ -1,1 +1,41 @@
-//! Generator source.
+//! Generator source: plausible events, seeded and repeatable.
+//!
+//! [`events`] makes them; the connector writes them to a topic at a given rate.
+
+mod config;
+pub mod events;
+mod task;
+
+use async_trait::async_trait;
+use connect_core::Result;
+use connect_core::config::{ConnectorConfig, OptionError};
+use connect_core::plugin::{
+    Connector, ConnectorPlugin, ConnectorType, SourceTask, SourceTaskContext,
+};
+
+use config::DatagenConfig;
+
+/// The class name; it replaces no Java class.
+const CLASS: &str = "sluice.datagen.DatagenSourceConnector";
+
+#[typetag::deserialize(name = "sluice.datagen.DatagenSourceConnector")]
+#[async_trait]
+impl Connector for DatagenConfig {
+    fn check(&self) -> Vec<OptionError> {
+        self.cross_errors()
+    }
+
+    fn source_task(&self, context: SourceTaskContext) -> Result<Box<dyn SourceTask>> {
+        Ok(Box::new(task::DatagenTask::new(self.clone(), context)))
+    }
+}
+
+connect_core::inventory::submit! {
+    ConnectorPlugin {
+        class: CLASS,
+        aliases: &["DatagenSource", "Datagen"],
+        kind: ConnectorType::Source,
+        version: env!("CARGO_PKG_VERSION"),
+        definition: DatagenConfig::definition,
+    }
+}

@@ -83,3 +83,9 @@ fn wrong_keys(errors: &[connect_core::config::OptionError]) -> Error {
     let text: Vec<_> = errors.iter().map(ToString::to_string).collect();
     Error::config(text.join("; "))
 }
+
+/// The partition, of `partitions`, that Kafka's default partitioner gives to a key.
+pub fn partition_of_key(key: &[u8], partitions: u32) -> u32 {
+    let positive = krafka::producer::murmur2(key) & 0x7fff_ffff;
+    u32::try_from(positive).unwrap_or(0) % partitions.max(1)
+}

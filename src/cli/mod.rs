@@ -1,0 +1,79 @@
+//! The `sluice` command: what each subcommand takes, does and prints.
+
+mod connector;
+#[cfg(feature = "demo")]
+mod demo;
+mod logging;
+mod output;
+mod plugins;
+mod produce;
+mod properties;
+mod rest_client;
+mod worker;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// A Kafka Connect worker in one small static binary.
+#[derive(Debug, Parser)]
+#[command(name = "sluice", version, about, max_term_width = 110)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run a worker
+    Worker(worker::WorkerArgs),
+    /// List, deploy and operate the connectors of a running worker
+    Connector(connector::ConnectorArgs),
+    /// Write generated events to Kafka
+    Produce(produce::ProduceArgs),
+    /// Show the plugins in this binary and their options
+    Plugins(plugins::PluginsArgs),
+    /// See it work: generator, embedded log and S3 sink in this process
+    #[cfg(feature = "demo")]
+    Demo(demo::DemoArgs),
+}
+
+/// Runs the command; the exit code is 0 for success, 1 for failure, 2 for wrong usage.
+pub fn run(cli: Cli) -> ExitCode {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build();
+    let runtime = match runtime {
+        Ok(runtime) => runtime,
+        Err(cause) => {
+            eprintln!("sluice: cannot start threads: {cause}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let outcome = runtime.block_on(async {
+        match cli.command {
+            Command::Worker(args) => worker::run(args).await,
+            Command::Connector(args) => connector::run(args).await,
+            Command::Produce(args) => produce::run(args).await,
+            Command::Plugins(args) => plugins::run(&args),
+            #[cfg(feature = "demo")]
+            Command::Demo(args) => demo::run(args).await,
+        }
+    });
+    outcome.unwrap_or_else(|error| {
+        eprintln!("sluice: {}", chain(&error));
+        ExitCode::FAILURE
+    })
+}
+
+/// The error and its causes in one line.
+fn chain(error: &anyhow::Error) -> String {
+    let mut parts: Vec<String> = Vec::new();
+    for cause in error.chain() {
+        let text = cause.to_string();
+        if parts.last().is_none_or(|last| !last.contains(&text)) {
+            parts.push(text);
+        }
+    }
+    parts.join(": ")
+}

@@ -1,0 +1,196 @@
+//! `sluice worker`
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Context, Result, bail};
+use clap::Args;
+use serde_json::Value;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use super::logging::{self, LogFormat};
+use super::properties;
+use crate::rest::RestServer;
+use crate::runtime::{Herder, Worker, WorkerSettings};
+
+/// Variables with this prefix are worker properties: `CONNECT_BOOTSTRAP_SERVERS` is `bootstrap.servers`.
+const ENVIRONMENT: &str = "CONNECT_";
+/// Variables of the JVM images that are not properties.
+const NOT_PROPERTIES: &[&str] = &[
+    "CONNECT_REST_URL",
+    "CONNECT_LOG4J_ROOT_LOGLEVEL",
+    "CONNECT_LOG4J_LOGGERS",
+];
+
+/// Without `bootstrap.servers` the worker keeps its own log on disk, below `data.dir` (./sluice-data).
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  sluice worker\n  sluice worker worker.properties connector-configs/s3-sink-sales.json\n  CONNECT_BOOTSTRAP_SERVERS=kafka:9092 sluice worker --set listeners=http://:8084"
+)]
+pub(super) struct WorkerArgs {
+    /// Worker properties, as for connect-standalone
+    properties: Option<PathBuf>,
+    /// Connectors to deploy at start: JSON or .properties files
+    connectors: Vec<PathBuf>,
+    /// A worker property; wins over file and environment
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    set: Vec<String>,
+    /// The form of log lines
+    #[arg(long, value_enum, default_value_t = LogFormat::Text)]
+    log_format: LogFormat,
+}
+
+pub(super) async fn run(args: WorkerArgs) -> Result<ExitCode> {
+    logging::start(args.log_format, "info");
+    let settings = WorkerSettings::read(all_properties(&args)?)?;
+    let listener = settings
+        .config
+        .listeners
+        .first()
+        .context("listeners is empty: set http://:8083")?;
+    let server = RestServer::bind(listener).await?;
+    let worker_id = advertised(&settings, server.address());
+    let connectors = args
+        .connectors
+        .iter()
+        .map(|path| read_connector(path))
+        .collect::<Result<Vec<_>>>()?;
+    let worker = Worker::start(settings, worker_id).await?;
+    for (name, config) in connectors {
+        deploy(&*worker.herder(), name, config).await?;
+    }
+    let stop = CancellationToken::new();
+    info!(address = %server.address(), "REST is ready");
+    let serving = tokio::spawn(server.serve(worker.herder(), stop.clone()));
+    wait_for_signal().await?;
+    info!("stopping: tasks finish what they have begun; a second signal ends at once");
+    tokio::select! {
+        () = worker.shutdown() => {}
+        signal = wait_for_signal() => {
+            signal?;
+            warn!("stopped at once");
+            return Ok(ExitCode::FAILURE);
+        }
+    }
+    stop.cancel();
+    // Open connections of clients do not hold up the end.
+    let _ended = tokio::time::timeout(std::time::Duration::from_secs(1), serving).await;
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn wait_for_signal() -> Result<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    Ok(())
+}
+
+/// `host:port` as other workers and clients know this one.
+pub(super) fn advertised(settings: &WorkerSettings, bound: std::net::SocketAddr) -> String {
+    let host = settings.config.advertised_host.clone().unwrap_or_else(|| {
+        if bound.ip().is_unspecified() {
+            std::fs::read_to_string("/proc/sys/kernel/hostname")
+                .map_or_else(|_| "localhost".to_owned(), |name| name.trim().to_owned())
+        } else {
+            bound.ip().to_string()
+        }
+    });
+    format!(
+        "{host}:{}",
+        settings.config.advertised_port.unwrap_or(bound.port())
+    )
+}
+
+/// File, then environment, then flags.
+fn all_properties(args: &WorkerArgs) -> Result<BTreeMap<String, String>> {
+    let mut all = match &args.properties {
+        Some(path) => properties::parse(&read(path)?),
+        None => BTreeMap::new(),
+    };
+    all.extend(
+        std::env::vars()
+            .filter(|(key, _)| !NOT_PROPERTIES.contains(&key.as_str()))
+            .filter_map(|(key, value)| {
+                Some((
+                    key.strip_prefix(ENVIRONMENT)?
+                        .to_ascii_lowercase()
+                        .replace('_', "."),
+                    value,
+                ))
+            }),
+    );
+    for pair in &args.set {
+        let Some((key, value)) = pair.split_once('=') else {
+            bail!("--set {pair}: must be KEY=VALUE");
+        };
+        all.insert(key.trim().to_owned(), value.to_owned());
+    }
+    Ok(all)
+}
+
+fn read(path: &Path) -> Result<String> {
+    std::fs::read_to_string(path).with_context(|| format!("reading {}", path.display()))
+}
+
+/// A connector's name and config from a file: `.properties`, a flat JSON object, or one with `name` and `config`.
+pub(super) fn read_connector(path: &Path) -> Result<(String, BTreeMap<String, String>)> {
+    let text = read(path)?;
+    let shown = path.display();
+    if path
+        .extension()
+        .is_some_and(|extension| extension == "properties")
+    {
+        let config = properties::parse(&text);
+        let name = config
+            .get("name")
+            .with_context(|| format!("{shown}: name is missing"))?
+            .clone();
+        return Ok((name, config));
+    }
+    let json: Value =
+        serde_json::from_str(&text).with_context(|| format!("{shown} is not JSON"))?;
+    let inner = json
+        .get("config")
+        .filter(|config| config.is_object())
+        .unwrap_or(&json);
+    let fields = inner
+        .as_object()
+        .with_context(|| format!("{shown}: a JSON object is needed"))?;
+    let mut config = BTreeMap::new();
+    for (key, value) in fields {
+        let text = match value {
+            Value::String(text) => text.clone(),
+            Value::Bool(_) | Value::Number(_) => value.to_string(),
+            _ => bail!("{shown}: the value of {key} must be text, a number or a boolean"),
+        };
+        config.insert(key.clone(), text);
+    }
+    let outer = json.get("name").and_then(Value::as_str).map(str::to_owned);
+    let name = outer
+        .or_else(|| config.get("name").cloned())
+        .with_context(|| format!("{shown}: name is missing"))?;
+    config.insert("name".to_owned(), name.clone());
+    Ok((name, config))
+}
+
+/// Creates or updates; nothing if the stored config is the same already.
+async fn deploy(herder: &dyn Herder, name: String, config: BTreeMap<String, String>) -> Result<()> {
+    if herder
+        .connector_info(&name)
+        .await
+        .is_ok_and(|known| known.config == config)
+    {
+        return Ok(());
+    }
+    herder
+        .put_config(&name, config)
+        .await
+        .with_context(|| format!("deploying {name}"))?;
+    Ok(())
+}

@@ -1,0 +1,8 @@
+//! The connectors and converters linked into this binary: the only place that names them.
+
+use sluice_connector_datagen as _;
+use sluice_connector_s3 as _;
+use sluice_converters as _;
+
+/// Makes sure that this module, and with it every plugin, is part of the binary. Plugins register themselves.
+pub fn link() {}
