@@ -96,14 +96,20 @@ fn upward_uses(root: &Path) -> Vec<String> {
 #[test]
 fn no_module_uses_one_below_it() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    assert!(declared_order(root).len() > 2, "src/lib.rs lists the modules");
+    assert!(
+        declared_order(root).len() > 2,
+        "src/lib.rs lists the modules"
+    );
     assert_eq!(upward_uses(root), Vec::<String>::new());
 }
 
 #[test]
 fn the_check_sees_plain_nested_and_grouped_uses() {
     let text = "use crate::rest::Server;\nuse crate::{kafka::Log, storage::{a, b}, cli};\n// crate::ui\nfn f() { crate::plugins::g() }";
-    assert_eq!(used_modules(text), ["rest", "kafka", "storage", "cli", "plugins"]);
+    assert_eq!(
+        used_modules(text),
+        ["rest", "kafka", "storage", "cli", "plugins"]
+    );
 }
 
 #[test]
@@ -116,7 +122,9 @@ fn only_plugins_names_connectors() {
                 .expect("a readable source")
                 .contains("sluice_connector_")
         })
-        .filter(|file| !file.ends_with("plugins.rs") && !file.to_string_lossy().contains("/produce/"))
+        .filter(|file| {
+            !file.ends_with("plugins.rs") && !file.to_string_lossy().contains("/produce/")
+        })
         .collect();
     assert_eq!(naming, Vec::<PathBuf>::new());
 }

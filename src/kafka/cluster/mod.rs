@@ -22,10 +22,12 @@ use super::{
 use errors::mapped;
 use settings::ConnectionSettings;
 
-/// A Kafka cluster; clients made from it share its connections and metadata.
+/// A Kafka cluster. Consumers and producers have connections of their own, under their own client id, as in Kafka
+/// Connect: one that waits does not hold up another.
 #[derive(Debug, Clone)]
 pub struct ClusterLog {
     kafka: Kafka,
+    properties: BTreeMap<String, String>,
 }
 
 impl ClusterLog {
@@ -34,32 +36,43 @@ impl ClusterLog {
     /// # Errors
     /// A configuration error that lists every wrong key; otherwise what the broker said.
     pub async fn connect(properties: &BTreeMap<String, String>) -> Result<Self> {
-        let settings = ConnectionSettings::read(properties)?;
-        let servers = settings.bootstrap_servers.join(",");
-        let kafka = settings
-            .builder(properties)?
-            .connect()
-            .await
-            .map_err(|error| {
-                mapped(error)
-                    .operation("connect to Kafka at")
-                    .target(servers)
-            })?;
-        Ok(Self { kafka })
+        Ok(Self {
+            kafka: connect(properties).await?,
+            properties: properties.clone(),
+        })
     }
+
+    async fn client(&self, client_id: &str) -> Result<Kafka> {
+        let mut properties = self.properties.clone();
+        properties.insert("client.id".to_owned(), client_id.to_owned());
+        connect(&properties).await
+    }
+}
+
+async fn connect(properties: &BTreeMap<String, String>) -> Result<Kafka> {
+    let settings = ConnectionSettings::read(properties)?;
+    let servers = settings.bootstrap_servers.join(",");
+    let connecting = settings.builder(properties)?.connect();
+    connecting.await.map_err(|error| {
+        mapped(error)
+            .operation("connect to Kafka at")
+            .target(servers)
+    })
 }
 
 #[async_trait]
 impl Log for ClusterLog {
     async fn consumer(&self, options: ConsumerOptions) -> Result<Arc<dyn Consumer>> {
         Ok(Arc::new(
-            consumer::ClusterConsumer::open(&self.kafka, options).await?,
+            consumer::ClusterConsumer::open(&self.client(&options.client_id).await?, options)
+                .await?,
         ))
     }
 
     async fn producer(&self, options: ProducerOptions) -> Result<Arc<dyn Producer>> {
         Ok(Arc::new(
-            producer::ClusterProducer::open(&self.kafka, &options).await?,
+            producer::ClusterProducer::open(&self.client(&options.client_id).await?, &options)
+                .await?,
         ))
     }
 
@@ -69,7 +82,12 @@ impl Log for ClusterLog {
         options: ProducerOptions,
     ) -> Result<Arc<dyn TransactionalProducer>> {
         Ok(Arc::new(
-            producer::ClusterTransaction::open(&self.kafka, transactional_id, &options).await?,
+            producer::ClusterTransaction::open(
+                &self.client(&options.client_id).await?,
+                transactional_id,
+                &options,
+            )
+            .await?,
         ))
     }
 
