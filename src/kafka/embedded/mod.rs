@@ -1,12 +1,114 @@
-//! The log on local disk.
-use connect_core::{Error, Result};
+//! The log on local disk: topics, partitions, groups and offsets of one process, durable, with Kafka's semantics.
+//!
+//! A produced batch is one value in an ordered store, keyed by topic, partition and first offset. What is acknowledged
+//! survives the end of the process however it ends; a power cut may take the last moments (the store's journal is written,
+//! not synced, for each batch). One process owns the folder.
+//!
+//! Limits: `cleanup.policy=compact` keeps every record; records of a transaction appear at its commit, so even readers of
+//! uncommitted data do not see them before.
+
+mod admin;
+mod batch;
+mod consumer;
+mod groups;
+mod partitions;
+mod producer;
+mod retention;
+mod store;
+
 use std::path::Path;
 use std::sync::Arc;
-/// x
-pub struct EmbeddedLog;
+
+use async_trait::async_trait;
+use connect_core::Result;
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+use super::{
+    Admin, Consumer, ConsumerOptions, Log, Producer, ProducerOptions, TransactionalProducer,
+};
+use groups::Groups;
+use partitions::Partitions;
+use producer::Fences;
+use store::Store;
+
+/// The log on local disk.
+pub struct EmbeddedLog {
+    inner: Arc<Inner>,
+    _retention: DropGuard,
+}
+
+/// What all clients share.
+struct Inner {
+    store: Store,
+    partitions: Partitions,
+    groups: Groups,
+    fences: Fences,
+}
+
 impl EmbeddedLog {
-    /// x
-    pub async fn open(_: &Path) -> Result<Arc<dyn super::Log>> {
-        Err(Error::config("embedded log: not built yet"))
+    /// Opens the log in `folder`, making it if it is not there.
+    ///
+    /// # Errors
+    /// A configuration error that names the folder: another process has it, it cannot be written, it is damaged.
+    pub async fn open(folder: &Path) -> Result<Arc<Self>> {
+        let folder = folder.to_owned();
+        let opened = tokio::task::spawn_blocking(move || Inner::open(&folder)).await;
+        let inner = Arc::new(opened.map_err(|cause| {
+            connect_core::Error::internal("opening the log panicked").source(cause)
+        })??);
+        let stop = CancellationToken::new();
+        tokio::spawn(retention::run(inner.clone(), stop.clone()));
+        Ok(Arc::new(Self {
+            inner,
+            _retention: stop.drop_guard(),
+        }))
     }
 }
+
+impl Inner {
+    fn open(folder: &Path) -> Result<Self> {
+        let store = Store::open(folder)?;
+        let partitions = Partitions::load(&store)?;
+        let groups = Groups::load(&store)?;
+        Ok(Self {
+            store,
+            partitions,
+            groups,
+            fences: Fences::default(),
+        })
+    }
+}
+
+#[async_trait]
+impl Log for EmbeddedLog {
+    async fn consumer(&self, options: ConsumerOptions) -> Result<Arc<dyn Consumer>> {
+        Ok(Arc::new(consumer::EmbeddedConsumer::open(
+            self.inner.clone(),
+            options,
+        )?))
+    }
+
+    async fn producer(&self, _options: ProducerOptions) -> Result<Arc<dyn Producer>> {
+        Ok(Arc::new(producer::EmbeddedProducer::new(
+            self.inner.clone(),
+        )))
+    }
+
+    async fn transactional_producer(
+        &self,
+        transactional_id: &str,
+        _options: ProducerOptions,
+    ) -> Result<Arc<dyn TransactionalProducer>> {
+        Ok(Arc::new(producer::EmbeddedTransaction::open(
+            self.inner.clone(),
+            transactional_id,
+        )))
+    }
+
+    fn admin(&self) -> Arc<dyn Admin> {
+        Arc::new(admin::EmbeddedAdmin(self.inner.clone()))
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,130 @@
+//! Old records go: by `retention.ms` (a week by default) and `retention.bytes` of their topic.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use connect_core::Result;
+use connect_core::clock::{Clock, SystemClock};
+use connect_core::data::{Offset, Timestamp, TopicPartition};
+use tokio_util::sync::CancellationToken;
+use tracing::warn;
+
+use super::partitions::Topic;
+use super::{Inner, batch};
+
+const INTERVAL: Duration = Duration::from_secs(60);
+const DEFAULT_MILLIS: i64 = 604_800_000;
+
+/// Runs until told to stop.
+pub(super) async fn run(inner: Arc<Inner>, stop: CancellationToken) {
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(INTERVAL) => {}
+        }
+        let inner = inner.clone();
+        let pass = tokio::task::spawn_blocking(move || apply(&inner, SystemClock.now())).await;
+        if let Ok(Err(error)) = pass {
+            warn!(error = error.trace(), "old records could not be removed");
+        }
+    }
+}
+
+/// One pass over all topics.
+pub(super) fn apply(inner: &Inner, now: Timestamp) -> Result<()> {
+    for name in inner.partitions.names() {
+        let Some(topic) = inner.partitions.topic(&name) else {
+            continue;
+        };
+        if topic
+            .settings
+            .get("cleanup.policy")
+            .is_some_and(|policy| !policy.contains("delete"))
+        {
+            continue;
+        }
+        for partition in 0..topic.partitions {
+            trim(
+                inner,
+                &topic,
+                &TopicPartition::new(name.clone(), partition),
+                now,
+            )?;
+        }
+    }
+    Ok(())
+}
+
+fn setting(topic: &Topic, key: &str, default: i64) -> i64 {
+    topic
+        .settings
+        .get(key)
+        .and_then(|value| value.parse().ok())
+        .unwrap_or(default)
+}
+
+/// Removes batches from the front while they are too old or too many; the last one stays, it says where the end is.
+fn trim(inner: &Inner, topic: &Topic, partition: &TopicPartition, now: Timestamp) -> Result<()> {
+    let (millis, bytes) = (
+        setting(topic, "retention.ms", DEFAULT_MILLIS),
+        setting(topic, "retention.bytes", -1),
+    );
+    let number = partition.partition.cast_unsigned();
+    let mut size: i64 = if bytes < 0 {
+        0
+    } else {
+        total(inner, topic, number)?
+    };
+    loop {
+        let batches = inner.store.read(topic.id, number, 0, 1)?;
+        let more = inner.store.ends(topic.id, number)?;
+        let (Some((first, oldest)), Some((_, (last, _)))) = (batches.into_iter().next(), more)
+        else {
+            return Ok(());
+        };
+        let length = i64::try_from(oldest.len()).unwrap_or(i64::MAX);
+        let count = batch::count(&oldest)?;
+        let newest = batch::decode(oldest, 0)?
+            .iter()
+            .filter_map(|record| record.timestamp)
+            .max();
+        let expired = millis >= 0
+            && newest.is_some_and(|newest| now.as_millis() - newest.as_millis() > millis);
+        let over = bytes >= 0 && size - length >= bytes;
+        if first == last || !(expired || over) {
+            return Ok(());
+        }
+        let low = first + u64::from(count);
+        inner.store.put(vec![(
+            format!("low/{}/{}", topic.id, partition.partition),
+            Some(low),
+        )])?;
+        inner.store.remove_batch(topic.id, number, first)?;
+        inner.partitions.raise_low(
+            partition,
+            Offset::new(i64::try_from(low).unwrap_or(i64::MAX)),
+        );
+        size -= length;
+    }
+}
+
+fn total(inner: &Inner, topic: &Topic, partition: u32) -> Result<i64> {
+    let mut total = 0;
+    let mut from = 0;
+    loop {
+        let batches = inner.store.read(topic.id, partition, from, 8 << 20)?;
+        let Some((last, _)) = batches.last() else {
+            return Ok(total);
+        };
+        let next = last + 1;
+        let fresh = batches.iter().filter(|(first, _)| *first >= from);
+        let sizes: Vec<i64> = fresh
+            .map(|(_, batch)| i64::try_from(batch.len()).unwrap_or(0))
+            .collect();
+        if sizes.is_empty() {
+            return Ok(total);
+        }
+        total += sizes.iter().sum::<i64>();
+        from = next;
+    }
+}
