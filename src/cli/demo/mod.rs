@@ -1,0 +1,237 @@
+//! `sluice demo`: the whole way in one process: generator → embedded log → S3 sink → files.
+//!
+//! Connectors are deployed over REST from ready configs, as a user would; what arrived is counted from the files.
+
+mod count;
+
+use std::collections::BTreeSet;
+use std::io::IsTerminal;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use clap::Args;
+use reqwest::Method;
+use serde_json::{Value, json};
+use sluice_stand_in_s3::{S3Options, S3StandIn, list_objects};
+use tokio_util::sync::CancellationToken;
+
+use super::logging::{self, LogFormat};
+use super::output::print_text;
+use super::rest_client::{RestClient, connector_path};
+use crate::kafka::Log;
+use crate::rest::RestServer;
+use crate::runtime::{Worker, WorkerSettings};
+use count::Counts;
+
+const BUCKET: &str = "bronze";
+const TOPIC: &str = "sales_events";
+const SOURCE: &str = include_str!("../../../connector-configs/demo-sales-source.json");
+const SINK: &str = include_str!("../../../connector-configs/demo-s3-sink-sales.json");
+/// How long the last events may take from the log to S3.
+const ARRIVAL_DEADLINE: Duration = Duration::from_secs(20);
+
+/// Log and S3 server run inside this process and keep their files below --dir; a second run goes on where the first ended.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  sluice demo\n  sluice demo --for 20 --port 8084")]
+pub(super) struct DemoArgs {
+    /// Seconds to run; until Ctrl-C if not given
+    #[arg(long = "for", value_name = "SECONDS")]
+    seconds: Option<u64>,
+    /// The port of the REST API
+    #[arg(long, default_value_t = 8083)]
+    port: u16,
+    /// Where everything is kept
+    #[arg(long, default_value = "./sluice-demo")]
+    dir: PathBuf,
+}
+
+pub(super) async fn run(args: DemoArgs) -> Result<ExitCode> {
+    logging::start(LogFormat::Text, "warn");
+    let demo = Demo::start(&args).await?;
+    let until = args
+        .seconds
+        .map(|seconds| Instant::now() + Duration::from_secs(seconds));
+    tokio::select! {
+        outcome = demo.watch(until) => outcome?,
+        _ = tokio::signal::ctrl_c() => print_text("\n"),
+    }
+    demo.finish().await
+}
+
+struct Demo {
+    worker: Worker,
+    client: RestClient,
+    s3: S3StandIn,
+    folder: PathBuf,
+    port: u16,
+    stop: CancellationToken,
+}
+
+impl Demo {
+    async fn start(args: &DemoArgs) -> Result<Self> {
+        let server = RestServer::bind(&format!("http://127.0.0.1:{}", args.port))
+            .await
+            .with_context(|| format!("port {} is taken: choose another with --port", args.port))?;
+        let port = server.address().port();
+        let options = S3Options {
+            address: SocketAddr::from(([127, 0, 0, 1], 0)),
+            ..S3Options::local(args.dir.join("s3"), BUCKET)
+        };
+        let s3 = S3StandIn::start(options).await.with_context(|| {
+            format!(
+                "{} cannot be used: choose another folder with --dir",
+                args.dir.display()
+            )
+        })?;
+        let properties = [
+            ("data.dir", args.dir.join("worker").display().to_string()),
+            ("offset.flush.interval.ms", "1000".to_owned()),
+        ];
+        let settings = WorkerSettings::read(
+            properties
+                .map(|(key, value)| (key.to_owned(), value))
+                .into(),
+        )?;
+        let worker = Worker::start(settings, format!("127.0.0.1:{port}")).await?;
+        let stop = CancellationToken::new();
+        tokio::spawn(server.serve(worker.herder(), stop.clone()));
+        let demo = Self {
+            client: RestClient::new(&format!("http://127.0.0.1:{port}"))?,
+            folder: args.dir.clone(),
+            worker,
+            s3,
+            port,
+            stop,
+        };
+        demo.deploy().await?;
+        Ok(demo)
+    }
+
+    async fn deploy(&self) -> Result<()> {
+        let url = self.s3.url();
+        self.put(
+            SINK,
+            &[
+                ("store.url", url.as_str()),
+                ("aws.access.key.id", "test"),
+                ("aws.secret.access.key", "test-secret"),
+            ],
+        )
+        .await?;
+        self.put(SOURCE, &[]).await?;
+        for name in ["s3-sink-sales", "sales-source"] {
+            self.client
+                .call(Method::PUT, &connector_path(name, "/resume"), None)
+                .await?;
+        }
+        print_text(&format!(
+            "generator → topic {TOPIC} → S3 sink → {}/s3/{BUCKET}\nREST on http://127.0.0.1:{}; Ctrl-C to stop\n\n",
+            self.folder.display(),
+            self.port
+        ));
+        Ok(())
+    }
+
+    async fn put(&self, ready: &str, changes: &[(&str, &str)]) -> Result<()> {
+        let ready: Value = serde_json::from_str(ready).context("a ready config is JSON")?;
+        let name = ready
+            .get("name")
+            .and_then(Value::as_str)
+            .context("a ready config has a name")?;
+        let mut config = ready.get("config").cloned().unwrap_or_else(|| json!({}));
+        if let Some(config) = config.as_object_mut() {
+            config.insert("name".to_owned(), json!(name));
+            config.extend(
+                changes
+                    .iter()
+                    .map(|(key, value)| ((*key).to_owned(), json!(value))),
+            );
+        }
+        self.client
+            .call(Method::PUT, &connector_path(name, "/config"), Some(&config))
+            .await?;
+        Ok(())
+    }
+
+    fn log(&self) -> Arc<dyn Log> {
+        self.worker.log()
+    }
+
+    fn objects(&self) -> Result<Vec<(String, u64)>> {
+        Ok(list_objects(self.s3.folder(), BUCKET)?)
+    }
+
+    /// Shows objects as they appear, and a line of rates each second.
+    async fn watch(&self, until: Option<Instant>) -> Result<()> {
+        let mut seen: BTreeSet<String> = self.objects()?.into_iter().map(|(key, _)| key).collect();
+        let mut before = count::events_in_log(&*self.log(), TOPIC).await?;
+        let terminal = std::io::stdout().is_terminal();
+        while until.is_none_or(|until| Instant::now() < until) {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            for (key, size) in self.objects()? {
+                if seen.insert(key.clone()) {
+                    print_text(&format!(
+                        "{}s3://{BUCKET}/{key}  {size} bytes\n",
+                        if terminal { "\r\u{1b}[K" } else { "" }
+                    ));
+                }
+            }
+            let events = count::events_in_log(&*self.log(), TOPIC).await?;
+            let line = format!(
+                "{} events/s, {events} events, {} objects",
+                events - before,
+                seen.len()
+            );
+            before = events;
+            print_text(&if terminal {
+                format!("\r\u{1b}[K{line}")
+            } else {
+                format!("{line}\n")
+            });
+        }
+        print_text("\n");
+        Ok(())
+    }
+
+    /// Ends the generator, lets what is on its way arrive, counts and says what to try next.
+    async fn finish(self) -> Result<ExitCode> {
+        print_text("stopping the generator; the last events are on their way\n");
+        self.client
+            .call(Method::PUT, &connector_path("sales-source", "/stop"), None)
+            .await?;
+        let counts = self.arrived().await?;
+        print_text(&counts.table());
+        print_text(&self.next_steps());
+        self.worker.shutdown().await;
+        self.stop.cancel();
+        Ok(if counts.agree() {
+            ExitCode::SUCCESS
+        } else {
+            ExitCode::FAILURE
+        })
+    }
+
+    async fn arrived(&self) -> Result<Counts> {
+        let deadline = Instant::now() + ARRIVAL_DEADLINE;
+        loop {
+            let counts = Counts::take(&*self.log(), TOPIC, self.s3.folder(), BUCKET).await?;
+            if counts.agree() || Instant::now() > deadline {
+                return Ok(counts);
+            }
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+    }
+
+    fn next_steps(&self) -> String {
+        let (folder, port) = (self.folder.display(), self.port);
+        format!(
+            "\nTry next:\n  head -n 2 $(find {folder}/s3/{BUCKET} -name '*.json' | head -n 1)\n  sluice demo --dir {folder} --port {port} &\n  \
+             curl -s localhost:{port}/connectors?expand=status\n  curl -s -X PUT localhost:{port}/connectors/s3-sink-sales/pause\n  \
+             curl -s -X PUT localhost:{port}/connectors/s3-sink-sales/resume\n  curl -s localhost:{port}/connector-plugins\n"
+        )
+    }
+}
