@@ -1,7 +1,7 @@
 //! The log: what the worker needs of Kafka, and two homes for it.
 //!
 //! [`cluster`] is a real Kafka, [`embedded`] a durable log on local disk with the same semantics. One conformance suite
-//! (tests/log_conformance) runs on both. Everything above this module sees only the traits here; nothing outside
+//! (tests/it/log_conformance) runs on both. Everything above this module sees only the traits here; nothing outside
 //! `cluster` names the Kafka client crate.
 
 pub mod cluster;
@@ -292,6 +292,9 @@ pub trait Admin: Send + Sync {
 
     /// Makes a topic; true if it was made, false if it was there.
     async fn create_topic(&self, topic: &NewTopic) -> Result<bool>;
+
+    /// Gives a topic more partitions: `partitions` in all. [`connect_core::ErrorKind::Config`] if it has as many already.
+    async fn grow_topic(&self, topic: &str, partitions: i32) -> Result<()>;
 
     /// Removes a topic; true if it was there.
     async fn delete_topic(&self, topic: &str) -> Result<bool>;

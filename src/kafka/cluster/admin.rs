@@ -6,9 +6,9 @@ use async_trait::async_trait;
 use connect_core::data::{Offset, OffsetAndMetadata, Offsets, TopicPartition};
 use connect_core::{Error, Result};
 use krafka::admin::{
-    AdminClient, AlterConsumerGroupOffsetsOptions, ConfigResource, CreateTopicsOptions,
-    DeleteConsumerGroupOffsetsOptions, DeleteConsumerGroupsOptions, DeleteTopicsOptions,
-    DescribeClusterOptions, DescribeConfigsOptions, DescribeTopicsOptions,
+    AdminClient, AlterConsumerGroupOffsetsOptions, ConfigResource, CreatePartitionsOptions,
+    CreateTopicsOptions, DeleteConsumerGroupOffsetsOptions, DeleteConsumerGroupsOptions,
+    DeleteTopicsOptions, DescribeClusterOptions, DescribeConfigsOptions, DescribeTopicsOptions,
     ListConsumerGroupOffsetsOptions, ListOffsetsOptions, ListTopicsOptions, OffsetSpec,
 };
 use krafka::consumer::TopicPartition as WirePartition;
@@ -119,6 +119,20 @@ impl Admin for ClusterAdmin {
             Err(error) if is_code(&error, ErrorCode::TopicAlreadyExists) => Ok(false),
             Err(error) => Err(failed(error)),
         }
+    }
+
+    async fn grow_topic(&self, topic: &str, partitions: i32) -> Result<()> {
+        let failed = |error| {
+            mapped(error)
+                .operation("add partitions to topic")
+                .target(topic)
+        };
+        let options = CreatePartitionsOptions::default();
+        let answers = self
+            .client
+            .create_partitions([(topic, partitions)], options)
+            .await;
+        only(answers.map_err(failed)?).map_err(failed)
     }
 
     async fn delete_topic(&self, topic: &str) -> Result<bool> {

@@ -104,6 +104,5 @@ fn wrong_keys(errors: &[connect_core::config::OptionError]) -> Error {
 
 /// The partition, of `partitions`, that Kafka's default partitioner gives to a key.
 pub fn partition_of_key(key: &[u8], partitions: u32) -> u32 {
-    let positive = krafka::producer::murmur2(key) & 0x7fff_ffff;
-    u32::try_from(positive).unwrap_or(0) % partitions.max(1)
+    (krafka::producer::murmur2(key) & 0x7fff_ffff) % partitions.max(1)
 }

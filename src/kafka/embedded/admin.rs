@@ -23,6 +23,10 @@ impl Admin for EmbeddedAdmin {
         self.0.partitions.create(&self.0.store, topic)
     }
 
+    async fn grow_topic(&self, topic: &str, partitions: i32) -> Result<()> {
+        self.0.partitions.grow(&self.0.store, topic, partitions)
+    }
+
     async fn delete_topic(&self, topic: &str) -> Result<bool> {
         let Some(deleted) = self.0.partitions.delete(&self.0.store, topic)? else {
             return Ok(false);

@@ -23,6 +23,12 @@ pub(super) struct Topic {
     pub(super) settings: BTreeMap<String, String>,
 }
 
+/// The ends of a new partition.
+const EMPTY: Watermarks = Watermarks {
+    low: Offset::new(0),
+    high: Offset::new(0),
+};
+
 struct TopicState {
     topic: Topic,
     ends: Vec<Watermarks>,
@@ -87,11 +93,7 @@ impl Partitions {
         };
         store.put(vec![("next-topic".to_owned(), Some(id + 1))])?;
         store.put(vec![(format!("topic/{}", new.name), Some(&topic))])?;
-        let empty = Watermarks {
-            low: Offset::new(0),
-            high: Offset::new(0),
-        };
-        let ends = (0..partitions).map(|_| empty).collect();
+        let ends = (0..partitions).map(|_| EMPTY).collect();
         topics.insert(new.name.as_str().into(), TopicState { topic, ends });
         drop(topics);
         self.notify();
@@ -110,6 +112,29 @@ impl Partitions {
             settings: BTreeMap::new(),
         };
         self.create(store, &topic).map(|_| ())
+    }
+
+    /// Gives a topic more partitions.
+    pub(super) fn grow(&self, store: &Store, name: &str, partitions: i32) -> Result<()> {
+        let mut topics = self.lock();
+        let unknown = || Error::config(format!("there is no topic {name}"));
+        let state = topics.get_mut(name).ok_or_else(unknown)?;
+        let count = state.topic.partitions;
+        if partitions <= count {
+            return Err(Error::config(format!(
+                "topic {name} has {count} partitions already, {partitions} were asked for"
+            )));
+        }
+        let grown = Topic {
+            partitions,
+            ..state.topic.clone()
+        };
+        store.put(vec![(format!("topic/{name}"), Some(&grown))])?;
+        state.topic = grown;
+        state.ends.extend((count..partitions).map(|_| EMPTY));
+        drop(topics);
+        self.notify();
+        Ok(())
     }
 
     /// Forgets a topic; its batches are removed by [`Partitions::purge`].

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs;
 use std::net::TcpStream;
-use std::path::PathBuf;
-use std::process::{Command, Output};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
@@ -19,6 +20,8 @@ use crate::process::{Service, free_port};
 pub struct KafkaOptions {
     /// More of `server.properties`; they win.
     pub properties: BTreeMap<String, String>,
+    /// Listeners beside the plain one: `SASL_SSL://127.0.0.1:9094`.
+    pub listeners: Vec<String>,
 }
 
 /// A running broker; killed when dropped.
@@ -68,6 +71,19 @@ impl Kafka {
         }
         kafka.launch()?;
         Ok(kafka)
+    }
+
+    /// One broker for all tests of this process: it dies, and its folder is removed, when the process ends.
+    pub fn shared() -> Result<&'static Self> {
+        static SHARED: OnceLock<Kafka> = OnceLock::new();
+        static STARTING: Mutex<()> = Mutex::new(());
+        let _one_at_a_time = STARTING.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(kafka) = SHARED.get() {
+            return Ok(kafka);
+        }
+        let kafka = Self::start(&KafkaOptions::default())?;
+        remove_at_exit(kafka.folder.path())?;
+        Ok(SHARED.get_or_init(|| kafka))
     }
 
     /// `host:port` for clients.
@@ -185,6 +201,22 @@ impl Kafka {
     }
 }
 
+/// Leaves a process behind that removes `folder` once this one has ended, however it ends.
+fn remove_at_exit(folder: &Path) -> Result<()> {
+    const JANITOR: &str = r#"cat >/dev/null; until rm -rf "$1" 2>/dev/null; do sleep 0.2; done"#;
+    let mut janitor = Command::new("bash")
+        .args(["-c", JANITOR, "janitor"])
+        .arg(folder)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .context("starting bash")?;
+    // Its standard input closes when this process ends.
+    std::mem::forget(janitor.stdin.take());
+    Ok(())
+}
+
 fn properties(folder: &TempDir, port: u16, options: &KafkaOptions) -> Result<String> {
     let controller = free_port()?;
     let mut properties: BTreeMap<String, String> = [
@@ -211,10 +243,16 @@ fn properties(folder: &TempDir, port: u16, options: &KafkaOptions) -> Result<Str
         ),
         ("share.coordinator.state.topic.min.isr", "1".to_owned()),
         ("group.initial.rebalance.delay.ms", "0".to_owned()),
+        ("group.min.session.timeout.ms", "1000".to_owned()),
         ("message.max.bytes", "10485760".to_owned()),
     ]
     .map(|(key, value)| (key.to_owned(), value))
     .into();
+    if let Some(listeners) = properties.get_mut("listeners") {
+        for listener in &options.listeners {
+            write!(listeners, ",{listener}")?;
+        }
+    }
     properties.extend(options.properties.clone());
     let mut text = String::new();
     for (key, value) in properties {
