@@ -77,6 +77,3 @@ async fn checked(request: Request, next: Next) -> Response {
         Err(_) => RestError::internal("Request timed out").into_response(),
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -176,7 +176,10 @@ impl StandaloneHerder {
             config: config.clone(),
             target_state: target_text(target).to_owned(),
         };
-        self.storage.put(name, &stored).await.map_err(internal)
+        self.storage
+            .put(name, &stored)
+            .await
+            .map_err(|error| internal(&error))
     }
 
     async fn replace(
@@ -201,7 +204,7 @@ impl StandaloneHerder {
     }
 }
 
-fn internal(error: connect_core::Error) -> HerderError {
+fn internal(error: &connect_core::Error) -> HerderError {
     HerderError::Internal(error.trace())
 }
 
@@ -279,7 +282,7 @@ impl Herder for StandaloneHerder {
                 .admin()
                 .cluster_id()
                 .await
-                .map_err(internal)?,
+                .map_err(|error| internal(&error))?,
         })
     }
 
@@ -395,7 +398,10 @@ impl Herder for StandaloneHerder {
         if !connectors.contains_key(name) {
             return Err(not_found(name));
         }
-        self.storage.remove(name).await.map_err(internal)?;
+        self.storage
+            .remove(name)
+            .await
+            .map_err(|error| internal(&error))?;
         let managed = connectors.remove(name).ok_or_else(|| not_found(name))?;
         drop(connectors);
         stop(&managed).await

@@ -110,7 +110,7 @@ pub fn write_value(value: &Value, out: &mut Vec<u8>) -> Result<()> {
         Value::Int8(number) => write_serde(number, out),
         Value::Int16(number) => write_serde(number, out),
         Value::Int32(number) | Value::Date(number) | Value::Time(number) => {
-            write_serde(number, out)
+            write_serde(number, out);
         }
         Value::Int64(number) | Value::Timestamp(number) => write_serde(number, out),
         Value::Float32(number) if number.is_finite() => write_serde(number, out),

@@ -60,14 +60,14 @@ impl Encoding {
 #[derive(Debug)]
 pub(crate) enum Encoder {
     Plain(Vec<u8>),
-    Gzip(GzEncoder<Vec<u8>>, Vec<u8>),
+    Gzip(Box<GzEncoder<Vec<u8>>>, Vec<u8>),
 }
 
 impl Encoder {
     pub(crate) fn new(encoding: &Encoding) -> Self {
         match encoding.gzip {
             None => Self::Plain(Vec::new()),
-            Some(level) => Self::Gzip(GzEncoder::new(Vec::new(), level), Vec::new()),
+            Some(level) => Self::Gzip(Box::new(GzEncoder::new(Vec::new(), level)), Vec::new()),
         }
     }
 

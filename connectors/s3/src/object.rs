@@ -25,7 +25,7 @@ const PARTS_OF_ONE_SIZE: usize = 1_000;
 enum PartState {
     Waiting,
     Sending(JoinHandle<Result<CompletedPart>>),
-    Sent(CompletedPart),
+    Sent(Box<CompletedPart>),
 }
 
 #[derive(Debug)]
@@ -213,7 +213,7 @@ impl Part {
         match outcome.and_then(|sent| sent) {
             Ok(sent) => {
                 self.body = Bytes::new();
-                self.state = PartState::Sent(sent);
+                self.state = PartState::Sent(Box::new(sent));
                 Ok(())
             }
             Err(error) => {
@@ -225,7 +225,7 @@ impl Part {
 
     fn sent(&self) -> Option<CompletedPart> {
         match &self.state {
-            PartState::Sent(sent) => Some(sent.clone()),
+            PartState::Sent(sent) => Some(CompletedPart::clone(sent)),
             _ => None,
         }
     }

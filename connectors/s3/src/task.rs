@@ -119,22 +119,22 @@ impl S3SinkTask {
             }
         }
         let share = self.context.memory.bytes();
-        while self.buffered_bytes() > share {
-            let largest = self
-                .writers
-                .values_mut()
-                .max_by_key(|writer| writer.open_bytes());
-            let Some(writer) = largest.filter(|writer| writer.open_bytes() > 0) else {
-                return Ok(());
-            };
-            writer.close()?;
-            if !std::mem::replace(&mut self.warned_of_memory, true) {
-                warn!(
-                    share,
-                    "objects are finished before flush.size: the memory budget is used up"
-                );
-            }
+        if self.buffered_bytes() <= share {
             return Ok(());
+        }
+        let largest = self
+            .writers
+            .values_mut()
+            .max_by_key(|writer| writer.open_bytes());
+        let Some(writer) = largest.filter(|writer| writer.open_bytes() > 0) else {
+            return Ok(());
+        };
+        writer.close()?;
+        if !std::mem::replace(&mut self.warned_of_memory, true) {
+            warn!(
+                share,
+                "objects are finished before flush.size: the memory budget is used up"
+            );
         }
         Ok(())
     }

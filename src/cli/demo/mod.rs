@@ -3,10 +3,10 @@
 //! Connectors are deployed over REST from ready configs, as a user would; what arrived is counted from the files.
 
 mod count;
+mod storage;
 
 use std::collections::BTreeSet;
 use std::io::IsTerminal;
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use anyhow::{Context, Result};
 use clap::Args;
 use reqwest::Method;
 use serde_json::{Value, json};
-use sluice_stand_in_s3::{S3Options, S3StandIn, list_objects};
+use sluice_stand_in_s3::{S3StandIn, list_objects};
 use tokio_util::sync::CancellationToken;
 
 use super::logging::{self, LogFormat};
@@ -77,16 +77,7 @@ impl Demo {
             .await
             .with_context(|| format!("port {} is taken: choose another with --port", args.port))?;
         let port = server.address().port();
-        let options = S3Options {
-            address: SocketAddr::from(([127, 0, 0, 1], 0)),
-            ..S3Options::local(args.dir.join("s3"), BUCKET)
-        };
-        let s3 = S3StandIn::start(options).await.with_context(|| {
-            format!(
-                "{} cannot be used: choose another folder with --dir",
-                args.dir.display()
-            )
-        })?;
+        let s3 = storage::start(&args.dir, BUCKET).await?;
         let properties = [
             ("data.dir", args.dir.join("worker").display().to_string()),
             ("offset.flush.interval.ms", "1000".to_owned()),

@@ -141,24 +141,25 @@ impl Settings {
                     .and_then(|number| i32::try_from(number).ok())
                     .unwrap_or(3),
             },
-            level: level(args.verbose || file.flag("verbose")?, env("LOG_LEVEL"))?,
+            level: level(
+                args.verbose || file.flag("verbose")?,
+                env("LOG_LEVEL").as_deref(),
+            )?,
         })
     }
 }
 
-fn level(verbose: bool, text: Option<String>) -> Result<Level> {
+fn level(verbose: bool, text: Option<&str>) -> Result<Level> {
     if verbose {
         return Ok(Level::Debug);
     }
-    Ok(
-        match text.as_deref().map(str::to_ascii_uppercase).as_deref() {
-            None | Some("INFO") => Level::Info,
-            Some("DEBUG") => Level::Debug,
-            Some("WARNING" | "WARN") => Level::Warning,
-            Some("ERROR") => Level::Error,
-            Some(other) => bail!("LOG_LEVEL={other}: must be DEBUG, INFO, WARNING or ERROR"),
-        },
-    )
+    Ok(match text.map(str::to_ascii_uppercase).as_deref() {
+        None | Some("INFO") => Level::Info,
+        Some("DEBUG") => Level::Debug,
+        Some("WARNING" | "WARN") => Level::Warning,
+        Some("ERROR") => Level::Error,
+        Some(other) => bail!("LOG_LEVEL={other}: must be DEBUG, INFO, WARNING or ERROR"),
+    })
 }
 
 /// Settings of a file.

@@ -100,6 +100,11 @@ impl S3StandIn {
         })
     }
 
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
     /// `http://host:port`, for `store.url`.
     pub fn url(&self) -> String {
         format!("http://{}", self.address)

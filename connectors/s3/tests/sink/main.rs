@@ -1,5 +1,11 @@
 //! The S3 sink through its plugin interface, against an S3 server on a folder.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test may panic"
+)]
+
 mod crash;
 mod harness;
 mod limits;
