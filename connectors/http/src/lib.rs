@@ -1,0 +1,59 @@
+//! HTTP source: records of a JSON API, page by page, again and again.
+//!
+//! `config` (options) → `request` (a page's request) → `client` (limits, errors) → `json` (records in an answer) →
+//! `pagination` (what follows) → `position` (what is stored) → `task` (one after the other).
+
+mod client;
+mod config;
+mod json;
+mod mark;
+mod pagination;
+mod position;
+mod request;
+mod task;
+
+use async_trait::async_trait;
+use connect_core::Result;
+use connect_core::config::{ConnectorConfig, OptionError};
+use connect_core::plugin::{
+    Connector, ConnectorPlugin, ConnectorType, SourceTask, SourceTaskContext,
+};
+
+use client::Client;
+use config::HttpSourceConfig;
+use request::Requests;
+
+/// The class name; it replaces no Java class.
+const CLASS: &str = "sluice.http.HttpSourceConnector";
+
+#[typetag::deserialize(name = "sluice.http.HttpSourceConnector")]
+#[async_trait]
+impl Connector for HttpSourceConfig {
+    fn check(&self) -> Vec<OptionError> {
+        self.cross_errors()
+    }
+
+    async fn start(&self) -> Result<()> {
+        Client::new(self, &Requests::new(self)?)?;
+        Ok(())
+    }
+
+    /// Pages follow one another: there is nothing to share out.
+    fn task_count(&self, _tasks_max: u32) -> u32 {
+        1
+    }
+
+    fn source_task(&self, context: SourceTaskContext) -> Result<Box<dyn SourceTask>> {
+        Ok(Box::new(task::HttpSourceTask::new(self, context)?))
+    }
+}
+
+connect_core::inventory::submit! {
+    ConnectorPlugin {
+        class: CLASS,
+        aliases: &[],
+        kind: ConnectorType::Source,
+        version: env!("CARGO_PKG_VERSION"),
+        definition: HttpSourceConfig::definition,
+    }
+}
