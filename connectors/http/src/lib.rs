@@ -18,6 +18,7 @@ use connect_core::config::{ConnectorConfig, OptionError};
 use connect_core::plugin::{
     Connector, ConnectorPlugin, ConnectorType, SourceTask, SourceTaskContext,
 };
+use tracing::warn;
 
 use client::Client;
 use config::HttpSourceConfig;
@@ -34,7 +35,11 @@ impl Connector for HttpSourceConfig {
     }
 
     async fn start(&self) -> Result<()> {
-        Client::new(self, &Requests::new(self)?)?;
+        let requests = Requests::new(self)?;
+        Client::new(self, &requests)?;
+        if requests.sends_keys_in_the_clear() {
+            warn!("credentials go over http:// and can be read on the way: use https://");
+        }
         Ok(())
     }
 

@@ -42,6 +42,19 @@ impl Requests {
         &self.base
     }
 
+    /// True if credentials go to another machine without TLS.
+    pub(crate) fn sends_keys_in_the_clear(&self) -> bool {
+        let request = &self.config.request;
+        let keys = self.config.auth.kind != AuthType::None
+            || request.secret_headers.is_some()
+            || request.secret_query.is_some();
+        let here = matches!(
+            self.base.host_str(),
+            Some("localhost" | "127.0.0.1" | "[::1]")
+        );
+        keys && !here && self.base.scheme() == "http"
+    }
+
     /// The request for `page`.
     pub(crate) fn page(&self, page: &Page, since: Option<&Mark>) -> Result<Request> {
         let mut url = match page {
