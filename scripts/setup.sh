@@ -14,6 +14,8 @@ need_package java default-jdk-headless
 need_package mvn maven
 need_package kcat kcat
 need_package curl curl
+# Debian keeps the servers' programs out of the path.
+compgen -G "/usr/lib/postgresql/*/bin/initdb" >/dev/null || need_package initdb postgresql
 
 if [ "${#missing[@]}" -gt 0 ]; then
     if ! command -v apt-get >/dev/null 2>&1; then

@@ -6,8 +6,10 @@
 mod cache;
 mod jars;
 mod kafka;
+mod postgres;
 mod process;
 
 pub use cache::cache_folder;
 pub use kafka::{Kafka, KafkaOptions};
+pub use postgres::{Postgres, PostgresOptions};
 pub use process::{Service, free_port};
