@@ -32,15 +32,28 @@ pub(super) enum Command {
     Shutdown(oneshot::Sender<()>),
 }
 
+/// What a connector is when its actor starts.
+pub(super) struct Start<'a> {
+    pub(super) name: &'a str,
+    pub(super) config: ConfigMap,
+    pub(super) target: TargetState,
+    /// Whether it had tasks before, in another worker's life: a paused connector keeps them.
+    pub(super) had_tasks: bool,
+}
+
 /// Starts the actor of a connector.
 pub(super) fn spawn(
     environment: Arc<Environment>,
     plugin: &'static ConnectorPlugin,
-    name: &str,
-    config: ConfigMap,
-    target: TargetState,
+    start: Start<'_>,
 ) -> (mpsc::Sender<Command>, StatusBoard) {
     let (sender, receiver) = mpsc::channel(WAITING_COMMANDS);
+    let Start {
+        name,
+        config,
+        target,
+        had_tasks,
+    } = start;
     let status = StatusBoard::new(name, plugin.kind, plugin.version, &environment.worker_id);
     let actor = ConnectorActor {
         name: name.into(),
@@ -48,6 +61,7 @@ pub(super) fn spawn(
         config,
         target,
         connector: None,
+        has_tasks: had_tasks,
         tasks: TaskRunner::new(environment, status.clone()),
         status: status.clone(),
     };
@@ -62,6 +76,8 @@ struct ConnectorActor {
     target: TargetState,
     /// Set once it has started.
     connector: Option<Arc<dyn Connector>>,
+    /// Whether it has tasks while it is paused: not before its first start, nor after a stop.
+    has_tasks: bool,
     tasks: TaskRunner,
     status: StatusBoard,
 }
@@ -117,28 +133,48 @@ impl ConnectorActor {
                 self.tasks.stop_all().await;
                 self.status.clear_tasks();
                 self.connector = None;
+                self.has_tasks = false;
                 self.status.connector(State::Stopped);
             }
             TargetState::Paused => {
-                self.tasks.tell(Wanted::Pause);
-                self.status.connector(State::Paused);
+                let outcome = self.pause();
+                self.settled(State::Paused, outcome);
             }
             TargetState::Started => {
-                if let Err(failure) = self.start().await {
-                    error!(
-                        connector = &*self.name,
-                        error = failure.trace(),
-                        "connector failed"
-                    );
-                    self.status.connector_failed(&failure);
-                }
+                self.has_tasks = true;
+                let outcome = self.start().await;
+                self.settled(State::Running, outcome);
             }
         }
     }
 
+    fn settled(&self, state: State, outcome: Result<()>) {
+        match outcome {
+            Ok(()) => self.status.connector(state),
+            Err(failure) => {
+                error!(
+                    connector = &*self.name,
+                    error = failure.trace(),
+                    "connector failed"
+                );
+                self.status.connector_failed(&failure);
+            }
+        }
+    }
+
+    /// Pauses the tasks, or makes the paused ones there were. The connector itself is not started for that.
+    fn pause(&mut self) -> Result<()> {
+        if !self.tasks.is_empty() || !self.has_tasks {
+            self.tasks.tell(Wanted::Pause);
+            return Ok(());
+        }
+        let plan = self.plan_of(connector_from_map(&self.config)?.into())?;
+        self.tasks.start_all(&plan, Wanted::Pause);
+        Ok(())
+    }
+
     async fn start(&mut self) -> Result<()> {
         let plan = self.plan().await?;
-        self.status.connector(State::Running);
         if self.tasks.is_empty() {
             self.tasks.start_all(&plan, Wanted::Run);
         } else {
@@ -153,6 +189,10 @@ impl ConnectorActor {
             Some(connector) => connector.clone(),
             None => self.start_connector().await?,
         };
+        self.plan_of(connector)
+    }
+
+    fn plan_of(&self, connector: Arc<dyn Connector>) -> Result<TaskPlan> {
         Ok(TaskPlan {
             name: self.name.clone(),
             kind: self.plugin.kind,

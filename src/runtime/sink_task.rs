@@ -27,6 +27,9 @@ use crate::kafka::{AutoOffsetReset, Consumer, ConsumerOptions, Isolation, Log, S
 const LONGEST_POLL: Duration = Duration::from_secs(1);
 /// Records one poll may bring.
 const MAX_POLL_RECORDS: usize = 4_000;
+/// Bytes of a fetch, by the task's share of the memory budget. A larger one makes nothing faster.
+const SMALLEST_FETCH: usize = 1 << 20;
+const LARGEST_FETCH: usize = 8 << 20;
 /// Pauses between tries against a failing target.
 const RETRY: RetryPolicy = RetryPolicy {
     initial: Duration::from_millis(250),
@@ -52,7 +55,7 @@ pub(super) struct SinkTaskSpec {
 pub(super) async fn run(spec: SinkTaskSpec, control: Control) -> Result<()> {
     let slot = ConsumerSlot::default();
     let memory = spec.memory.join();
-    let fetch_max_bytes = (memory.bytes() / 8).clamp(1 << 20, 50 << 20);
+    let fetch_max_bytes = (memory.bytes() / 8).clamp(SMALLEST_FETCH, LARGEST_FETCH);
     let task = spec.connector.sink_task(SinkTaskContext {
         task: spec.id.clone(),
         clock: spec.clock.clone(),

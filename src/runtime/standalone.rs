@@ -34,6 +34,8 @@ struct Managed {
     plugin: &'static ConnectorPlugin,
     config: ConfigMap,
     target: TargetState,
+    /// How many tasks it has, running or paused.
+    tasks: u32,
     commands: mpsc::Sender<Command>,
     status: StatusBoard,
 }
@@ -67,12 +69,9 @@ impl StandaloneHerder {
                     .map_or("", String::as_str),
             ) {
                 Ok(plugin) => {
-                    let managed = self.manage(
-                        plugin,
-                        &name,
-                        stored.config,
-                        target_of(&stored.target_state),
-                    );
+                    let target = target_of(&stored.target_state);
+                    let tasks = tasks_after(target, stored.tasks, &stored.config);
+                    let managed = self.manage(plugin, &name, stored.config, target, tasks);
                     connectors.insert(name, managed);
                 }
                 Err(failure) => error!(
@@ -107,14 +106,21 @@ impl StandaloneHerder {
         name: &str,
         config: ConfigMap,
         target: TargetState,
+        tasks: u32,
     ) -> Managed {
         let environment = self.environment.clone();
-        let (commands, status) =
-            connector_actor::spawn(environment, plugin, name, config.clone(), target);
+        let start = connector_actor::Start {
+            name,
+            config: config.clone(),
+            target,
+            had_tasks: tasks > 0,
+        };
+        let (commands, status) = connector_actor::spawn(environment, plugin, start);
         Managed {
             plugin,
             config,
             target,
+            tasks,
             commands,
             status,
         }
@@ -130,7 +136,7 @@ impl StandaloneHerder {
             )));
         };
         let plugin = find_connector_plugin(class)
-            .map_err(|error| HerderError::BadRequest(error.message().to_owned()))?;
+            .map_err(|error| HerderError::Internal(error.message().to_owned()))?;
         let nullable = config
             .iter()
             .map(|(key, value)| (key.clone(), Some(value.clone())))
@@ -171,10 +177,17 @@ impl StandaloneHerder {
         Ok(())
     }
 
-    async fn store(&self, name: &str, config: &ConfigMap, target: TargetState) -> Answer<()> {
+    async fn store(
+        &self,
+        name: &str,
+        config: &ConfigMap,
+        target: TargetState,
+        tasks: u32,
+    ) -> Answer<()> {
         let stored = StoredConnector {
             config: config.clone(),
             target_state: target_text(target).to_owned(),
+            tasks,
         };
         self.storage
             .put(name, &stored)
@@ -192,13 +205,15 @@ impl StandaloneHerder {
         let Some(managed) = connectors.get_mut(name) else {
             return Err(not_found(name));
         };
-        self.store(name, &config, managed.target).await?;
+        let tasks = tasks_after(managed.target, managed.tasks, &config);
+        self.store(name, &config, managed.target, tasks).await?;
         managed.config = config.clone();
+        managed.tasks = tasks;
         if std::ptr::eq(managed.plugin, plugin) {
             tell(managed, Command::Configure(config)).await?;
         } else {
             stop(managed).await?;
-            *managed = self.manage(plugin, name, config, managed.target);
+            *managed = self.manage(plugin, name, config, managed.target, tasks);
         }
         Ok(info(name, managed))
     }
@@ -245,22 +260,21 @@ fn target_of(text: &str) -> TargetState {
     }
 }
 
-/// How many tasks there are, or will be as soon as the connector has started.
-fn count_tasks(managed: &Managed) -> u32 {
-    let listed = managed.status.info().tasks.len();
-    if listed > 0 || managed.target != TargetState::Started {
-        return u32::try_from(listed).unwrap_or(u32::MAX);
+/// How many tasks a connector has once its target state is `target`: a paused one keeps those it had.
+fn tasks_after(target: TargetState, before: u32, config: &ConfigMap) -> u32 {
+    let made = || connector_from_map(config).and_then(|connector| task_count(&*connector, config));
+    match target {
+        TargetState::Stopped => 0,
+        TargetState::Paused if before == 0 => 0,
+        TargetState::Paused | TargetState::Started => made().unwrap_or(0),
     }
-    connector_from_map(&managed.config)
-        .and_then(|connector| task_count(&*connector, &managed.config))
-        .unwrap_or(0)
 }
 
 fn info(name: &str, managed: &Managed) -> ConnectorInfo {
     ConnectorInfo {
         name: name.to_owned(),
         config: managed.config.clone(),
-        tasks: (0..count_tasks(managed))
+        tasks: (0..managed.tasks)
             .map(|task| TaskName {
                 connector: name.to_owned(),
                 task,
@@ -351,8 +365,9 @@ impl Herder for StandaloneHerder {
                 "Connector {name} already exists"
             )));
         }
-        self.store(name, &config, initial).await?;
-        let managed = self.manage(plugin, name, config, initial);
+        let tasks = tasks_after(initial, 0, &config);
+        self.store(name, &config, initial, tasks).await?;
+        let managed = self.manage(plugin, name, config, initial, tasks);
         let created = info(name, &managed);
         connectors.insert(name.to_owned(), managed);
         Ok(created)
@@ -410,7 +425,9 @@ impl Herder for StandaloneHerder {
     async fn set_target_state(&self, name: &str, target: TargetState) -> Answer<()> {
         let mut connectors = self.connectors.lock().await;
         let managed = connectors.get_mut(name).ok_or_else(|| unknown(name))?;
-        self.store(name, &managed.config, target).await?;
+        let tasks = tasks_after(target, managed.tasks, &managed.config);
+        self.store(name, &managed.config, target, tasks).await?;
+        managed.tasks = tasks;
         managed.target = target;
         tell(managed, Command::Target(target)).await
     }

@@ -16,6 +16,8 @@ pub struct StoredConnector {
     pub config: ConfigMap,
     /// `STARTED`, `PAUSED` or `STOPPED`.
     pub target_state: String,
+    /// How many tasks it has, running or paused: none before its first start, and none while it is stopped.
+    pub tasks: u32,
 }
 
 /// Stored connectors.
@@ -43,6 +45,7 @@ impl ConfigStorage {
                 let stored = StoredConnector {
                     config: properties(value),
                     target_state: target_state(target),
+                    tasks: task_count(entries.get(&format!("commit-{name}"))),
                 };
                 connectors.insert(name.to_owned(), stored);
             }
@@ -62,6 +65,10 @@ impl ConfigStorage {
                 format!("target-state-{name}"),
                 Some(state_json(&connector.target_state)),
             ),
+            (
+                format!("commit-{name}"),
+                Some(json!({ "tasks": connector.tasks })),
+            ),
         ];
         self.store.put(changes).await
     }
@@ -74,6 +81,7 @@ impl ConfigStorage {
         let changes = vec![
             (format!("connector-{name}"), None),
             (format!("target-state-{name}"), None),
+            (format!("commit-{name}"), None),
         ];
         self.store.put(changes).await
     }
@@ -91,6 +99,11 @@ fn target_state(value: Option<&Value>) -> String {
         .and_then(Value::as_str)
         .unwrap_or("STARTED")
         .to_owned()
+}
+
+fn task_count(value: Option<&Value>) -> u32 {
+    let count = value.and_then(|value| value.get("tasks")?.as_u64());
+    count.map_or(0, |count| u32::try_from(count).unwrap_or(u32::MAX))
 }
 
 fn properties(value: &Value) -> ConfigMap {
