@@ -58,6 +58,12 @@ impl Zone {
         pg_date(i32::try_from(days).ok()?)
     }
 
+    /// A moment as a clock in this zone shows it: `2024-01-31T12:00:00`.
+    pub(crate) fn clock_text(&self, moment: Moment) -> Option<String> {
+        let text = moment_text(Moment(self.local(moment)?))?;
+        Some(text.trim_end_matches('Z').to_owned())
+    }
+
     /// Midnight of a day, counted from 1970-01-01, in this zone.
     pub(crate) fn midnight(&self, days: i32) -> Option<Moment> {
         let local = i64::from(days).checked_mul(MICROS_PER_DAY)?;
