@@ -13,12 +13,12 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use connect_core::Result;
 use connect_core::data::{Offset, Offsets, RawHeaders, RecordTimestamp, Timestamp, TopicPartition};
+use connect_core::{Error, Result};
 
 /// A home of the log: makes clients that share its connections.
 ///
-/// Errors of all clients are [`connect_core::Error`]s: `External` with a retry verdict for what a broker may do better
+/// Errors of all clients are [`Error`]s: `External` with a retry verdict for what a broker may do better
 /// next time, `Auth` for refused credentials or privileges, `Conflict` for a lost partition or a fenced producer,
 /// `Config` for wrong settings and topics that do not exist.
 #[async_trait]
@@ -326,4 +326,19 @@ pub trait Admin: Send + Sync {
         &self,
         partitions: &[TopicPartition],
     ) -> Result<BTreeMap<TopicPartition, Offset>>;
+}
+
+/// Kafka's rule on topic names.
+fn check_topic_name(name: &str) -> Result<()> {
+    let legal = |character: char| character.is_ascii_alphanumeric() || "._-".contains(character);
+    if name.is_empty()
+        || name.len() > 249
+        || !name.chars().all(legal)
+        || [".", ".."].contains(&name)
+    {
+        return Err(Error::config(format!(
+            "{name:?} is no topic name: up to 249 letters, digits, dots, underscores and dashes"
+        )));
+    }
+    Ok(())
 }

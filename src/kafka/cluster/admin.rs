@@ -16,7 +16,7 @@ use krafka::error::ErrorCode;
 use krafka::{Kafka, KrafkaError};
 
 use super::errors::mapped;
-use crate::kafka::{Admin, NewTopic, TopicDescription};
+use crate::kafka::{Admin, NewTopic, TopicDescription, check_topic_name};
 
 pub(super) struct ClusterAdmin {
     client: AdminClient,
@@ -91,6 +91,25 @@ pub(super) async fn group_offsets(
     Ok(offsets)
 }
 
+/// A topic; `None` if there is none of that name.
+pub(super) async fn describe_topic(
+    client: &AdminClient,
+    topic: &str,
+) -> Result<Option<TopicDescription>> {
+    let failed = |error| mapped(error).operation("describe topic").target(topic);
+    let answers = client
+        .describe_topics([topic], DescribeTopicsOptions::default())
+        .await;
+    match only(answers.map_err(failed)?) {
+        Ok(description) => Ok(Some(TopicDescription {
+            name: description.name,
+            partitions: i32::try_from(description.partitions.len()).unwrap_or(i32::MAX),
+        })),
+        Err(error) if is_unknown_topic(&error) => Ok(None),
+        Err(error) => Err(failed(error)),
+    }
+}
+
 #[async_trait]
 impl Admin for ClusterAdmin {
     async fn cluster_id(&self) -> Result<String> {
@@ -103,6 +122,7 @@ impl Admin for ClusterAdmin {
 
     async fn create_topic(&self, topic: &NewTopic) -> Result<bool> {
         let failed = |error| mapped(error).operation("make topic").target(&topic.name);
+        check_topic_name(&topic.name)?;
         let partitions = topic.partitions.unwrap_or(-1);
         let replicas = topic.replication_factor.unwrap_or(-1);
         let mut wire =
@@ -154,19 +174,7 @@ impl Admin for ClusterAdmin {
     }
 
     async fn describe_topic(&self, topic: &str) -> Result<Option<TopicDescription>> {
-        let failed = |error| mapped(error).operation("describe topic").target(topic);
-        let answers = self
-            .client
-            .describe_topics([topic], DescribeTopicsOptions::default())
-            .await;
-        match only(answers.map_err(failed)?) {
-            Ok(description) => Ok(Some(TopicDescription {
-                name: description.name,
-                partitions: i32::try_from(description.partitions.len()).unwrap_or(i32::MAX),
-            })),
-            Err(error) if is_unknown_topic(&error) => Ok(None),
-            Err(error) => Err(failed(error)),
-        }
+        describe_topic(&self.client, topic).await
     }
 
     async fn topic_settings(&self, topic: &str) -> Result<BTreeMap<String, String>> {

@@ -1,11 +1,13 @@
 //! Reading from a Kafka cluster.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use connect_core::data::{Offset, Offsets, RecordTimestamp, Timestamp, TopicPartition};
 use connect_core::{Error, Result};
+use krafka::admin::{AdminClient, ListTopicsOptions};
 use krafka::consumer::{
     ConsumerBuilder, ConsumerRebalanceListener, ConsumerRecord, PartitionAssignmentStrategy,
     TimestampType, TopicPartition as WirePartition,
@@ -14,21 +16,23 @@ use krafka::{Kafka, KrafkaError};
 use regex::Regex;
 use tokio::sync::Mutex;
 
-use super::admin::{from_wire, group_offsets, to_wire};
+use super::admin::{describe_topic, from_wire, group_offsets, to_wire};
 use super::errors::mapped;
 use super::settings::{ConsumerSettings, GroupProtocol, Isolation, Reset, overrides};
 use crate::kafka::{
     AutoOffsetReset, ConsumedRecord, Consumer, ConsumerOptions, RebalanceListener, Subscription,
-    Watermarks,
+    Watermarks, check_topic_name,
 };
 
+/// How long a partition may take to appear on the broker that is asked.
+const PARTITION_APPEARS: Duration = Duration::from_secs(3);
 /// How often a pattern is held against the topics there are.
 const PATTERN_REFRESH: Duration = Duration::from_secs(10);
 
 pub(super) struct ClusterConsumer {
     consumer: krafka::consumer::Consumer,
     pattern: Option<Mutex<Pattern>>,
-    admin: krafka::admin::AdminClient,
+    admin: AdminClient,
     group: Option<String>,
 }
 
@@ -40,8 +44,14 @@ struct Pattern {
 }
 
 impl ClusterConsumer {
-    pub(super) async fn open(kafka: &Kafka, options: ConsumerOptions) -> Result<Self> {
+    /// Opens a consumer on `kafka`; `admin` looks for topics without making them.
+    pub(super) async fn open(
+        kafka: &Kafka,
+        admin: AdminClient,
+        options: ConsumerOptions,
+    ) -> Result<Self> {
         let settings: ConsumerSettings = overrides(&options.overrides)?;
+        check_subscription(&admin, &options.subscription).await?;
         let builder = match &options.group {
             Some(group) => kafka.consumer(group),
             None => kafka.consumer_without_group(),
@@ -55,7 +65,7 @@ impl ClusterConsumer {
         Ok(Self {
             consumer,
             pattern: pattern.map(Mutex::new),
-            admin: kafka.admin(),
+            admin,
             group: options.group,
         })
     }
@@ -72,10 +82,7 @@ impl ClusterConsumer {
         {
             return Ok(());
         }
-        let topics = self
-            .admin
-            .list_topics(krafka::admin::ListTopicsOptions::default())
-            .await;
+        let topics = self.admin.list_topics(ListTopicsOptions::default()).await;
         let mut matching = topics.map_err(mapped)?;
         matching.retain(|topic| pattern.regex.is_match(topic));
         pattern.checked = Some(Instant::now());
@@ -84,6 +91,41 @@ impl ClusterConsumer {
             pattern.matching = matching;
         }
         Ok(())
+    }
+}
+
+/// Refuses names that no topic can have, and partitions that are not there.
+async fn check_subscription(admin: &AdminClient, subscription: &Subscription) -> Result<()> {
+    match subscription {
+        Subscription::Topics(topics) => topics.iter().try_for_each(|topic| check_topic_name(topic)),
+        Subscription::Pattern(_) => Ok(()),
+        Subscription::Partitions(partitions) => {
+            let mut highest = BTreeMap::<&Arc<str>, i32>::new();
+            for partition in partitions {
+                check_topic_name(&partition.topic)?;
+                let known = highest.entry(&partition.topic).or_default();
+                *known = partition.partition.max(*known);
+            }
+            for (topic, partition) in highest {
+                await_partition(admin, &TopicPartition::new(topic.clone(), partition)).await?;
+            }
+            Ok(())
+        }
+    }
+}
+
+/// Waits for a partition that is not there: one made a moment ago may not be known to every broker.
+async fn await_partition(admin: &AdminClient, partition: &TopicPartition) -> Result<()> {
+    let until = Instant::now() + PARTITION_APPEARS;
+    loop {
+        let described = describe_topic(admin, &partition.topic).await?;
+        match described {
+            Some(topic) if topic.partitions > partition.partition => return Ok(()),
+            _ if Instant::now() > until => {
+                return Err(Error::config(format!("there is no partition {partition}")));
+            }
+            _ => tokio::time::sleep(Duration::from_millis(100)).await,
+        }
     }
 }
 
@@ -97,7 +139,7 @@ async fn subscribe(
             Ok(None)
         }
         Subscription::Partitions(partitions) => {
-            let mut by_topic = std::collections::BTreeMap::<_, Vec<i32>>::new();
+            let mut by_topic = BTreeMap::<_, Vec<i32>>::new();
             for partition in partitions {
                 by_topic
                     .entry(partition.topic)
@@ -268,6 +310,9 @@ impl Consumer for ClusterConsumer {
     }
 
     async fn commit(&self, offsets: &Offsets) -> Result<()> {
+        if self.group.is_none() {
+            return Err(Error::internal("a reader without a group cannot commit"));
+        }
         let wire = offsets.iter().map(|(partition, committed)| {
             let offset = committed.offset.value();
             (
@@ -276,7 +321,15 @@ impl Consumer for ClusterConsumer {
             )
         });
         let committed = self.consumer.commit_offsets(wire.collect::<Vec<_>>()).await;
-        committed.map_err(|error| mapped(error).operation("commit offsets"))
+        committed.map_err(|error| match error {
+            // It left the group: closed, or too long between two polls.
+            KrafkaError::IllegalState { .. } | KrafkaError::Closed { .. } => {
+                Error::conflict("this member is no longer in its group")
+                    .source(error)
+                    .operation("commit offsets")
+            }
+            _ => mapped(error).operation("commit offsets"),
+        })
     }
 
     async fn committed(&self, partitions: &[TopicPartition]) -> Result<Offsets> {

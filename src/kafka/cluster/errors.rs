@@ -46,7 +46,8 @@ fn kind_of_code(code: ErrorCode) -> ErrorKind {
         | ErrorCode::StaleMemberEpoch
         | ErrorCode::ProducerFenced
         | ErrorCode::InvalidProducerEpoch
-        | ErrorCode::NonEmptyGroup => ErrorKind::Conflict,
+        | ErrorCode::NonEmptyGroup
+        | ErrorCode::GroupSubscribedToTopic => ErrorKind::Conflict,
         ErrorCode::UnknownTopicOrPartition
         | ErrorCode::InvalidTopic
         | ErrorCode::InvalidPartitions

@@ -7,7 +7,7 @@ mod consumer;
 mod errors;
 mod producer;
 mod security;
-mod settings;
+pub(super) mod settings;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -37,23 +37,27 @@ impl ClusterLog {
     /// A configuration error that lists every wrong key; otherwise what the broker said.
     pub async fn connect(properties: &BTreeMap<String, String>) -> Result<Self> {
         Ok(Self {
-            kafka: connect(properties).await?,
+            kafka: connect(properties, false).await?,
             properties: properties.clone(),
         })
     }
 
+    /// A client for reading or writing: a topic it names that is not there is made, if the brokers want that. The admin
+    /// client only looks.
     async fn client(&self, client_id: &str) -> Result<Kafka> {
         let mut properties = self.properties.clone();
         properties.insert("client.id".to_owned(), client_id.to_owned());
-        connect(&properties).await
+        connect(&properties, true).await
     }
 }
 
-async fn connect(properties: &BTreeMap<String, String>) -> Result<Kafka> {
+async fn connect(properties: &BTreeMap<String, String>, make_topics: bool) -> Result<Kafka> {
     let settings = ConnectionSettings::read(properties)?;
     let servers = settings.bootstrap_servers.join(",");
-    let connecting = settings.builder(properties)?.connect();
-    connecting.await.map_err(|error| {
+    let builder = settings
+        .builder(properties)?
+        .allow_auto_create_topics(make_topics);
+    builder.connect().await.map_err(|error| {
         mapped(error)
             .operation("connect to Kafka at")
             .target(servers)
@@ -64,8 +68,12 @@ async fn connect(properties: &BTreeMap<String, String>) -> Result<Kafka> {
 impl Log for ClusterLog {
     async fn consumer(&self, options: ConsumerOptions) -> Result<Arc<dyn Consumer>> {
         Ok(Arc::new(
-            consumer::ClusterConsumer::open(&self.client(&options.client_id).await?, options)
-                .await?,
+            consumer::ClusterConsumer::open(
+                &self.client(&options.client_id).await?,
+                self.kafka.admin(),
+                options,
+            )
+            .await?,
         ))
     }
 

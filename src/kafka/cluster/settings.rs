@@ -55,7 +55,7 @@ impl ConnectionSettings {
 
 /// Where a new group begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Reset {
+pub(in crate::kafka) enum Reset {
     Earliest,
     Latest,
     None,
@@ -65,7 +65,7 @@ option_names!(Reset { "earliest" => Earliest, "latest" => Latest, "none" => None
 
 /// Which records are seen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Isolation {
+pub(in crate::kafka) enum Isolation {
     ReadUncommitted,
     ReadCommitted,
 }
@@ -74,7 +74,7 @@ option_names!(Isolation { "read_uncommitted" => ReadUncommitted, "read_committed
 
 /// Which group protocol is spoken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum GroupProtocol {
+pub(in crate::kafka) enum GroupProtocol {
     Classic,
     Consumer,
 }
@@ -84,89 +84,91 @@ option_names!(GroupProtocol { "classic" => Classic, "consumer" => Consumer });
 /// How a consumer reads.
 #[derive(Debug, ConnectorConfig)]
 #[config(group = "Consumer")]
-pub(super) struct ConsumerSettings {
+pub(in crate::kafka) struct ConsumerSettings {
     /// Where to begin without a committed offset.
     #[option(name = "auto.offset.reset")]
-    pub(super) auto_offset_reset: Option<Reset>,
+    pub(in crate::kafka) auto_offset_reset: Option<Reset>,
     /// Which records are seen.
     #[option(name = "isolation.level")]
-    pub(super) isolation: Option<Isolation>,
+    pub(in crate::kafka) isolation: Option<Isolation>,
     /// Milliseconds without a heartbeat until the group goes on without this member.
     #[option(name = "session.timeout.ms", default = "45000")]
-    pub(super) session_timeout: Duration,
+    pub(in crate::kafka) session_timeout: Duration,
     /// Milliseconds between heartbeats.
     #[option(name = "heartbeat.interval.ms", default = "3000")]
-    pub(super) heartbeat_interval: Duration,
+    pub(in crate::kafka) heartbeat_interval: Duration,
     /// Milliseconds between two polls until the group goes on without this member.
     #[option(name = "max.poll.interval.ms", default = "300000")]
-    pub(super) max_poll_interval: Duration,
+    pub(in crate::kafka) max_poll_interval: Duration,
     /// Records a poll returns at the most.
     #[option(name = "max.poll.records", validator = Validator::AtLeast(1))]
-    pub(super) max_poll_records: Option<i32>,
+    pub(in crate::kafka) max_poll_records: Option<i32>,
     /// Bytes a broker collects before it answers.
     #[option(name = "fetch.min.bytes", default = "1", validator = Validator::AtLeast(0))]
-    pub(super) fetch_min_bytes: i32,
+    pub(in crate::kafka) fetch_min_bytes: i32,
     /// Bytes of one answer.
     #[option(name = "fetch.max.bytes", validator = Validator::AtLeast(0))]
-    pub(super) fetch_max_bytes: Option<i32>,
+    pub(in crate::kafka) fetch_max_bytes: Option<i32>,
     /// Bytes of one partition in one answer.
     #[option(name = "max.partition.fetch.bytes", default = "1048576", validator = Validator::AtLeast(0))]
-    pub(super) max_partition_fetch_bytes: i32,
+    pub(in crate::kafka) max_partition_fetch_bytes: i32,
     /// Milliseconds a broker waits for `fetch.min.bytes`.
     #[option(name = "fetch.max.wait.ms", default = "500")]
-    pub(super) fetch_max_wait: Duration,
+    pub(in crate::kafka) fetch_max_wait: Duration,
     /// A name that lasts over restarts: a restarted member takes its partitions up again without a rebalance.
     #[option(name = "group.instance.id")]
-    pub(super) group_instance_id: Option<String>,
+    pub(in crate::kafka) group_instance_id: Option<String>,
     /// The rack to fetch from.
     #[option(name = "client.rack")]
-    pub(super) client_rack: Option<String>,
+    pub(in crate::kafka) client_rack: Option<String>,
     /// Which group protocol is spoken.
     #[option(name = "group.protocol", default = "classic")]
-    pub(super) group_protocol: GroupProtocol,
+    pub(in crate::kafka) group_protocol: GroupProtocol,
     /// Which partitioner of work is offered, by the Java class.
     #[option(name = "partition.assignment.strategy", default = "")]
-    pub(super) assignors: Vec<String>,
+    pub(in crate::kafka) assignors: Vec<String>,
 }
 
 /// How a producer writes.
 #[derive(Debug, ConnectorConfig)]
 #[config(group = "Producer")]
-pub(super) struct ProducerSettings {
+pub(in crate::kafka) struct ProducerSettings {
     /// Compression of batches.
     #[option(name = "compression.type", validator = Validator::OneOfIgnoreCase(&["none", "gzip", "snappy", "lz4", "zstd"]))]
-    pub(super) compression: Option<String>,
+    pub(in crate::kafka) compression: Option<String>,
     /// Bytes of a batch.
     #[option(name = "batch.size", default = "65536", validator = Validator::AtLeast(0))]
-    pub(super) batch_size: usize,
+    pub(in crate::kafka) batch_size: usize,
     /// Milliseconds a batch waits to be filled.
     #[option(name = "linger.ms", default = "5")]
-    pub(super) linger: Duration,
+    pub(in crate::kafka) linger: Duration,
     /// Milliseconds until a record that was not acknowledged is given up.
     #[option(name = "delivery.timeout.ms", default = "120000")]
-    pub(super) delivery_timeout: Duration,
+    pub(in crate::kafka) delivery_timeout: Duration,
     /// Bytes of one request.
     #[option(name = "max.request.size", default = "10485760", validator = Validator::AtLeast(0))]
-    pub(super) max_request_size: usize,
+    pub(in crate::kafka) max_request_size: usize,
     /// Bytes of records that wait to be sent.
     #[option(name = "buffer.memory", default = "33554432", validator = Validator::AtLeast(0))]
-    pub(super) buffer_memory: usize,
+    pub(in crate::kafka) buffer_memory: usize,
     /// Milliseconds to wait for metadata and buffer space.
     #[option(name = "max.block.ms", default = "60000")]
-    pub(super) max_block: Duration,
+    pub(in crate::kafka) max_block: Duration,
     /// Whether a repeated send is written once.
     #[option(name = "enable.idempotence", default = "true")]
-    pub(super) idempotence: bool,
+    pub(in crate::kafka) idempotence: bool,
     /// Who must have a record before it counts; only `all`.
     #[option(name = "acks", default = "all", validator = Validator::OneOfIgnoreCase(&["all", "-1"]))]
-    pub(super) _acks: String,
+    pub(in crate::kafka) _acks: String,
     /// Milliseconds an open transaction lasts.
     #[option(name = "transaction.timeout.ms", default = "60000")]
-    pub(super) transaction_timeout: Duration,
+    pub(in crate::kafka) transaction_timeout: Duration,
 }
 
 /// Reads overrides; a key that is not understood is refused by name.
-pub(super) fn overrides<T: ConnectorConfig>(given: &BTreeMap<String, String>) -> Result<T> {
+pub(in crate::kafka) fn overrides<T: ConnectorConfig>(
+    given: &BTreeMap<String, String>,
+) -> Result<T> {
     let definition = T::definition();
     let mut errors: Vec<_> = given
         .iter()

@@ -7,8 +7,8 @@ use async_trait::async_trait;
 use connect_core::data::{Offset, Offsets, TopicPartition};
 use connect_core::{Error, Result};
 
-use super::Inner;
 use super::partitions::Partitions;
+use super::{Inner, topic_settings};
 use crate::kafka::{Admin, NewTopic, TopicDescription};
 
 pub(super) struct EmbeddedAdmin(pub(super) Arc<Inner>);
@@ -65,16 +65,7 @@ impl Admin for EmbeddedAdmin {
             .partitions
             .topic(topic)
             .ok_or_else(|| Error::config(format!("there is no topic {topic}")))?;
-        let defaults = [
-            ("cleanup.policy", "delete"),
-            ("retention.ms", "604800000"),
-            ("retention.bytes", "-1"),
-        ];
-        let mut settings: BTreeMap<_, _> = defaults
-            .map(|(key, value)| (key.to_owned(), value.to_owned()))
-            .into();
-        settings.extend(known.settings);
-        Ok(settings)
+        Ok(topic_settings::with_defaults(&known.settings))
     }
 
     async fn group_offsets(&self, group: &str) -> Result<Offsets> {

@@ -2,24 +2,24 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use connect_core::data::{Offset, Offsets, RecordTimestamp, TopicPartition};
+use connect_core::data::{Offset, Offsets, TopicPartition};
 use connect_core::{Error, Result};
 use regex::Regex;
 use tokio::sync::Notify;
 
+use super::Inner;
 use super::groups::MemberId;
-use super::{Inner, batch};
+use super::reading::read_partitions;
+use crate::kafka::cluster::settings::{ConsumerSettings, Reset, overrides};
 use crate::kafka::{
     AutoOffsetReset, ConsumedRecord, Consumer, ConsumerOptions, Subscription, Watermarks,
 };
 
 /// How often a waiting poll looks whether partitions are to move.
 const REBALANCE_CHECK: Duration = Duration::from_millis(200);
-/// Bytes read of one partition at once.
-const READ_BYTES: usize = 1 << 20;
 
 /// What is wanted, ready to be held against the topics there are.
 enum Wanted {
@@ -37,9 +37,27 @@ struct State {
     closed: bool,
 }
 
+impl State {
+    /// Forgets all but the partitions that are owned; returns what it forgot.
+    fn forget_others(&mut self, owned: &BTreeSet<TopicPartition>) -> Vec<TopicPartition> {
+        let held = self.positions.keys();
+        let others: Vec<_> = held.filter(|held| !owned.contains(held)).cloned().collect();
+        self.forget(&others);
+        others
+    }
+
+    fn forget(&mut self, partitions: &[TopicPartition]) {
+        for partition in partitions {
+            self.positions.remove(partition);
+            self.paused.remove(partition);
+        }
+    }
+}
+
 pub(super) struct EmbeddedConsumer {
     inner: Arc<Inner>,
     options: ConsumerOptions,
+    max_poll_interval: Duration,
     wanted: Wanted,
     member: MemberId,
     state: Mutex<State>,
@@ -48,7 +66,8 @@ pub(super) struct EmbeddedConsumer {
 
 impl EmbeddedConsumer {
     pub(super) fn open(inner: Arc<Inner>, mut options: ConsumerOptions) -> Result<Self> {
-        apply_overrides(&mut options)?;
+        let settings = overrides::<ConsumerSettings>(&options.overrides)?;
+        apply(&settings, &mut options);
         let wanted = match &options.subscription {
             Subscription::Topics(topics) => Wanted::Topics(topics.clone()),
             Subscription::Partitions(partitions) => Wanted::Partitions(partitions.clone()),
@@ -70,6 +89,7 @@ impl EmbeddedConsumer {
             member: inner.groups.member(),
             inner,
             options,
+            max_poll_interval: settings.max_poll_interval,
             wanted,
             state: Mutex::default(),
             woken: Notify::new(),
@@ -120,7 +140,12 @@ impl EmbeddedConsumer {
                 )
                 .await;
         };
-        let moved = self.inner.groups.rebalance(group, self.member, readable);
+        let until = Instant::now() + self.max_poll_interval;
+        let moved = self
+            .inner
+            .groups
+            .rebalance(group, self.member, readable, until);
+        self.lose(&moved.owned).await;
         if !moved.give_up.is_empty() {
             self.give_up(group, &moved.give_up).await;
         }
@@ -138,24 +163,31 @@ impl EmbeddedConsumer {
         if let Some(listener) = &self.options.listener {
             listener.revoked(partitions).await;
         }
-        let mut state = self.state();
-        for partition in partitions {
-            state.positions.remove(partition);
-            state.paused.remove(partition);
-        }
-        drop(state);
+        self.state().forget(partitions);
         self.inner.groups.release(group, self.member, partitions);
         self.inner.partitions.notify();
+    }
+
+    /// Forgets partitions that were given to others because this member had not polled for too long.
+    async fn lose(&self, owned: &BTreeSet<TopicPartition>) {
+        let lost = self.state().forget_others(owned);
+        if let Some(listener) = self.options.listener.as_ref().filter(|_| !lost.is_empty()) {
+            listener.lost(&lost).await;
+        }
     }
 
     async fn take(&self, partitions: Vec<TopicPartition>) -> Result<()> {
         if partitions.is_empty() {
             return Ok(());
         }
-        for partition in &partitions {
-            let start = self.start(partition)?;
-            self.state().positions.insert(partition.clone(), start);
+        let starts: Result<Vec<_>> = partitions
+            .iter()
+            .map(|partition| Ok((partition.clone(), self.start(partition)?)))
+            .collect();
+        if let (Err(_), Some(group)) = (&starts, &self.options.group) {
+            self.inner.groups.release(group, self.member, &partitions);
         }
+        self.state().positions.extend(starts?);
         if let Some(listener) = &self.options.listener {
             listener.assigned(&partitions).await;
         }
@@ -164,22 +196,43 @@ impl EmbeddedConsumer {
 
     /// The committed offset, or where a new group begins.
     fn start(&self, partition: &TopicPartition) -> Result<Offset> {
-        let ends = self.watermarks_of(partition)?;
         let group = self.options.group.as_ref();
         let committed =
             group.and_then(|group| self.inner.groups.committed(group).remove(partition));
-        match (committed, self.options.auto_offset_reset) {
-            (Some(committed), _)
-                if committed.offset >= ends.low && committed.offset <= ends.high =>
-            {
-                Ok(committed.offset)
-            }
+        self.within_ends(partition, committed.map(|committed| committed.offset))
+    }
+
+    /// The offset if there is one between the ends of the partition, else where the reset policy says.
+    fn within_ends(&self, partition: &TopicPartition, offset: Option<Offset>) -> Result<Offset> {
+        let ends = self.watermarks_of(partition)?;
+        match (offset, self.options.auto_offset_reset) {
+            (Some(offset), _) if (ends.low..=ends.high).contains(&offset) => Ok(offset),
             (_, AutoOffsetReset::Earliest) => Ok(ends.low),
             (_, AutoOffsetReset::Latest) => Ok(ends.high),
             (_, AutoOffsetReset::None) => Err(Error::config(format!(
                 "{partition} has no committed offset within its ends, and auto.offset.reset is none"
             ))),
         }
+    }
+
+    /// Resets positions that are not, or no longer, between the ends.
+    fn reset_positions(&self) -> Result<()> {
+        let positions = self.state().positions.clone();
+        for (partition, position) in positions {
+            if self.inner.partitions.watermarks(&partition).is_none() {
+                continue; // deleted meanwhile
+            }
+            let within = self.within_ends(&partition, Some(position))?;
+            let mut state = self.state();
+            if let Some(current) = state
+                .positions
+                .get_mut(&partition)
+                .filter(|now| **now == position)
+            {
+                *current = within;
+            }
+        }
+        Ok(())
     }
 
     fn watermarks_of(&self, partition: &TopicPartition) -> Result<Watermarks> {
@@ -256,108 +309,20 @@ impl EmbeddedConsumer {
     }
 }
 
-type Read = (TopicPartition, Offset, Offset, Vec<ConsumedRecord>);
-
-fn read_partitions(
-    inner: &Inner,
-    ready: Vec<(TopicPartition, Offset)>,
-    limits: (usize, usize),
-) -> Result<Vec<Read>> {
-    let (mut records_left, mut bytes_left) = limits;
-    let mut read = Vec::new();
-    for (partition, position) in ready {
-        if records_left == 0 || bytes_left == 0 {
-            break;
-        }
-        let (next, records) =
-            read_partition(inner, &partition, position, records_left, bytes_left)?;
-        records_left -= records.len();
-        let bytes: usize = records
-            .iter()
-            .map(|record| record.value.as_ref().map_or(0, bytes::Bytes::len))
-            .sum();
-        bytes_left = bytes_left.saturating_sub(bytes);
-        read.push((partition, position, next, records));
+/// Applies the settings that mean something without a network; the others are checked and have no effect.
+fn apply(settings: &ConsumerSettings, options: &mut ConsumerOptions) {
+    match settings.auto_offset_reset {
+        Some(Reset::Earliest) => options.auto_offset_reset = AutoOffsetReset::Earliest,
+        Some(Reset::Latest) => options.auto_offset_reset = AutoOffsetReset::Latest,
+        Some(Reset::None) => options.auto_offset_reset = AutoOffsetReset::None,
+        None => {}
     }
-    Ok(read)
-}
-
-fn read_partition(
-    inner: &Inner,
-    partition: &TopicPartition,
-    position: Offset,
-    max_records: usize,
-    max_bytes: usize,
-) -> Result<(Offset, Vec<ConsumedRecord>)> {
-    let (Some(topic), Some(ends)) = (
-        inner.partitions.topic(&partition.topic),
-        inner.partitions.watermarks(partition),
-    ) else {
-        return Ok((position, Vec::new())); // deleted meanwhile
+    let number = |value: Option<i32>, default| {
+        let given = value.and_then(|value| usize::try_from(value).ok());
+        given.unwrap_or(default)
     };
-    let position = position.max(ends.low);
-    let wanted = u64::try_from(position.value()).unwrap_or(0);
-    let batches = inner.store.read(
-        topic.id,
-        partition.partition.cast_unsigned(),
-        wanted,
-        max_bytes.min(READ_BYTES),
-    )?;
-    let mut records = Vec::new();
-    let mut next = position;
-    for (first, bytes) in batches {
-        let skip = u32::try_from(wanted.saturating_sub(first)).unwrap_or(u32::MAX);
-        let from = i64::try_from(first.max(wanted)).unwrap_or(i64::MAX);
-        for (number, record) in (0_i64..).zip(batch::decode(bytes, skip)?) {
-            let offset = Offset::new(from + number);
-            if offset >= ends.high || records.len() >= max_records {
-                return Ok((next, records));
-            }
-            records.push(consumed(partition, offset, record));
-            next = offset.next();
-        }
-    }
-    // Behind the last record stands at most the free offset of a transaction.
-    let at_end = records.is_empty();
-    Ok((if at_end { ends.high } else { next }, records))
-}
-
-fn consumed(
-    partition: &TopicPartition,
-    offset: Offset,
-    record: batch::StoredRecord,
-) -> ConsumedRecord {
-    ConsumedRecord {
-        topic: partition.topic.clone(),
-        partition: partition.partition,
-        offset,
-        timestamp: record
-            .timestamp
-            .map_or(RecordTimestamp::Unknown, RecordTimestamp::CreateTime),
-        headers: record.headers,
-        key: record.key,
-        value: record.value,
-    }
-}
-
-/// Settings that mean something without a network; those of the network are taken and have no effect.
-fn apply_overrides(options: &mut ConsumerOptions) -> Result<()> {
-    for (key, value) in options.overrides.clone() {
-        let wrong = || Error::config(format!("Invalid value {value} for configuration {key}"));
-        match key.as_str() {
-            "auto.offset.reset" => {
-                options.auto_offset_reset = match value.as_str() {
-                    "earliest" => AutoOffsetReset::Earliest,
-                    "latest" => AutoOffsetReset::Latest,
-                    "none" => AutoOffsetReset::None,
-                    _ => return Err(wrong()),
-                };
-            }
-            "max.poll.records" => options.max_poll_records = value.parse().map_err(|_| wrong())?,
-            _ => {}
-        }
-    }
-    Ok(())
+    options.max_poll_records = number(settings.max_poll_records, options.max_poll_records);
+    options.fetch_max_bytes = number(settings.fetch_max_bytes, options.fetch_max_bytes);
 }
 
 #[async_trait]
@@ -370,6 +335,7 @@ impl Consumer for EmbeddedConsumer {
             }
             let appended = self.inner.partitions.appended();
             self.rebalance().await?;
+            self.reset_positions()?;
             let records = self.read().await?;
             if !records.is_empty() || !self.wait(appended, until).await {
                 return Ok(records);

@@ -1,10 +1,12 @@
 //! Consumer groups: members, who owns which partition, committed offsets.
 //!
 //! A partition passes from one member to another in two steps: its owner gives it up (after a last commit), then the other
-//! takes it. A commit for a partition that the member does not own is a conflict.
+//! takes it. A commit for a partition that the member does not own is a conflict. A member that does not poll for
+//! `max.poll.interval.ms` is no longer one: others take its partitions.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use connect_core::data::{Offset, OffsetAndMetadata, Offsets, TopicPartition};
 use connect_core::{Error, Result};
@@ -14,10 +16,18 @@ use super::store::Store;
 /// A member of a group.
 pub(super) type MemberId = u64;
 
+/// A member as the group sees it.
+#[derive(Debug)]
+struct Member {
+    /// The partitions it could read.
+    readable: BTreeSet<TopicPartition>,
+    /// When the group goes on without it, unless it polls before.
+    until: Instant,
+}
+
 #[derive(Debug, Default)]
 struct Group {
-    /// Each member with the partitions it could read.
-    members: BTreeMap<MemberId, BTreeSet<TopicPartition>>,
+    members: BTreeMap<MemberId, Member>,
     owners: BTreeMap<TopicPartition, MemberId>,
     committed: Offsets,
 }
@@ -28,9 +38,11 @@ pub(super) struct Groups {
     next_member: Mutex<MemberId>,
 }
 
-/// What a member is to give up, and what it may take.
+/// What a member owns, is to give up, and has just taken.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Move {
+    /// Owned before the move: what a member believes to own beyond this was taken from it.
+    pub(super) owned: BTreeSet<TopicPartition>,
     pub(super) give_up: Vec<TopicPartition>,
     pub(super) take: Vec<TopicPartition>,
 }
@@ -68,16 +80,18 @@ impl Groups {
         *next
     }
 
-    /// Says what a member could read, and learns what it is to give up and may take now.
+    /// Says what a member could read and until when it will poll again, and learns what it is to give up and may take now.
     pub(super) fn rebalance(
         &self,
         group: &str,
         member: MemberId,
         readable: BTreeSet<TopicPartition>,
+        until: Instant,
     ) -> Move {
         let mut groups = self.lock();
         let group = groups.entry(group.to_owned()).or_default();
-        group.members.insert(member, readable);
+        group.members.insert(member, Member { readable, until });
+        group.expire(Instant::now());
         let target = group.target();
         let mine = |owner: &MemberId| *owner == member;
         let owned: BTreeSet<_> = group
@@ -101,6 +115,7 @@ impl Groups {
         }
         Move {
             give_up: owned.difference(&wanted).cloned().collect(),
+            owned,
             take,
         }
     }
@@ -181,7 +196,7 @@ impl Groups {
     /// Removes a group without members; false if it is not there.
     pub(super) fn delete(&self, store: &Store, group: &str) -> Result<bool> {
         let mut groups = self.lock();
-        let Some(state) = groups.get(group) else {
+        let Some(state) = groups.get_mut(group) else {
             return Ok(false);
         };
         state.refuse_members(group)?;
@@ -199,14 +214,18 @@ impl Groups {
 impl Group {
     /// Who should own what: each partition goes round the members that can read it, in order.
     fn target(&self) -> BTreeMap<TopicPartition, MemberId> {
-        let all: BTreeSet<_> = self.members.values().flatten().collect();
+        let all: BTreeSet<_> = self
+            .members
+            .values()
+            .flat_map(|member| &member.readable)
+            .collect();
         let mut target = BTreeMap::new();
         for (number, partition) in all.into_iter().enumerate() {
             let readers: Vec<_> = self
                 .members
                 .iter()
-                .filter(|(_, readable)| readable.contains(partition))
-                .map(|(member, _)| *member)
+                .filter(|(_, member)| member.readable.contains(partition))
+                .map(|(id, _)| *id)
                 .collect();
             if let Some(owner) = readers.get(number % readers.len().max(1)) {
                 target.insert(partition.clone(), *owner);
@@ -215,7 +234,15 @@ impl Group {
         target
     }
 
-    fn refuse_members(&self, group: &str) -> Result<()> {
+    /// Goes on without members that have not polled for too long.
+    fn expire(&mut self, now: Instant) {
+        self.members.retain(|_, member| member.until > now);
+        let members = &self.members;
+        self.owners.retain(|_, owner| members.contains_key(owner));
+    }
+
+    fn refuse_members(&mut self, group: &str) -> Result<()> {
+        self.expire(Instant::now());
         if self.members.is_empty() {
             return Ok(());
         }

@@ -13,8 +13,10 @@ mod consumer;
 mod groups;
 mod partitions;
 mod producer;
+mod reading;
 mod retention;
 mod store;
+mod topic_settings;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -23,6 +25,7 @@ use async_trait::async_trait;
 use connect_core::Result;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
+use super::cluster::settings::{ProducerSettings, overrides};
 use super::{
     Admin, Consumer, ConsumerOptions, Log, Producer, ProducerOptions, TransactionalProducer,
 };
@@ -88,7 +91,8 @@ impl Log for EmbeddedLog {
         )?))
     }
 
-    async fn producer(&self, _options: ProducerOptions) -> Result<Arc<dyn Producer>> {
+    async fn producer(&self, options: ProducerOptions) -> Result<Arc<dyn Producer>> {
+        overrides::<ProducerSettings>(&options.overrides)?;
         Ok(Arc::new(producer::EmbeddedProducer::new(
             self.inner.clone(),
         )))
@@ -97,8 +101,9 @@ impl Log for EmbeddedLog {
     async fn transactional_producer(
         &self,
         transactional_id: &str,
-        _options: ProducerOptions,
+        options: ProducerOptions,
     ) -> Result<Arc<dyn TransactionalProducer>> {
+        overrides::<ProducerSettings>(&options.overrides)?;
         Ok(Arc::new(producer::EmbeddedTransaction::open(
             self.inner.clone(),
             transactional_id,

@@ -8,9 +8,9 @@ use connect_core::{Error, Result};
 use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
 
-use super::batch;
 use super::store::{Store, batch_key};
-use crate::kafka::{NewTopic, Produced, ProducerRecord, Watermarks};
+use super::{batch, topic_settings};
+use crate::kafka::{NewTopic, Produced, ProducerRecord, Watermarks, check_topic_name};
 
 /// Partitions of a topic that is made because somebody writes to it or reads it.
 const DEFAULT_PARTITIONS: i32 = 1;
@@ -28,6 +28,14 @@ const EMPTY: Watermarks = Watermarks {
     low: Offset::new(0),
     high: Offset::new(0),
 };
+
+impl Topic {
+    /// True if the time of writing counts, not the producer's.
+    pub(super) fn log_append_time(&self) -> bool {
+        let kind = self.settings.get("message.timestamp.type");
+        kind.is_some_and(|kind| kind == "LogAppendTime")
+    }
+}
 
 struct TopicState {
     topic: Topic,
@@ -70,7 +78,8 @@ impl Partitions {
 
     /// Makes a topic; false if it is there.
     pub(super) fn create(&self, store: &Store, new: &NewTopic) -> Result<bool> {
-        check_name(&new.name)?;
+        check_topic_name(&new.name)?;
+        topic_settings::check(&new.settings)?;
         let mut topics = self.lock();
         if topics.contains_key(new.name.as_str()) {
             return Ok(false);
@@ -82,10 +91,7 @@ impl Partitions {
                 new.name
             )));
         }
-        let id = store
-            .list::<u32>("next-topic")?
-            .first()
-            .map_or(1, |(_, id)| *id);
+        let id = store.get::<u32>("next-topic")?.unwrap_or(1);
         let topic = Topic {
             id,
             partitions,
@@ -162,6 +168,9 @@ impl Partitions {
                     store.remove_batch(topic.id, partition, offset)?;
                 }
             }
+            let partition = partition.cast_signed();
+            let keys = [low_key(topic.id, partition), high_key(topic.id, partition)];
+            store.put::<Offset>(keys.map(|key| (key, None)).into())?;
         }
         Ok(())
     }
@@ -204,21 +213,31 @@ impl Partitions {
     ) -> Result<BTreeMap<TopicPartition, Produced>> {
         let mut topics = self.lock();
         let mut batches = Vec::new();
+        let mut ends = Vec::new();
         let mut written = BTreeMap::new();
         let mut raised = Vec::new();
-        for (partition, records) in by_partition {
+        for (partition, mut records) in by_partition {
             let unknown = || Error::config(format!("there is no partition {partition}"));
             let state = topics.get(&*partition.topic).ok_or_else(unknown)?;
             let index = usize::try_from(partition.partition).map_err(|_| unknown())?;
             let first = state.ends.get(index).ok_or_else(unknown)?.high;
             let number = u32::try_from(index).map_err(|_| unknown())?;
             let position = u64::try_from(first.value()).unwrap_or(0);
+            if state.topic.log_append_time() {
+                records
+                    .iter_mut()
+                    .for_each(|record| record.timestamp = None);
+            }
             batches.push((
                 batch_key(state.topic.id, number, position),
                 batch::encode(&records, now),
             ));
             let count = i64::try_from(records.len()).unwrap_or(i64::MAX) + i64::from(marker);
-            raised.push((partition.clone(), index, Offset::new(first.value() + count)));
+            let high = Offset::new(first.value() + count);
+            if marker {
+                ends.push((high_key(state.topic.id, partition.partition), high));
+            }
+            raised.push((partition.clone(), index, high));
             written.insert(
                 partition.clone(),
                 Produced {
@@ -227,7 +246,7 @@ impl Partitions {
                 },
             );
         }
-        store.append(batches)?;
+        store.append(batches, ends)?;
         for (partition, index, high) in raised {
             if let Some(ends) = topics
                 .get_mut(&*partition.topic)
@@ -242,36 +261,26 @@ impl Partitions {
     }
 }
 
-fn ends(store: &Store, topic: u32, partition: i32) -> Result<Watermarks> {
-    let ends = store.ends(topic, partition.cast_unsigned())?;
-    let low = store
-        .list::<u64>(&format!("low/{topic}/{partition}"))?
-        .first()
-        .map_or(0, |(_, low)| *low);
-    let offset = |value: u64| Offset::new(i64::try_from(value).unwrap_or(i64::MAX));
-    Ok(match ends {
-        None => Watermarks {
-            low: offset(low),
-            high: offset(low),
-        },
-        Some((first, (last, batch))) => Watermarks {
-            low: offset(first.max(low)),
-            high: offset(last + u64::from(batch::count(&batch)?)),
-        },
-    })
+/// Key of where a partition begins, once old records are gone.
+pub(super) fn low_key(topic: u32, partition: i32) -> String {
+    format!("low/{topic}/{partition}")
 }
 
-/// Kafka's rule on topic names.
-fn check_name(name: &str) -> Result<()> {
-    let legal = |character: char| character.is_ascii_alphanumeric() || "._-".contains(character);
-    if name.is_empty()
-        || name.len() > 249
-        || !name.chars().all(legal)
-        || [".", ".."].contains(&name)
-    {
-        return Err(Error::config(format!(
-            "{name:?} is no topic name: up to 249 letters, digits, dots, underscores and dashes"
-        )));
-    }
-    Ok(())
+/// Key of where a partition ends, if that is behind its last record.
+fn high_key(topic: u32, partition: i32) -> String {
+    format!("high/{topic}/{partition}")
+}
+
+fn ends(store: &Store, topic: u32, partition: i32) -> Result<Watermarks> {
+    let stored = |key: &str| -> Result<Offset> { Ok(store.get(key)?.unwrap_or_default()) };
+    let low = stored(&low_key(topic, partition))?;
+    let high = stored(&high_key(topic, partition))?.max(low);
+    let offset = |value: u64| Offset::new(i64::try_from(value).unwrap_or(i64::MAX));
+    Ok(match store.ends(topic, partition.cast_unsigned())? {
+        None => Watermarks { low, high },
+        Some((first, (last, batch))) => Watermarks {
+            low: offset(first).max(low),
+            high: offset(last + u64::from(batch::count(&batch)?)).max(high),
+        },
+    })
 }

@@ -9,10 +9,12 @@ use connect_core::data::{Offset, Timestamp, TopicPartition};
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
-use super::partitions::Topic;
+use super::partitions::{Topic, low_key};
 use super::{Inner, batch};
 
 const INTERVAL: Duration = Duration::from_secs(60);
+/// Bytes read at once to learn the size of a partition.
+const READ_BYTES: usize = 8 << 20;
 const DEFAULT_MILLIS: i64 = 604_800_000;
 
 /// Runs until told to stop.
@@ -95,10 +97,8 @@ fn trim(inner: &Inner, topic: &Topic, partition: &TopicPartition, now: Timestamp
             return Ok(());
         }
         let low = first + u64::from(count);
-        inner.store.put(vec![(
-            format!("low/{}/{}", topic.id, partition.partition),
-            Some(low),
-        )])?;
+        let key = low_key(topic.id, partition.partition);
+        inner.store.put(vec![(key, Some(low))])?;
         inner.store.remove_batch(topic.id, number, first)?;
         inner.partitions.raise_low(
             partition,
@@ -108,23 +108,17 @@ fn trim(inner: &Inner, topic: &Topic, partition: &TopicPartition, now: Timestamp
     }
 }
 
+/// Bytes of all batches of a partition.
 fn total(inner: &Inner, topic: &Topic, partition: u32) -> Result<i64> {
     let mut total = 0;
     let mut from = 0;
     loop {
-        let batches = inner.store.read(topic.id, partition, from, 8 << 20)?;
-        let Some((last, _)) = batches.last() else {
+        let batches = inner.store.read(topic.id, partition, from, READ_BYTES)?;
+        let Some((last, batch)) = batches.last() else {
             return Ok(total);
         };
-        let next = last + 1;
-        let fresh = batches.iter().filter(|(first, _)| *first >= from);
-        let sizes: Vec<i64> = fresh
-            .map(|(_, batch)| i64::try_from(batch.len()).unwrap_or(0))
-            .collect();
-        if sizes.is_empty() {
-            return Ok(total);
-        }
-        total += sizes.iter().sum::<i64>();
-        from = next;
+        from = last + u64::from(batch::count(batch)?);
+        let bytes: usize = batches.iter().map(|(_, batch)| batch.len()).sum();
+        total += i64::try_from(bytes).unwrap_or(i64::MAX);
     }
 }

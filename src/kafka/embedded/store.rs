@@ -3,10 +3,13 @@
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
+use connect_core::data::Offset;
 use connect_core::{Error, Result};
 use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+
+use super::batch;
 
 /// Memory for reading: the page cache of the operating system does the rest.
 const CACHE_BYTES: u64 = 4 << 20;
@@ -69,16 +72,24 @@ impl Store {
         explain(&self.folder, cause)
     }
 
-    /// Writes batches, all or none. Survives the end of the process when it returns.
-    pub(super) fn append(&self, batches: Vec<([u8; 16], Vec<u8>)>) -> Result<()> {
+    /// Writes batches and ends of partitions, all or none. Survives the end of the process when it returns.
+    pub(super) fn append(
+        &self,
+        batches: Vec<([u8; 16], Vec<u8>)>,
+        ends: Vec<(String, Offset)>,
+    ) -> Result<()> {
         let mut write = self.database.batch().durability(Some(PersistMode::Buffer));
         for (key, batch) in batches {
             write.insert(&self.batches, key, batch);
         }
+        for (key, end) in ends {
+            write.insert(&self.values, key, end.value().to_string());
+        }
         write.commit().map_err(|cause| self.failed(cause))
     }
 
-    /// Batches of a partition from the one that holds `offset` on, with their first offsets, up to about `max_bytes`.
+    /// Batches of a partition from the one that holds `offset` on, with their first offsets, up to about `max_bytes`; at
+    /// least one, if there is a record at `offset` or behind it.
     pub(super) fn read(
         &self,
         topic: u32,
@@ -105,6 +116,9 @@ impl Store {
         for guard in range {
             let (key, value) = guard.into_inner().map_err(|cause| self.failed(cause))?;
             let batch = Bytes::from(value);
+            if offset_of(&key) + u64::from(batch::count(&batch)?) <= offset {
+                continue;
+            }
             bytes += batch.len();
             found.push((offset_of(&key), batch));
             if bytes >= max_bytes {
@@ -155,18 +169,28 @@ impl Store {
         write.commit().map_err(|cause| self.failed(cause))
     }
 
+    /// A small value.
+    pub(super) fn get<T: DeserializeOwned>(&self, key: &str) -> Result<Option<T>> {
+        let value = self.values.get(key).map_err(|cause| self.failed(cause))?;
+        value.map(|value| self.parse(key, &value)).transpose()
+    }
+
+    fn parse<T: DeserializeOwned>(&self, key: &str, value: &[u8]) -> Result<T> {
+        serde_json::from_slice(value).map_err(|cause| {
+            Error::config(format!("the entry {key} is damaged"))
+                .operation("log")
+                .target(self.folder.display().to_string())
+                .source(cause)
+        })
+    }
+
     /// All small values whose key begins with `prefix`, without it.
     pub(super) fn list<T: DeserializeOwned>(&self, prefix: &str) -> Result<Vec<(String, T)>> {
         let mut found = Vec::new();
         for guard in self.values.prefix(prefix) {
             let (key, value) = guard.into_inner().map_err(|cause| self.failed(cause))?;
             let key = String::from_utf8_lossy(&key);
-            let value = serde_json::from_slice(&value).map_err(|cause| {
-                Error::config(format!("the entry {key} is damaged"))
-                    .operation("log")
-                    .target(self.folder.display().to_string())
-                    .source(cause)
-            })?;
+            let value = self.parse(&key, &value)?;
             found.push((key.strip_prefix(prefix).unwrap_or(&key).to_owned(), value));
         }
         Ok(found)

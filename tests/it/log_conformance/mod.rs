@@ -24,6 +24,11 @@ const CASE_DEADLINE: Duration = Duration::from_secs(180);
 
 /// Runs a case on threads of its own.
 fn run<F: Future<Output = Result<()>>>(case: impl FnOnce() -> F) -> Result<()> {
+    // RUST_LOG=krafka=debug shows what a failing case did.
+    let _set_by_another_case = tracing_subscriber::fmt()
+        .with_env_filter(tracing_subscriber::EnvFilter::from_default_env())
+        .with_test_writer()
+        .try_init();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
@@ -64,8 +69,9 @@ on_both_homes! {
     reading {
         a_poll_returns_no_more_records_than_asked_for,
         a_seek_goes_back_and_forth,
-        a_seek_behind_the_end_follows_the_reset_policy,
+        a_seek_behind_the_end_comes_back_between_the_ends,
         paused_partitions_stay_owned_and_silent,
+        client_settings_that_are_not_supported_are_refused_by_name,
         a_wakeup_ends_a_waiting_poll,
         latest_begins_behind_what_is_there,
         without_a_committed_offset_and_without_a_reset_policy_reading_fails,
@@ -85,6 +91,7 @@ on_both_homes! {
         records_of_an_aborted_transaction_stay_invisible,
         records_of_a_transaction_appear_together_at_its_commit,
         the_end_is_reached_although_no_record_stands_there,
+        a_record_behind_a_large_transaction_is_read,
         a_newer_producer_fences_an_older_one,
         what_a_dead_producer_left_open_is_aborted_by_the_next,
     }

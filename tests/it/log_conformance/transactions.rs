@@ -133,6 +133,29 @@ pub(super) async fn the_end_is_reached_although_no_record_stands_there<H: Home>(
     Ok(())
 }
 
+pub(super) async fn a_record_behind_a_large_transaction_is_read<H: Home>(home: &H) -> Result<()> {
+    let topic = home.topic("behind-large", 2).await?;
+    let producer = transactional(home, &unique("behind-large")).await?;
+    let reader = committed_reader(home, &topic).await?;
+    for round in 0..2 {
+        producer.begin().await?;
+        // More than one fetch takes of a partition.
+        let large = "x".repeat(600_000);
+        producer.send(vec![to(&topic, 0, &large); 4]).await?;
+        producer.commit().await?;
+        home.write_values(&topic, &["behind"]).await?;
+        let records = read(&*reader, 5).await?;
+        let expected: Vec<_> = (round * 6..round * 6 + 4).chain([round * 6 + 5]).collect();
+        ensure!(
+            offsets(&records) == expected,
+            "read {:?}",
+            offsets(&records)
+        );
+    }
+    producer.close().await?;
+    Ok(())
+}
+
 pub(super) async fn a_newer_producer_fences_an_older_one<H: Home>(home: &H) -> Result<()> {
     let topic = home.topic("fenced", 2).await?;
     let id = unique("fenced");

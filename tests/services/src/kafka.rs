@@ -81,9 +81,15 @@ impl Kafka {
         if let Some(kafka) = SHARED.get() {
             return Ok(kafka);
         }
-        let kafka = Self::start(&KafkaOptions::default())?;
-        remove_at_exit(kafka.folder.path())?;
+        let kafka = Self::start_for_process(&KafkaOptions::default())?;
         Ok(SHARED.get_or_init(|| kafka))
+    }
+
+    /// As [`Kafka::start`], for a broker that is never dropped: its folder is removed when the process ends.
+    pub fn start_for_process(options: &KafkaOptions) -> Result<Self> {
+        let kafka = Self::start(options)?;
+        remove_at_exit(kafka.folder.path())?;
+        Ok(kafka)
     }
 
     /// `host:port` for clients.
@@ -244,6 +250,8 @@ fn properties(folder: &TempDir, port: u16, options: &KafkaOptions) -> Result<Str
         ("share.coordinator.state.topic.min.isr", "1".to_owned()),
         ("group.initial.rebalance.delay.ms", "0".to_owned()),
         ("group.min.session.timeout.ms", "1000".to_owned()),
+        // Compacts soon: the default is to look every 15 s.
+        ("log.cleaner.backoff.ms", "500".to_owned()),
         ("message.max.bytes", "10485760".to_owned()),
     ]
     .map(|(key, value)| (key.to_owned(), value))
