@@ -51,6 +51,9 @@ pub(crate) enum WriteError {
     /// The cause is known and so is what to do.
     #[error(transparent)]
     Known(#[from] Error),
+    /// A table is not as it was when we looked.
+    #[error("table {0} was changed")]
+    Changed(String),
     /// No answer in time.
     #[error("no answer within {0:?}")]
     Deadline(std::time::Duration),
@@ -67,6 +70,7 @@ impl WriteError {
             Self::Known(error) if error.kind() == ErrorKind::Data => Cause::Row,
             Self::Known(error) if error.is_retriable() => Cause::Passing,
             Self::Known(_) => Cause::Other,
+            Self::Changed(_) => Cause::Stale,
             Self::Deadline(_) => Cause::Passing,
         }
     }
@@ -83,7 +87,7 @@ impl WriteError {
                 Some(error) => matches!(error.code().code().get(..2), Some("08" | "57" | "58")),
                 None => true,
             },
-            Self::Known(_) => false,
+            Self::Known(_) | Self::Changed(_) => false,
             Self::Deadline(_) => true,
         }
     }
@@ -96,6 +100,9 @@ impl WriteError {
             Self::Deadline(deadline) => Error::external(format!("no answer within {deadline:?}"))
                 .operation(operation)
                 .target(target),
+            Self::Changed(table) => Error::external("the table was changed meanwhile")
+                .operation(operation)
+                .target(table),
             Self::Database(error) => {
                 let message = match error.as_db_error() {
                     Some(database) => described(database),

@@ -172,6 +172,7 @@ mod tests {
             name: TableName::parse("shop.orders", Quoting::Always).unwrap(),
             columns: Vec::new(),
             takes_copy: true,
+            fingerprint: None,
         };
         let stage = Identifier::new("stage", Quoting::Always);
         let keys = &columns[..1];

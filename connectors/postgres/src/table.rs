@@ -4,7 +4,8 @@
 //! two tasks that need the same change one makes it and the other finds it done.
 
 use connect_core::{Error, Result};
-use tokio_postgres::Client;
+use tokio_postgres::types::Type;
+use tokio_postgres::{Client, Transaction};
 use tracing::info;
 
 use crate::column::{ColumnType, NewType};
@@ -48,6 +49,8 @@ pub(crate) struct Table {
     pub(crate) columns: Vec<Column>,
     /// True if COPY may write to it; else rows go through a staging table.
     pub(crate) takes_copy: bool,
+    /// Tells whether it is still as it was read; none without columns.
+    pub(crate) fingerprint: Option<i64>,
 }
 
 /// A column that a table does not have.
@@ -99,8 +102,21 @@ impl Table {
     }
 }
 
-const FIND: &str = "SELECT relation.oid, relation.relkind::text, row_security_active(relation.oid), \
-     current_database()::text FROM pg_class relation WHERE relation.oid = to_regclass($1)";
+/// Differs when a column's name, type or place does.
+macro_rules! fingerprint {
+    () => {
+        "(SELECT hashtextextended(string_agg(attnum || ' ' || atttypid || ' ' || attname, ',' ORDER BY attnum), 0) \
+         FROM pg_attribute WHERE attrelid = to_regclass($1) AND attnum > 0 AND NOT attisdropped)"
+    };
+}
+
+const FIND: &str = concat!(
+    "SELECT relation.oid, relation.relkind::text, row_security_active(relation.oid), current_database()::text, ",
+    fingerprint!(),
+    " FROM pg_class relation WHERE relation.oid = to_regclass($1)"
+);
+
+const FINGERPRINT: &str = concat!("SELECT ", fingerprint!());
 
 const COLUMNS: &str = "SELECT attribute.attname::text, base.oid, base.typtype = 'e', \
      coalesce(element.oid, 0), coalesce(element.typtype = 'e', false), \
@@ -148,7 +164,30 @@ pub(crate) async fn read(
         name: name.clone(),
         columns,
         takes_copy: relation != "v" && !row_security,
+        // Read before the columns: a change in between shows as another one later.
+        fingerprint: found.try_get(4)?,
     }))
+}
+
+/// Looks, with the locks of a transaction that has written, whether the table still is as it was read. Binary values in
+/// columns of another type would be other values.
+///
+/// # Errors
+/// [`WriteError::Changed`] if it is not.
+pub(crate) async fn verify(transaction: &Transaction<'_>, table: &Table) -> Result<(), WriteError> {
+    let name = table.name.quoted();
+    let rows = transaction
+        .query_typed(FINGERPRINT, &[(&name, Type::TEXT)])
+        .await?;
+    let found: Option<i64> = match rows.first() {
+        Some(row) => row.try_get(0)?,
+        None => None,
+    };
+    if found == table.fingerprint {
+        Ok(())
+    } else {
+        Err(WriteError::Changed(name))
+    }
 }
 
 fn check_catalog(name: &TableName, database: &str) -> Result<()> {
@@ -321,6 +360,7 @@ mod tests {
             name: TableName::parse("t", Quoting::Always).unwrap(),
             columns: vec![column("orderid"), column("A"), column("a")],
             takes_copy: true,
+            fingerprint: None,
         };
         let find = |name: &str| table.column(&Identifier::new(name, Quoting::Always));
         assert_eq!(find("orderId"), Some(0));

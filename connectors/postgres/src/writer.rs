@@ -144,14 +144,10 @@ impl Writer {
             if self.is_replayed(&error) && !skip_existing {
                 debug!("rows of this batch are there already: only the others are written");
                 skip_existing = true;
-            } else if error.cause() == Cause::Stale && !known_anew {
+            } else if self.may_be_stale(&error) && !known_anew {
                 debug!(%error, "looking at the tables again");
                 known_anew = true;
-                if let Some(session) = &mut self.session {
-                    session.tables.clear();
-                    session.stages.clear();
-                }
-            } else if error.cause() == Cause::Row && matches!(error, WriteError::Database(_)) {
+            } else if is_refusal(&error) {
                 return Err(self.culprit(batch, skip_existing, error).await);
             } else {
                 return Err(error);
@@ -164,6 +160,16 @@ impl Writer {
         error.is_duplicate()
             && self.config.data.key_mode == KeyMode::Kafka
             && self.config.writes.insert_mode == InsertMode::Insert
+    }
+
+    /// True if the error may come from a table that is not as we think; then nothing is known about tables any more.
+    fn may_be_stale(&mut self, error: &WriteError) -> bool {
+        let stale = error.cause() == Cause::Stale || error.cause() == Cause::Row;
+        if let Some(session) = self.session.as_mut().filter(|_| stale) {
+            session.tables.clear();
+            session.stages.clear();
+        }
+        stale
     }
 
     fn doubt(&mut self, error: &WriteError) {
@@ -281,6 +287,11 @@ impl Writer {
     }
 }
 
+/// True if the database refuses a row.
+fn is_refusal(error: &WriteError) -> bool {
+    error.cause() == Cause::Row && matches!(error, WriteError::Database(_))
+}
+
 impl Session {
     async fn open(target: &Target) -> Result<Self, WriteError> {
         Ok(Self {
@@ -376,6 +387,7 @@ fn columns_at<'a>(table: &'a Table, places: &[usize]) -> Vec<&'a Column> {
 
 async fn write_all(transaction: &Transaction<'_>, work: Vec<Work>) -> Result<(), WriteError> {
     let mut used: Vec<Identifier> = Vec::new();
+    let mut tables: Vec<Arc<Table>> = Vec::new();
     for Work {
         table,
         group,
@@ -408,6 +420,12 @@ async fn write_all(transaction: &Transaction<'_>, work: Vec<Work>) -> Result<(),
                 copy_in(transaction, &copy, group.data).await?;
             }
         }
+        if !tables.iter().any(|known| Arc::ptr_eq(known, &table)) {
+            tables.push(table);
+        }
+    }
+    for table in &tables {
+        table::verify(transaction, table).await?;
     }
     Ok(())
 }

@@ -1,0 +1,177 @@
+//! What cannot be written is named, and nothing else is.
+
+use connect_core::ErrorKind;
+use connect_core::config::connector_from_map;
+use connect_core::data::{Datum, Value};
+
+use crate::harness::{DATABASE, Driver, config, json_record, postgres, record};
+
+#[tokio::test]
+async fn a_value_that_does_not_fit_is_named_with_table_column_and_position() {
+    let postgres = postgres();
+    postgres.sql(DATABASE, "CREATE TABLE t (a int)").unwrap();
+    let mut driver = Driver::start(&config(&postgres, &[]), "t").await;
+    let records = vec![
+        json_record("t", 5, r#"{"a": 1}"#),
+        json_record("t", 6, r#"{"a": 3000000000}"#),
+    ];
+    let error = driver.write(records).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Data);
+    assert_eq!(
+        error.to_string(),
+        "record t-0 at offset 6: table \"t\", column \"a\": an integer does not fit a column of type integer"
+    );
+}
+
+#[tokio::test]
+async fn the_one_record_that_the_database_refuses_is_found_among_many() {
+    let postgres = postgres();
+    let made = "CREATE TABLE t (id int PRIMARY KEY, v varchar(5) NOT NULL, n int CHECK (n < 1000), \
+                other int REFERENCES t DEFERRABLE INITIALLY DEFERRED)";
+    postgres.sql(DATABASE, made).unwrap();
+    let wrong = [
+        (r#"{"id": 777, "v": "longer than five"}"#, "22001"),
+        (r#"{"id": 777, "v": null}"#, "23502"),
+        (r#"{"id": 777, "v": "x", "n": 1000}"#, "23514"),
+        (r#"{"id": 5, "v": "x"}"#, "23505"),
+        (r#"{"id": 777, "v": "x", "other": 99999}"#, "23503"),
+    ];
+    for (json, state) in wrong {
+        let mut driver = Driver::start(&config(&postgres, &[]), "t").await;
+        let records = (0..1000).map(|offset| match offset {
+            777 => json_record("t", offset, json),
+            _ => json_record("t", offset, &format!(r#"{{"id": {offset}, "v": "x"}}"#)),
+        });
+        let error = driver.write(records.collect()).await.unwrap_err();
+        let text = error.to_string();
+        assert_eq!(error.kind(), ErrorKind::Data, "{text}");
+        assert!(
+            text.starts_with("record t-0 at offset 777: refused by the database: table \"t\": "),
+            "{text}"
+        );
+        assert!(text.contains(state), "{text}");
+        assert_eq!(
+            postgres.sql(DATABASE, "SELECT count(*) FROM t").unwrap(),
+            "0"
+        );
+    }
+}
+
+#[tokio::test]
+async fn records_that_are_no_rows_say_what_the_options_require() {
+    let postgres = postgres();
+    let mut driver = Driver::start(&config(&postgres, &[]), "t").await;
+    let error = driver
+        .write(vec![record("t", 3, Datum::null(), Datum::null())])
+        .await
+        .unwrap_err();
+    assert_eq!(
+        error.message(),
+        "Sink connector 'rows' is configured with 'delete.enabled=false' and 'pk.mode=none' and therefore requires \
+         records with a non-null Struct value and non-null Struct schema, or a JSON object, but found record at \
+         (topic='t',partition=0,offset=3,timestamp=1700000000000) with null value"
+    );
+    let text = Datum::schemaless(Value::string("plain"));
+    let mut driver = Driver::start(&config(&postgres, &[]), "t").await;
+    let error = driver
+        .write(vec![record("t", 4, Datum::null(), text)])
+        .await
+        .unwrap_err();
+    assert!(
+        error.to_string().starts_with("record t-0 at offset 4: "),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn an_upsert_without_a_unique_constraint_says_what_is_needed() {
+    let postgres = postgres();
+    postgres.sql(DATABASE, "CREATE TABLE t (id int)").unwrap();
+    let options = [
+        ("insert.mode", "upsert"),
+        ("pk.mode", "record_value"),
+        ("pk.fields", "id"),
+    ];
+    let mut driver = Driver::start(&config(&postgres, &options), "t").await;
+    let error = driver
+        .write(vec![json_record("t", 0, r#"{"id": 1}"#)])
+        .await
+        .unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Config);
+    assert!(
+        error
+            .to_string()
+            .contains("need a primary key or a unique constraint"),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn a_wrong_password_or_database_fails_the_connector_at_its_start_and_shows_no_secret() {
+    let postgres = postgres();
+    let start = async |key: &str, value: &str| {
+        let mut config = config(&postgres, &[]);
+        config.insert(key.to_owned(), value.to_owned());
+        connector_from_map(&config).unwrap().start().await
+    };
+    let error = start("connection.password", "hunter2").await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Auth);
+    assert!(!error.trace().contains("hunter2"));
+    let error = start("connection.url", &postgres.jdbc_url("nowhere"))
+        .await
+        .unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Config, "{error}");
+    // A server that is not there may come back: the tasks wait for it.
+    start("connection.url", "jdbc:postgresql://127.0.0.1:1/d")
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
+async fn missing_privileges_fail_the_task_and_are_not_tried_again() {
+    let postgres = postgres();
+    let made = "CREATE TABLE t (a int); CREATE ROLE reader LOGIN PASSWORD 'reader'; GRANT SELECT ON t TO reader";
+    postgres.sql(DATABASE, made).unwrap();
+    let mut config = config(&postgres, &[]);
+    config.insert("connection.user".to_owned(), "reader".to_owned());
+    config.insert("connection.password".to_owned(), "reader".to_owned());
+    let mut driver = Driver::start(&config, "t").await;
+    let error = driver
+        .write(vec![json_record("t", 0, r#"{"a": 1}"#)])
+        .await
+        .unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Auth);
+    assert!(error.to_string().contains("permission denied"), "{error}");
+}
+
+#[test]
+fn options_that_are_not_supported_are_refused_by_name() {
+    let refused = [
+        ("dialect.name", "MySqlDatabaseDialect"),
+        ("jdbc.credentials.provider.class", "com.example.Vault"),
+        ("string.output.value.column.name", "text"),
+        ("insert.mode", "multi"),
+        ("connection.url", "jdbc:mysql://h/d"),
+        ("connection.url", "jdbc:postgresql://h/d?gssEncMode=require"),
+        ("delete.enabled", "true"),
+        ("pk.fields", "a,b"),
+        ("db.timezone", "Mars/Olympus"),
+    ];
+    for (key, value) in refused {
+        let mut config: connect_core::config::ConfigMap = [
+            (
+                "connector.class",
+                "io.confluent.connect.jdbc.JdbcSinkConnector",
+            ),
+            ("connection.url", "jdbc:postgresql://h/d"),
+        ]
+        .map(|(key, value)| (key.to_owned(), value.to_owned()))
+        .into();
+        if key == "pk.fields" {
+            config.insert("pk.mode".to_owned(), "kafka".to_owned());
+        }
+        config.insert(key.to_owned(), value.to_owned());
+        let error = connector_from_map(&config).unwrap_err();
+        assert!(error.to_string().contains(key), "{key}: {error}");
+    }
+}
