@@ -1,7 +1,9 @@
 //! The connectors and converters linked into this binary: the only place that names them.
 
 use sluice_connector_datagen as _;
+use sluice_connector_file as _;
 use sluice_connector_http as _;
+use sluice_connector_postgres as _;
 use sluice_connector_s3 as _;
 use sluice_converters as _;
 

@@ -1,0 +1,159 @@
+//! Which files there are: the file, the folder's files, or those a glob matches.
+
+use std::io::ErrorKind;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use connect_core::{Error, Result};
+use glob::MatchOptions;
+
+use crate::position::fnv1a;
+
+/// Which file it is, whatever its name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct FileId {
+    pub(crate) device: u64,
+    pub(crate) inode: u64,
+}
+
+/// What a look at a file shows. Two that are equal mean: nothing was written in between.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Stamp {
+    pub(crate) id: FileId,
+    pub(crate) size: u64,
+    pub(crate) modified: SystemTime,
+}
+
+impl Stamp {
+    /// Looks at a file; `None` if there is none, or no file.
+    pub(crate) fn of(path: &Path) -> Result<Option<Self>> {
+        match std::fs::metadata(path) {
+            Ok(metadata) if metadata.is_file() => Ok(Some(Self {
+                id: FileId {
+                    device: metadata.dev(),
+                    inode: metadata.ino(),
+                },
+                size: metadata.len(),
+                modified: metadata.modified().unwrap_or(SystemTime::UNIX_EPOCH),
+            })),
+            Ok(_) => Ok(None),
+            Err(cause) if cause.kind() == ErrorKind::NotFound => Ok(None),
+            Err(cause) => Err(failed(path, cause)),
+        }
+    }
+}
+
+/// The part of the files that one task reads.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Share {
+    pub(crate) task: u32,
+    pub(crate) tasks: u32,
+}
+
+impl Share {
+    fn has(self, path: &Path) -> bool {
+        let hash = fnv1a(path.as_os_str().as_encoded_bytes());
+        hash % u64::from(self.tasks.max(1)) == u64::from(self.task)
+    }
+}
+
+/// True if `file` names one file and can name no other.
+pub(crate) fn is_single(file: &str) -> bool {
+    !is_glob(file) && !Path::new(file).is_dir()
+}
+
+fn is_glob(file: &str) -> bool {
+    file.contains(['*', '?', '['])
+}
+
+/// The files of `share`, by name.
+pub(crate) fn list(file: &str, share: Share) -> Result<Vec<(PathBuf, Stamp)>> {
+    let mut paths = if is_glob(file) {
+        matching(file)?
+    } else if Path::new(file).is_dir() {
+        in_folder(Path::new(file))?
+    } else {
+        vec![PathBuf::from(file)]
+    };
+    paths.retain(|path| share.has(path));
+    paths.sort();
+    let mut found = Vec::with_capacity(paths.len());
+    for path in paths {
+        if let Some(stamp) = Stamp::of(&path)? {
+            found.push((path, stamp));
+        }
+    }
+    Ok(found)
+}
+
+fn matching(pattern: &str) -> Result<Vec<PathBuf>> {
+    let options = MatchOptions {
+        case_sensitive: true,
+        require_literal_separator: true,
+        require_literal_leading_dot: true,
+    };
+    let paths = glob::glob_with(pattern, options)
+        .map_err(|cause| Error::config("not a glob").source(cause).operation("file"))?;
+    paths
+        .map(|path| {
+            path.map_err(|cause| {
+                let at = cause.path().to_owned();
+                failed(&at, cause.into())
+            })
+        })
+        .collect()
+}
+
+fn in_folder(folder: &Path) -> Result<Vec<PathBuf>> {
+    let mut paths = Vec::new();
+    for entry in std::fs::read_dir(folder).map_err(|cause| failed(folder, cause))? {
+        let entry = entry.map_err(|cause| failed(folder, cause))?;
+        if !entry.file_name().as_encoded_bytes().starts_with(b".") {
+            paths.push(entry.path());
+        }
+    }
+    Ok(paths)
+}
+
+fn failed(path: &Path, cause: std::io::Error) -> Error {
+    Error::external("cannot be listed")
+        .operation("look for files in")
+        .target(path.display().to_string())
+        .source(cause)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(file: &str, share: Share) -> Vec<String> {
+        let found = list(file, share).unwrap();
+        let names = found
+            .iter()
+            .map(|(path, _)| path.file_name().unwrap().to_string_lossy().into_owned());
+        names.collect()
+    }
+
+    #[test]
+    fn files_folders_and_globs_are_found_by_name_and_hidden_ones_left_out() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["b.csv", "a.csv", "c.txt", ".half.csv", "sub/d.csv"] {
+            let path = folder.path().join(name);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, "x").unwrap();
+        }
+        let all = Share { task: 0, tasks: 1 };
+        let at = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+        assert_eq!(names(&at(""), all), ["a.csv", "b.csv", "c.txt"]);
+        assert_eq!(names(&at("*.csv"), all), ["a.csv", "b.csv"]);
+        assert_eq!(names(&at("**/*.csv"), all), ["a.csv", "b.csv", "d.csv"]);
+        assert_eq!(names(&at("a.csv"), all), ["a.csv"]);
+        assert_eq!(names(&at("not-yet.csv"), all), [""; 0]);
+        let mut shared: Vec<_> = (0..3)
+            .flat_map(|task| names(&at("*"), Share { task, tasks: 3 }))
+            .collect();
+        shared.sort();
+        assert_eq!(shared, ["a.csv", "b.csv", "c.txt"]);
+    }
+}

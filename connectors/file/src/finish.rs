@@ -1,0 +1,98 @@
+//! What becomes of a finished file.
+
+use std::io::{Error as IoError, ErrorKind, Result as IoResult};
+use std::path::{Path, PathBuf};
+
+use connect_core::{Error, Result};
+
+use crate::config::{FileOptions, FinishedAction};
+
+/// Does `finished.action` with the file at `path`.
+pub(crate) fn finish(path: &Path, options: &FileOptions) -> Result<()> {
+    let done = match options.finished_action {
+        FinishedAction::Leave => Ok(()),
+        FinishedAction::Delete => std::fs::remove_file(path),
+        FinishedAction::Move => match &options.finished_directory {
+            Some(directory) => move_into(path, Path::new(directory)),
+            None => Ok(()),
+        },
+    };
+    let done = match done {
+        // Somebody else has taken it away: that is what was wanted.
+        Err(cause) if cause.kind() == ErrorKind::NotFound && !path.exists() => Ok(()),
+        done => done,
+    };
+    done.map_err(|cause| {
+        Error::external("the finished file stays where it is")
+            .operation("move or delete")
+            .target(path.display().to_string())
+            .source(cause)
+    })
+}
+
+/// Never over another file: a name that is taken gets a number.
+fn move_into(path: &Path, directory: &Path) -> IoResult<()> {
+    std::fs::create_dir_all(directory)?;
+    let target = free_name(path, directory)?;
+    match std::fs::rename(path, &target) {
+        Err(cause) if cause.kind() == ErrorKind::CrossesDevices => copy(path, &target),
+        done => done,
+    }
+}
+
+fn free_name(path: &Path, directory: &Path) -> IoResult<PathBuf> {
+    let name = path
+        .file_name()
+        .ok_or_else(|| IoError::other("a path without a name"))?;
+    let mut target = directory.join(name);
+    let mut number = 0;
+    while target.try_exists()? {
+        number += 1;
+        let mut numbered = name.to_owned();
+        numbered.push(format!(".{number}"));
+        target = directory.join(numbered);
+    }
+    Ok(target)
+}
+
+/// To another file system: whole under its name, or not at all.
+fn copy(path: &Path, target: &Path) -> IoResult<()> {
+    let mut partial = target.as_os_str().to_owned();
+    partial.push(".partial");
+    std::fs::copy(path, &partial)?;
+    std::fs::File::open(&partial)?.sync_all()?;
+    std::fs::rename(&partial, target)?;
+    std::fs::remove_file(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_moved_file_never_replaces_another() {
+        let folder = tempfile::tempdir().unwrap();
+        let done = folder.path().join("done");
+        for content in ["first", "second", "third"] {
+            let path = folder.path().join("a.csv");
+            std::fs::write(&path, content).unwrap();
+            move_into(&path, &done).unwrap();
+            assert!(!path.exists());
+        }
+        let content = |name: &str| std::fs::read_to_string(done.join(name)).unwrap();
+        assert_eq!(
+            [content("a.csv"), content("a.csv.1"), content("a.csv.2")],
+            ["first", "second", "third"]
+        );
+    }
+
+    #[test]
+    fn a_copy_to_another_file_system_leaves_nothing_half() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, target) = (folder.path().join("a"), folder.path().join("b"));
+        std::fs::write(&path, "rows").unwrap();
+        copy(&path, &target).unwrap();
+        assert_eq!(std::fs::read_to_string(&target).unwrap(), "rows");
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+}

@@ -1,0 +1,62 @@
+//! File source: rows of CSV and JSON lines files, as they grow.
+//!
+//! `discover` (which files) → `tracked` (what to do with each) → `opened` over `bytes` and `header` (from a position to the
+//! end for now) → `row`, `csv`, `column` (what a row is) → `files` (one file after the other) → `task`.
+
+mod bytes;
+mod column;
+mod config;
+mod csv;
+mod discover;
+mod files;
+mod finish;
+mod header;
+mod names;
+mod opened;
+mod position;
+mod row;
+mod task;
+mod tracked;
+
+use async_trait::async_trait;
+use connect_core::Result;
+use connect_core::config::{ConnectorConfig, OptionError};
+use connect_core::plugin::{
+    Connector, ConnectorPlugin, ConnectorType, SourceTask, SourceTaskContext,
+};
+
+use config::FileSourceConfig;
+
+/// The class name; it replaces no Java class.
+const CLASS: &str = "sluice.file.FileSourceConnector";
+
+#[typetag::deserialize(name = "sluice.file.FileSourceConnector")]
+#[async_trait]
+impl Connector for FileSourceConfig {
+    fn check(&self) -> Vec<OptionError> {
+        self.cross_errors()
+    }
+
+    /// Tasks share files; one file is one task's.
+    fn task_count(&self, tasks_max: u32) -> u32 {
+        if discover::is_single(&self.files.file) {
+            1
+        } else {
+            tasks_max
+        }
+    }
+
+    fn source_task(&self, context: SourceTaskContext) -> Result<Box<dyn SourceTask>> {
+        Ok(Box::new(task::FileSourceTask::new(self.clone(), context)))
+    }
+}
+
+connect_core::inventory::submit! {
+    ConnectorPlugin {
+        class: CLASS,
+        aliases: &[],
+        kind: ConnectorType::Source,
+        version: env!("CARGO_PKG_VERSION"),
+        definition: FileSourceConfig::definition,
+    }
+}
