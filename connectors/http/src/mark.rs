@@ -3,12 +3,23 @@
 use std::cmp::Ordering;
 
 use connect_core::{Error, Result};
-use serde_json::Value;
 use serde_json::value::RawValue;
+use serde_json::{Value, json};
 
 /// A number or text found in a record. Kept as JSON, so that a number keeps its spelling.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Mark(Value);
+
+/// Records at an edge that are remembered, at the most: the offset stays small.
+const REMEMBERED: usize = 500;
+
+/// The highest mark seen, and the records that have it: a server that takes a bound as inclusive sends them again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Edge {
+    mark: Mark,
+    /// Hashes of their JSON.
+    records: Vec<u64>,
+}
 
 impl Mark {
     /// The mark in a record.
@@ -18,21 +29,10 @@ impl Mark {
             .ok_or_else(|| Error::data("a record has no number or text at since.pointer"))
     }
 
-    /// A mark read back from an offset.
-    pub(crate) fn stored(value: Option<Value>) -> Option<Self> {
+    fn stored(value: Option<Value>) -> Option<Self> {
         value
             .filter(|value| value.is_number() || value.is_string())
             .map(Self)
-    }
-
-    /// The mark the configuration gives for the first fetch.
-    pub(crate) fn initial(text: &str) -> Self {
-        Self(Value::from(text))
-    }
-
-    /// As an offset keeps it.
-    pub(crate) fn json(&self) -> Value {
-        self.0.clone()
     }
 
     /// As a request says it.
@@ -40,14 +40,6 @@ impl Mark {
         match &self.0 {
             Value::String(text) => text.clone(),
             other => other.to_string(),
-        }
-    }
-
-    /// The higher of two.
-    pub(crate) fn highest(known: Option<Self>, new: Self) -> Self {
-        match known {
-            Some(known) if known.compare(&new) != Ordering::Less => known,
-            _ => new,
         }
     }
 
@@ -64,25 +56,108 @@ impl Mark {
     }
 }
 
+impl Edge {
+    /// The edge the configuration gives for the first fetch: no record is known.
+    pub(crate) fn initial(text: &str) -> Self {
+        Self {
+            mark: Mark(Value::from(text)),
+            records: Vec::new(),
+        }
+    }
+
+    /// An edge read back from an offset. One set by hand may be the mark alone.
+    pub(crate) fn stored(value: &Value) -> Option<Self> {
+        let mark = value.get("mark").unwrap_or(value).clone();
+        let records = value.get("records").and_then(Value::as_array);
+        let hashes = records.into_iter().flatten().filter_map(Value::as_str);
+        Some(Self {
+            mark: Mark::stored(Some(mark))?,
+            records: hashes
+                .filter_map(|hash| u64::from_str_radix(hash, 16).ok())
+                .collect(),
+        })
+    }
+
+    /// As an offset keeps it.
+    pub(crate) fn json(&self) -> Value {
+        let hashes = self.records.iter().map(|hash| format!("{hash:016x}"));
+        json!({"mark": self.mark.0, "records": hashes.collect::<Vec<_>>()})
+    }
+
+    /// What to ask for.
+    pub(crate) fn mark(&self) -> &Mark {
+        &self.mark
+    }
+
+    /// True if `record` was seen at this edge.
+    pub(crate) fn has(&self, mark: &Mark, record: &RawValue) -> bool {
+        self.mark.compare(mark) == Ordering::Equal && self.records.contains(&hash(record))
+    }
+
+    /// The edge after one more record.
+    pub(crate) fn with(known: Option<Self>, mark: Mark, record: &RawValue) -> Self {
+        let edge = Self {
+            mark,
+            records: vec![hash(record)],
+        };
+        Self::later(known, edge)
+    }
+
+    /// The higher of two; of equal ones, both.
+    pub(crate) fn later(known: Option<Self>, new: Self) -> Self {
+        let Some(mut known) = known else {
+            return new;
+        };
+        match known.mark.compare(&new.mark) {
+            Ordering::Less => new,
+            Ordering::Greater => known,
+            Ordering::Equal => {
+                let unknown = new
+                    .records
+                    .iter()
+                    .filter(|hash| !known.records.contains(hash));
+                let room = REMEMBERED.saturating_sub(known.records.len());
+                let unknown: Vec<_> = unknown.copied().take(room).collect();
+                known.records.extend(unknown);
+                known
+            }
+        }
+    }
+}
+
 /// A text that is no number stands below every number.
 fn number(text: &str) -> f64 {
     text.parse().unwrap_or(f64::NEG_INFINITY)
+}
+
+/// FNV-1a, 64 bits: the same in every version.
+fn hash(record: &RawValue) -> u64 {
+    let bytes = record.get().bytes();
+    bytes.fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn mark(json: &str) -> Mark {
-        Mark::stored(serde_json::from_str(json).ok()).unwrap()
+    fn raw(text: &str) -> Box<RawValue> {
+        serde_json::from_str(text).unwrap()
+    }
+
+    fn edge(records: &[(&str, &str)]) -> Edge {
+        let mut edge = None;
+        for (mark, record) in records {
+            let mark = Mark::of(Some(&raw(mark))).unwrap();
+            edge = Some(Edge::with(edge.take(), mark, &raw(record)));
+        }
+        edge.unwrap()
     }
 
     fn highest(marks: &[&str]) -> String {
-        let mut highest = None;
-        for text in marks {
-            highest = Some(Mark::highest(highest.take(), mark(text)));
-        }
-        highest.unwrap().text()
+        let records: Vec<_> = marks.iter().map(|mark| (*mark, "{}")).collect();
+        edge(&records).mark().text()
     }
 
     #[test]
@@ -101,9 +176,27 @@ mod tests {
     }
 
     #[test]
+    fn an_edge_knows_the_records_that_have_its_mark_and_no_others() {
+        let edge = edge(&[
+            ("1", "{\"a\":1}"),
+            ("2", "{\"a\":2}"),
+            ("2", "{\"a\":3}"),
+            ("1", "{\"a\":4}"),
+        ]);
+        let has =
+            |mark: &str, record: &str| edge.has(&Mark::of(Some(&raw(mark))).unwrap(), &raw(record));
+        assert!(has("2", "{\"a\":2}") && has("2", "{\"a\":3}"));
+        assert!(!has("1", "{\"a\":1}") && !has("2", "{\"a\":5}") && !has("3", "{\"a\":2}"));
+        assert_eq!(Edge::stored(&edge.json()), Some(edge.clone()));
+        assert_eq!(
+            Edge::stored(&json!(7)).map(|edge| edge.mark().text()),
+            Some("7".to_owned())
+        );
+    }
+
+    #[test]
     fn a_record_without_a_mark_is_an_error() {
         assert!(Mark::of(None).is_err());
-        let null: Box<RawValue> = serde_json::from_str("null").unwrap();
-        assert!(Mark::of(Some(&null)).is_err());
+        assert!(Mark::of(Some(&raw("null"))).is_err());
     }
 }

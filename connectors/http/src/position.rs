@@ -6,7 +6,7 @@ use connect_core::data::{SourceOffset, Timestamp};
 use serde_json::{Value, json};
 
 use crate::config::HttpSourceConfig;
-use crate::mark::Mark;
+use crate::mark::Edge;
 use crate::pagination::{Page, Step};
 
 /// Where to go on.
@@ -19,9 +19,9 @@ pub(crate) struct Position {
     /// When this fetch, or the last one, began.
     pub(crate) fetched_at: Option<Timestamp>,
     /// What the requests of this fetch ask to be newer than.
-    pub(crate) since: Option<Mark>,
-    /// The highest mark that this fetch has seen: `since` of the next one.
-    pub(crate) highest: Option<Mark>,
+    pub(crate) since: Option<Edge>,
+    /// The highest mark that this fetch has seen, with its records: `since` of the next one.
+    pub(crate) highest: Option<Edge>,
     /// What the last answer is known by, if it was the whole of a fetch.
     pub(crate) validators: Validators,
 }
@@ -40,7 +40,7 @@ impl Position {
             page: None,
             pages: 0,
             fetched_at: None,
-            since: config.records.since_initial.as_deref().map(Mark::initial),
+            since: config.records.since_initial.as_deref().map(Edge::initial),
             highest: None,
             validators: Validators::default(),
         }
@@ -72,7 +72,7 @@ impl Position {
             Validators::default()
         };
         if let Some(highest) = self.highest.take() {
-            let since = Mark::highest(self.since.take(), highest);
+            let since = Edge::later(self.since.take(), highest);
             self.since = Some(since);
         }
     }
@@ -86,8 +86,8 @@ impl Position {
                 "fetched_at",
                 self.fetched_at.map(|time| json!(time.as_millis())),
             ),
-            ("since", self.since.as_ref().map(Mark::json)),
-            ("highest", self.highest.as_ref().map(Mark::json)),
+            ("since", self.since.as_ref().map(Edge::json)),
+            ("highest", self.highest.as_ref().map(Edge::json)),
             ("etag", self.validators.etag.as_deref().map(Value::from)),
             (
                 "last_modified",
@@ -103,6 +103,7 @@ impl Position {
     /// As it was stored. A page of another kind of pagination is not gone on with: the fetch begins again.
     pub(crate) fn from_offset(config: &HttpSourceConfig, offset: &SourceOffset) -> Self {
         let get = |name: &str| offset.get(name).cloned();
+        let edge = |name: &str| Edge::stored(offset.get(name)?);
         let text = |name: &str| Some(get(name)?.as_str()?.to_owned());
         let page: Option<Page> = get("page").and_then(|page| serde_json::from_value(page).ok());
         let page = page.filter(|page| config.pagination.understands(page));
@@ -113,8 +114,8 @@ impl Position {
             page,
             pages: pages.and_then(|pages| pages.try_into().ok()).unwrap_or(0),
             fetched_at: time.filter(|_| !unreadable).map(Timestamp::from_millis),
-            since: Mark::stored(get("since")).or(Self::beginning(config).since),
-            highest: Mark::stored(get("highest")).filter(|_| !unreadable),
+            since: edge("since").or(Self::beginning(config).since),
+            highest: edge("highest").filter(|_| !unreadable),
             validators: Validators {
                 etag: text("etag"),
                 modified: text("last_modified"),
@@ -144,15 +145,15 @@ mod tests {
         HttpSourceConfig::from_map(&config).unwrap()
     }
 
-    fn mark() -> impl Strategy<Value = Mark> {
+    fn edge() -> impl Strategy<Value = Edge> {
         prop_oneof![
-            any::<u64>().prop_map(|number| Mark::stored(Some(json!(number))).unwrap()),
-            ".{0,9}".prop_map(|text| Mark::initial(&text)),
+            any::<u64>().prop_map(|number| Edge::stored(&json!(number)).unwrap()),
+            ".{0,9}".prop_map(|text| Edge::initial(&text)),
         ]
     }
 
     prop_compose! {
-        fn position()(cursor in proptest::option::of(".{1,20}"), pages in 1_u32..9, time in 0_i64..1 << 45, since in mark(), highest in proptest::option::of(mark()), etag in proptest::option::of("[a-z\"]{1,9}")) -> Position {
+        fn position()(cursor in proptest::option::of(".{1,20}"), pages in 1_u32..9, time in 0_i64..1 << 45, since in edge(), highest in proptest::option::of(edge()), etag in proptest::option::of("[a-z\"]{1,9}")) -> Position {
             Position {
                 pages: if cursor.is_some() { pages } else { 0 },
                 page: cursor.map(Page::Cursor),
@@ -178,7 +179,7 @@ mod tests {
         let mut position = Position::beginning(&config("cursor"));
         position.begin(Page::First, Timestamp::from_millis(5));
         position.advance(Step::Next(Page::Cursor("c".into())), Validators::default());
-        position.highest = Some(Mark::initial("9"));
+        position.highest = Some(Edge::initial("9"));
         let read = Position::from_offset(&config("page"), &position.to_offset());
         assert_eq!(
             (read.page, read.fetched_at, read.highest),
@@ -190,13 +191,13 @@ mod tests {
     fn marks_move_on_only_when_a_fetch_is_whole() {
         let mut position = Position::beginning(&config("cursor"));
         position.begin(Page::First, Timestamp::from_millis(5));
-        position.highest = Some(Mark::initial("9"));
+        position.highest = Some(Edge::initial("9"));
         position.advance(Step::Next(Page::Cursor("c".into())), Validators::default());
-        assert_eq!(position.since, Some(Mark::initial("0")));
+        assert_eq!(position.since, Some(Edge::initial("0")));
         position.advance(Step::Last, Validators::default());
         assert_eq!(
             (position.since, position.page),
-            (Some(Mark::initial("9")), None)
+            (Some(Edge::initial("9")), None)
         );
     }
 }

@@ -19,7 +19,7 @@ use tracing::{debug, info};
 use crate::client::{Answer, Client, PageBody};
 use crate::config::{HttpSourceConfig, PaginationMode};
 use crate::json::{Document, Pointer, scalar_text};
-use crate::mark::Mark;
+use crate::mark::{Edge, Mark};
 use crate::pagination::{Page, PageAnswer, Step};
 use crate::position::{Position, Validators};
 use crate::request::{Requests, shown};
@@ -51,7 +51,7 @@ struct Pointers {
 /// A page taken apart.
 struct PageRecords {
     rows: Vec<Datum>,
-    highest: Option<Mark>,
+    highest: Option<Edge>,
     step: Step,
     validators: Validators,
 }
@@ -129,7 +129,9 @@ impl HttpSourceTask {
     }
 
     fn request(&self, page: &Page) -> Result<BoxFuture<'static, Result<Answer>>> {
-        let request = self.requests.page(page, self.position.since.as_ref())?;
+        let request = self
+            .requests
+            .page(page, self.position.since.as_ref().map(Edge::mark))?;
         debug!(url = shown(&request.url), "asking for a page");
         let known = match self.config.pagination.mode {
             PaginationMode::None => self.position.validators.clone(),
@@ -147,14 +149,20 @@ impl HttpSourceTask {
         let mut rows = Vec::with_capacity(records.len());
         let mut highest = self.position.highest.clone();
         for record in &records {
-            rows.push(document.datum(record)?);
             if let Some(pointer) = &self.pointers.since {
-                highest = Some(Mark::highest(highest, Mark::of(pointer.find(record))?));
+                let mark = Mark::of(pointer.find(record))?;
+                let since = self.position.since.as_ref();
+                let known = since.is_some_and(|edge| edge.has(&mark, record));
+                highest = Some(Edge::with(highest, mark, record));
+                if known {
+                    continue;
+                }
             }
+            rows.push(document.datum(record)?);
         }
         let named = self.pointers.named_next(document.root()?)?;
         let answered = PageAnswer {
-            records: u64::try_from(rows.len()).unwrap_or(u64::MAX),
+            records: u64::try_from(records.len()).unwrap_or(u64::MAX),
             link: self.next_link(&answer.url, answer.link.or_else(|| named.clone()))?,
             cursor: named,
         };

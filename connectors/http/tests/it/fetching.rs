@@ -234,6 +234,62 @@ async fn only_what_is_new_is_asked_for_after_a_whole_fetch() {
 }
 
 #[tokio::test]
+async fn records_at_an_inclusive_bound_are_not_written_again() {
+    let api = Api::start(|seen| match seen.number {
+        0 => Reply::json(r#"[{"t":1,"n":0},{"t":2,"n":1}]"#),
+        1 => Reply::json(r#"[{"t":2,"n":1},{"t":2,"n":2}]"#),
+        _ => Reply::json(r#"[{"t":2,"n":1},{"t":2,"n":2}]"#),
+    })
+    .await;
+    let options = [
+        ("poll.interval.ms", "1"),
+        ("since.parameter", "from"),
+        ("since.pointer", "/t"),
+    ];
+    let worker = Worker::new(&api.url("/"), &options);
+    let mut task = worker.task().await;
+    assert_eq!(task.next().await.len(), 2);
+    assert_eq!(task.next().await, [r#"{"t":2,"n":2}"#]);
+    assert!(task.next().await.is_empty());
+    assert!(worker.task().await.next().await.is_empty());
+    assert_eq!(api.uris(), ["/", "/?from=2", "/?from=2", "/?from=2"]);
+}
+
+#[tokio::test]
+async fn the_body_of_a_post_may_ask_by_page_and_mark() {
+    let api = Api::start(|seen| match seen.number {
+        0 => Reply::json(r#"[{"t":"a\"b"}]"#),
+        _ => Reply::json("[]"),
+    })
+    .await;
+    let options = [
+        ("http.method", "POST"),
+        (
+            "http.body",
+            r#"{"page":${page},"after":"${since}","cost":"${x}"}"#,
+        ),
+        ("pagination.mode", "page"),
+        ("pagination.parameter", ""),
+        ("pagination.size", "1"),
+        ("since.pointer", "/t"),
+        ("poll.interval.ms", "1"),
+    ];
+    let mut task = Worker::new(&api.url("/"), &options).task().await;
+    for _ in 0..3 {
+        task.next().await;
+    }
+    let bodies: Vec<_> = api.seen().iter().map(|seen| seen.body.clone()).collect();
+    assert_eq!(
+        bodies,
+        [
+            r#"{"page":1,"after":"","cost":"${x}"}"#,
+            r#"{"page":2,"after":"","cost":"${x}"}"#,
+            r#"{"page":1,"after":"a\"b","cost":"${x}"}"#,
+        ]
+    );
+}
+
+#[tokio::test]
 async fn an_answer_that_has_not_changed_brings_nothing_also_after_a_restart() {
     let api = Api::start(|seen| match seen.header("if-none-match") {
         Some("\"v1\"") => Reply::status(304),
