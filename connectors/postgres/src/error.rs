@@ -30,8 +30,8 @@ pub(crate) fn cause_of(state: &str) -> Cause {
             Cause::Passing
         }
         "42501" => Cause::Auth,
-        // Undefined table or column, other type than thought, plan that no longer fits, wrong binary format.
-        "42P01" | "42703" | "42804" | "0A000" | "22P03" | "42883" => Cause::Stale,
+        // Undefined table, column or function; other type than thought; plan that no longer fits.
+        "42P01" | "42703" | "42883" | "42804" | "0A000" => Cause::Stale,
         "42P10" | "3D000" | "3F000" => Cause::Setup,
         _ => match state.get(..2) {
             Some("08" | "40" | "53" | "58" | "25") => Cause::Passing,

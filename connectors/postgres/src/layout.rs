@@ -46,6 +46,9 @@ pub(crate) struct LayoutField {
     pub(crate) traits: FieldTraits,
 }
 
+/// A field's name, with its schema if it has one.
+type NamedField = (Arc<str>, Option<Arc<Schema>>);
+
 /// How the key or the value of a record is built.
 #[derive(Debug, PartialEq)]
 enum Side {
@@ -149,7 +152,7 @@ impl Side {
     }
 
     /// Names and schemas of the fields; `None` if it has no fields.
-    fn fields(&self) -> Option<Vec<(Arc<str>, Option<Arc<Schema>>)>> {
+    fn fields(&self) -> Option<Vec<NamedField>> {
         match self {
             Self::Struct(schema) => match &schema.kind {
                 Type::Struct(fields) => Some(
@@ -263,7 +266,7 @@ impl Mapper {
     fn key_fields(
         &self,
         key: &Side,
-        value_fields: &[(Arc<str>, Option<Arc<Schema>>)],
+        value_fields: &[NamedField],
         record: &SinkRecord,
     ) -> Result<Vec<LayoutField>> {
         match self.config.data.key_mode {
@@ -312,7 +315,7 @@ impl Mapper {
     /// The fields that `pk.fields` names; all of them if it is empty.
     fn chosen(
         &self,
-        fields: &[(Arc<str>, Option<Arc<Schema>>)],
+        fields: &[NamedField],
         source: fn(usize) -> Source,
         part: &str,
     ) -> Result<Vec<LayoutField>> {

@@ -6,7 +6,7 @@ use connect_core::data::{SinkRecord, TopicPartition, Value};
 use connect_core::{Error, Result};
 
 use crate::column::NewType;
-use crate::config::PostgresSinkConfig;
+use crate::config::{KeyMode, PostgresSinkConfig};
 use crate::identifier::TableName;
 use crate::json_text::text_of;
 use crate::layout::{Layout, LayoutField, Mapper};
@@ -55,6 +55,9 @@ pub(crate) fn sort(
         if skip(record) {
             continue;
         }
+        if piece > 0 && config.data.key_mode == KeyMode::Kafka && config.data.key_fields.len() < 4 {
+            return Err(at(record, pieces_need_a_column()));
+        }
         let layout = mapper.layout(record).map_err(|error| at(record, error))?;
         let table = match tables.iter().position(|(topic, _)| *topic == record.topic) {
             Some(table) => table,
@@ -81,6 +84,13 @@ pub(crate) fn sort(
         }
     }
     Ok(merged(tables))
+}
+
+/// Without it pieces would be taken for replays, and lost.
+fn pieces_need_a_column() -> Error {
+    Error::config(
+        "several records have this offset, so topic, partition and offset are no key: name a fourth column in pk.fields",
+    )
 }
 
 /// Several topics may share a table: their rows are then one sequence, in the order of the batch.

@@ -29,7 +29,7 @@ const RECORD_LAG: Duration = Duration::from_millis(10);
 pub(crate) struct PostgresSinkTask {
     config: Arc<PostgresSinkConfig>,
     context: SinkTaskContext,
-    /// Owned partitions, with what their group had committed.
+    /// Owned partitions, with the offset up to which everything is durable, as far as it is known.
     assigned: BTreeMap<TopicPartition, Option<Offset>>,
     pending: Vec<SinkRecord>,
     pending_bytes: usize,
@@ -199,6 +199,9 @@ impl PostgresSinkTask {
     fn finished(&mut self, batch: &Batch) {
         for (partition, span) in &batch.spans {
             self.durable.insert(partition.clone(), span.next.into());
+            if let Some(committed) = self.assigned.get_mut(partition) {
+                *committed = Some(span.next);
+            }
         }
     }
 
@@ -255,8 +258,13 @@ impl PostgresSinkTask {
     }
 }
 
+/// Memory that records take once they are looked into: a tree is some times larger than its JSON.
 fn bytes(records: &[SinkRecord]) -> usize {
-    records.iter().map(|record| record.size as usize).sum()
+    const TREE: usize = 4;
+    records
+        .iter()
+        .map(|record| record.size as usize * TREE)
+        .sum()
 }
 
 #[async_trait]

@@ -215,6 +215,14 @@ async fn pieces_of_one_record_stay_together_and_are_told_apart() {
     driver.write(records()).await.unwrap();
     let read = "SELECT count(*), sum(v), max(piece), count(DISTINCT place) FROM t";
     assert_eq!(postgres.sql(DATABASE, read).unwrap(), "12|66|2|4");
+    let mut three = Driver::start(&config(&postgres, &[("pk.mode", "kafka")]), "t").await;
+    let error = three.write(records()).await.unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .contains("name a fourth column in pk.fields"),
+        "{error}"
+    );
     let parts = "SELECT count(*) FROM (SELECT place FROM t GROUP BY place HAVING count(DISTINCT xmin::text) > 1) split";
     assert_eq!(postgres.sql(DATABASE, parts).unwrap(), "0");
 }

@@ -58,6 +58,42 @@ async fn the_one_record_that_the_database_refuses_is_found_among_many() {
 }
 
 #[tokio::test]
+async fn a_refusal_early_in_megabytes_of_rows_is_no_lost_connection() {
+    let postgres = postgres();
+    postgres
+        .sql(DATABASE, "CREATE TABLE t (v text CHECK (length(v) < 3000))")
+        .unwrap();
+    for mode in ["insert", "upsert"] {
+        let mut options = vec![("insert.mode", mode), ("batch.size", "10000")];
+        if mode == "upsert" {
+            postgres
+                .sql(
+                    DATABASE,
+                    "CREATE UNIQUE INDEX ON t (md5(v)); ALTER TABLE t ADD id int UNIQUE",
+                )
+                .unwrap();
+            options.extend([("pk.mode", "record_value"), ("pk.fields", "id")]);
+        }
+        let mut driver = Driver::start(&config(&postgres, &options), "t").await;
+        let records = (0..8000).map(|offset| {
+            let length = if offset == 3 { 3001 } else { 2000 };
+            let id = if mode == "upsert" {
+                format!("\"id\": {offset}, ")
+            } else {
+                String::new()
+            };
+            let json = format!(r#"{{{id}"v": "{offset}{}"}}"#, "x".repeat(length));
+            json_record("t", offset, &json)
+        });
+        let error = driver.write(records.collect()).await.unwrap_err();
+        assert!(
+            error.to_string().starts_with("record t-0 at offset 3: "),
+            "{error}"
+        );
+    }
+}
+
+#[tokio::test]
 async fn records_that_are_no_rows_say_what_the_options_require() {
     let postgres = postgres();
     let mut driver = Driver::start(&config(&postgres, &[]), "t").await;

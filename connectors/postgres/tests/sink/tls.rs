@@ -1,1 +1,111 @@
-//! Later.
+//! What each sslmode takes and refuses.
+
+use connect_core::ErrorKind;
+use connect_core::config::connector_from_map;
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use sluice_services::{Postgres, PostgresOptions};
+use tempfile::TempDir;
+
+use crate::harness::{DATABASE, Driver, config, json_record, postgres};
+
+/// A certificate authority that nobody knows, and a file with its certificate.
+struct Authority {
+    issuer: CertifiedIssuer<'static, KeyPair>,
+    folder: TempDir,
+}
+
+impl Authority {
+    fn new() -> Self {
+        let mut parameters = CertificateParams::new(Vec::new()).unwrap();
+        parameters.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let issuer =
+            CertifiedIssuer::self_signed(parameters, KeyPair::generate().unwrap()).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("root.crt"), issuer.pem()).unwrap();
+        Self { issuer, folder }
+    }
+
+    fn root(&self) -> String {
+        self.folder.path().join("root.crt").display().to_string()
+    }
+
+    /// A server whose certificate is for `name`.
+    fn server(&self, name: &str) -> Postgres {
+        let key = KeyPair::generate().unwrap();
+        let parameters = CertificateParams::new(vec![name.to_owned()]).unwrap();
+        let certificate = parameters.signed_by(&key, &self.issuer).unwrap();
+        let options = PostgresOptions {
+            tls: Some((certificate.pem(), key.serialize_pem())),
+            ..PostgresOptions::default()
+        };
+        Postgres::start(&options).unwrap()
+    }
+}
+
+async fn start(postgres: &Postgres, mode: &str, root: Option<&str>) -> connect_core::Result<()> {
+    let mut options = vec![("connection.sslmode", mode)];
+    options.extend(root.map(|root| ("connection.sslrootcert", root)));
+    let connector = connector_from_map(&config(postgres, &options)).unwrap();
+    connector.start().await
+}
+
+#[tokio::test]
+async fn each_mode_checks_what_it_says() {
+    let (known, unknown) = (Authority::new(), Authority::new());
+    let right = known.server("127.0.0.1");
+    let other_name = known.server("elsewhere.example.org");
+    let root = known.root();
+    for mode in ["allow", "prefer", "require", "disable"] {
+        start(&other_name, mode, Some(&unknown.root()))
+            .await
+            .unwrap();
+    }
+    for mode in ["verify-ca", "verify-full"] {
+        start(&right, mode, Some(&root)).await.unwrap();
+        for trusted in [Some(unknown.root()), None] {
+            let error = start(&right, mode, trusted.as_deref()).await.unwrap_err();
+            // Config where the system has no certificates at all.
+            let refused = matches!(error.kind(), ErrorKind::Auth | ErrorKind::Config);
+            assert!(refused && !error.is_retriable(), "{}", error.trace());
+        }
+    }
+    start(&other_name, "verify-ca", Some(&root)).await.unwrap();
+    let error = start(&other_name, "verify-full", Some(&root))
+        .await
+        .unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Auth, "{}", error.trace());
+}
+
+#[tokio::test]
+async fn rows_are_written_over_tls_and_a_url_can_ask_for_it() {
+    let authority = Authority::new();
+    let postgres = authority.server("127.0.0.1");
+    let url = format!(
+        "{}?sslmode=verify-full&sslrootcert={}&ApplicationName=encrypted",
+        postgres.jdbc_url(DATABASE),
+        authority.root()
+    );
+    let options = [("connection.url", url.as_str()), ("auto.create", "true")];
+    let mut driver = Driver::start(&config(&postgres, &options), "t").await;
+    let records = (0..5000).map(|n| json_record("t", n, &format!(r#"{{"n": {n}}}"#)));
+    driver.write(records.collect()).await.unwrap();
+    assert_eq!(
+        postgres.sql(DATABASE, "SELECT count(*) FROM t").unwrap(),
+        "5000"
+    );
+    let encrypted = "SELECT bool_and(ssl) FROM pg_stat_ssl JOIN pg_stat_activity USING (pid) \
+                     WHERE application_name = 'encrypted'";
+    assert_eq!(postgres.sql(DATABASE, encrypted).unwrap(), "t");
+}
+
+#[tokio::test]
+async fn a_server_without_tls_is_refused_where_tls_is_asked_for() {
+    let postgres = postgres();
+    start(&postgres, "prefer", None).await.unwrap();
+    let error = start(&postgres, "require", None).await.unwrap_err();
+    assert!(!error.is_retriable(), "{}", error.trace());
+    let missing = start(&postgres, "verify-full", Some("/nowhere/root.crt"))
+        .await
+        .unwrap_err();
+    assert_eq!(missing.kind(), ErrorKind::Config);
+}
