@@ -1,11 +1,26 @@
 //! The generator's options.
 
-use connect_core::config::{ConnectorConfig, OptionError};
-use connect_core::option_names;
+use connect_core::config::{
+    ConnectorConfig, OptionError, OptionType, OptionValue, Validator, ValueOf,
+};
 
-use crate::events::EventKind;
+use crate::events::{Disorder, EventKind};
 
-option_names!(EventKind { "sales" => Sales, "orders" => Orders });
+impl ValueOf for EventKind {
+    const KIND: OptionType = OptionType::String;
+
+    fn validator() -> Validator {
+        Validator::OneOfIgnoreCase(&Self::NAMES)
+    }
+
+    fn from_value(value: OptionValue) -> Result<Self, String> {
+        let name = String::from_value(value)?;
+        Self::named(&name).ok_or_else(|| {
+            let names = Self::NAMES.join(", ");
+            format!("String must be one of (case insensitive): {names}")
+        })
+    }
+}
 
 /// Options of the generator source.
 #[derive(Debug, Clone, ConnectorConfig)]
@@ -14,7 +29,7 @@ pub(crate) struct DatagenConfig {
     /// The topic to write to.
     #[option(name = "kafka.topic", importance = High, validator = Validator::NonEmpty)]
     pub(crate) topic: String,
-    /// What is generated: retail `sales`, or `orders` for the lakehouse.
+    /// What is generated: retail `sales`, retail `orders` with ids that count up, `transactions`, or one of a car dealer's six systems.
     #[option(name = "event.type", importance = High)]
     pub(crate) kind: EventKind,
     /// Events a second, all tasks together; 0 is as fast as possible.
@@ -29,12 +44,25 @@ pub(crate) struct DatagenConfig {
     /// The same seed makes the same events.
     #[option(name = "seed", default = "1", importance = Low)]
     pub(crate) seed: i64,
+    /// Percent of the events that carry a time 11 to 60 minutes back: beyond a watermark of ten minutes.
+    #[option(name = "late.percent", default = "0", importance = Low)]
+    pub(crate) late: f64,
+    /// Percent of the events that are written twice in a row. `count` and `rate` count such an event once.
+    #[option(name = "duplicates.percent", default = "0", importance = Low)]
+    pub(crate) duplicates: f64,
     /// Events handed over at once, at the most.
     #[option(name = "batch.size", default = "1000", importance = Low, validator = Validator::Between(1, 100_000))]
     pub(crate) batch_size: u32,
 }
 
 impl DatagenConfig {
+    pub(crate) fn disorder(&self) -> Disorder {
+        Disorder {
+            late: self.late,
+            duplicates: self.duplicates,
+        }
+    }
+
     pub(crate) fn cross_errors(&self) -> Vec<OptionError> {
         let mut errors = Vec::new();
         if !(self.rate >= 0.0 && self.rate.is_finite()) {
@@ -43,6 +71,16 @@ impl DatagenConfig {
                 &self.rate.to_string(),
                 "Value must be at least 0",
             ));
+        }
+        let percents = [
+            ("late.percent", self.late),
+            ("duplicates.percent", self.duplicates),
+        ];
+        for (key, percent) in percents {
+            if !(0.0..=100.0).contains(&percent) {
+                let reason = "Value must be between 0 and 100";
+                errors.push(OptionError::invalid(key, &percent.to_string(), reason));
+            }
         }
         if let Some(field) = &self.key_field
             && !self.kind.fields().contains(&field.as_str())

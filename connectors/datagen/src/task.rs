@@ -71,25 +71,29 @@ impl DatagenTask {
         allowed.saturating_sub(self.made).clamp(1, most)
     }
 
+    fn seed(&self) -> u64 {
+        self.config.seed.cast_unsigned()
+    }
+
     fn is_finished(&self) -> bool {
         u64::try_from(self.config.count).is_ok_and(|count| self.next >= count)
     }
 
-    fn record(&self, now: Timestamp, last: bool) -> Result<SourceRecord> {
+    /// The next event's record, without an offset.
+    fn record(&self, now: Timestamp) -> Result<SourceRecord> {
         let mut event = Vec::with_capacity(400);
-        self.config
-            .kind
-            .write(self.config.seed.cast_unsigned(), self.next, now, &mut event);
+        let seed = self.seed();
+        let time = self.config.disorder().time(seed, self.next, now);
+        self.config.kind.write(seed, self.next, time, &mut event);
         let key = self
             .config
             .key_field
             .as_deref()
             .and_then(|field| text_field(&event, field));
         let key = key.map_or_else(Datum::null, |key| Datum::schemaless(Value::string(key)));
-        let next = self.next + u64::from(self.context.task_count);
         Ok(SourceRecord {
             source_partition: self.partition.clone(),
-            source_offset: last.then(|| [("index".to_owned(), json!(next))].into()),
+            source_offset: None,
             topic: self.topic.clone(),
             partition: None,
             timestamp: Some(now),
@@ -118,20 +122,121 @@ impl SourceTask for DatagenTask {
         let due = self.due().await;
         let now = self.context.clock.now();
         let mut records = Vec::with_capacity(usize::try_from(due).unwrap_or(0));
-        for number in 1..=due {
-            let after = self.next + u64::from(self.context.task_count);
-            let ends = u64::try_from(self.config.count).is_ok_and(|count| after >= count);
-            records.push(self.record(now, ends || number == due)?);
-            self.next = after;
+        for _ in 0..due {
+            let record = self.record(now)?;
+            if self.config.disorder().is_doubled(self.seed(), self.next) {
+                records.push(record.clone());
+            }
+            records.push(record);
+            self.next += u64::from(self.context.task_count);
             self.made += 1;
-            if ends {
+            if self.is_finished() {
                 break;
             }
+        }
+        if let Some(last) = records.last_mut() {
+            last.source_offset = Some([("index".to_owned(), json!(self.next))].into());
         }
         Ok(Polled::Records(records))
     }
 
     async fn stop(&mut self) -> Result<()> {
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use connect_core::clock::ManualClock;
+    use connect_core::config::{ConfigMap, ConnectorConfig};
+    use connect_core::data::{SourceOffset, json};
+    use connect_core::plugin::{OffsetReader, TaskId};
+
+    struct Stored(Option<u64>);
+
+    #[async_trait]
+    impl OffsetReader for Stored {
+        async fn offset(&self, _: &SourcePartition) -> Result<Option<SourceOffset>> {
+            Ok(self
+                .0
+                .map(|index| [("index".to_owned(), json!(index))].into()))
+        }
+    }
+
+    /// Polls to the end: the values, and the offset of each.
+    async fn polled(changes: &[(&str, &str)], stored: Option<u64>) -> Vec<(String, Option<u64>)> {
+        let mut options: ConfigMap = [
+            ("kafka.topic", "t"),
+            ("event.type", "dealer-sales"),
+            ("rate", "0"),
+            ("count", "1000"),
+            ("batch.size", "64"),
+        ]
+        .map(|(key, value)| (key.to_owned(), value.to_owned()))
+        .into();
+        options.extend(
+            changes
+                .iter()
+                .map(|(key, value)| ((*key).into(), (*value).into())),
+        );
+        let context = SourceTaskContext {
+            task: TaskId {
+                connector: "generator".into(),
+                task: 0,
+            },
+            task_count: 1,
+            clock: Arc::new(ManualClock::at(Timestamp::from_millis(1_705_314_600_123))),
+            offsets: Arc::new(Stored(stored)),
+        };
+        let mut task = DatagenTask::new(DatagenConfig::from_map(&options).unwrap(), context);
+        task.start().await.unwrap();
+        let mut all = Vec::new();
+        while let Polled::Records(records) = task.poll().await.unwrap() {
+            for record in records {
+                let mut value = Vec::new();
+                json::write(&record.value, &mut value).unwrap();
+                let offset = record
+                    .source_offset
+                    .and_then(|offset| offset.get("index")?.as_u64());
+                all.push((String::from_utf8(value).unwrap(), offset));
+            }
+        }
+        all
+    }
+
+    #[tokio::test]
+    async fn doubled_events_come_twice_in_a_row_and_count_once() {
+        let all = polled(&[("duplicates.percent", "10")], None).await;
+        let mut distinct = all.clone();
+        distinct.dedup_by(|later, earlier| later.0 == earlier.0);
+        assert_eq!(distinct.len(), 1_000);
+        assert!((1_060..1_140).contains(&all.len()), "{}", all.len());
+        let plain = polled(&[], None).await;
+        assert!(
+            plain
+                .iter()
+                .zip(&distinct)
+                .all(|(one, other)| one.0 == other.0)
+        );
+    }
+
+    #[tokio::test]
+    async fn a_restart_goes_on_after_any_stored_offset_with_the_same_events() {
+        let changes = [("duplicates.percent", "30"), ("late.percent", "30")];
+        let all = polled(&changes, None).await;
+        let places = all.iter().enumerate();
+        let stored: Vec<_> = places
+            .filter_map(|(place, (_, offset))| Some((place, (*offset)?)))
+            .collect();
+        assert!(stored.len() >= 16, "{stored:?}");
+        for (place, index) in stored {
+            let rest = polled(&changes, Some(index)).await;
+            assert!(
+                rest.iter()
+                    .map(|(value, _)| value)
+                    .eq(all[place + 1..].iter().map(|(value, _)| value))
+            );
+        }
     }
 }

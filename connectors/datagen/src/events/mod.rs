@@ -1,9 +1,16 @@
 //! Events as JSON: each a pure function of seed, index and time, so that a restart goes on without making the others again.
 
+mod dealer;
+mod disorder;
+mod fields;
 mod orders;
 mod sales;
+mod transactions;
 
 use connect_core::data::Timestamp;
+
+pub use dealer::System;
+pub use disorder::{Disorder, LATENESS_MINUTES};
 
 /// What is generated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -12,20 +19,64 @@ pub enum EventKind {
     Sales,
     /// Retail orders: ids that count up.
     Orders,
+    /// Payments with cards and accounts: ids as UUIDs.
+    Transactions,
+    /// One of a car dealer's six systems.
+    Dealer(System),
 }
 
 impl EventKind {
+    /// All kinds.
+    pub const ALL: [Self; 9] = [
+        Self::Sales,
+        Self::Orders,
+        Self::Transactions,
+        Self::Dealer(System::Sales),
+        Self::Dealer(System::Payments),
+        Self::Dealer(System::Interactions),
+        Self::Dealer(System::Inventory),
+        Self::Dealer(System::Procurement),
+        Self::Dealer(System::Telemetry),
+    ];
+
+    /// The names of [`EventKind::ALL`], as options spell them.
+    pub const NAMES: [&'static str; 9] = [
+        "sales",
+        "orders",
+        "transactions",
+        "dealer-sales",
+        "dealer-payments",
+        "dealer-interactions",
+        "dealer-inventory",
+        "dealer-procurement",
+        "dealer-telemetry",
+    ];
+
+    /// The kind of this name, in any case.
+    pub fn named(name: &str) -> Option<Self> {
+        let mut kinds = Self::NAMES.iter().zip(Self::ALL);
+        kinds
+            .find(|(known, _)| known.eq_ignore_ascii_case(name))
+            .map(|(_, kind)| kind)
+    }
+
     /// The names of an event's fields, in order.
     pub fn fields(self) -> &'static [&'static str] {
         match self {
             Self::Sales => sales::FIELDS,
             Self::Orders => orders::FIELDS,
+            Self::Transactions => transactions::FIELDS,
+            Self::Dealer(system) => system.fields(),
         }
     }
 
     /// The field that names an event in log lines.
     pub fn id_field(self) -> &'static str {
-        "order_id"
+        match self {
+            Self::Sales | Self::Orders => "order_id",
+            Self::Transactions => "transaction_id",
+            Self::Dealer(_) => "event_id",
+        }
     }
 
     /// Appends event number `index` (from 0), made at `time`, as a JSON object.
@@ -34,6 +85,8 @@ impl EventKind {
         match self {
             Self::Sales => sales::write(&mut chance, time, out),
             Self::Orders => orders::write(&mut chance, index, time, out),
+            Self::Transactions => transactions::write(&mut chance, time, out),
+            Self::Dealer(system) => system.write(seed, index, time, out),
         }
     }
 }
@@ -93,6 +146,22 @@ fn day(time: Timestamp) -> String {
     moment.to_zoned(jiff::tz::TimeZone::UTC).date().to_string()
 }
 
+/// A random UUID (version 4).
+fn uuid(chance: &mut fastrand::Rng) -> String {
+    let bits = chance.u128(..);
+    let bits = (bits & !(0xf << 76) & !(0x3 << 62)) | (0x4 << 76) | (0x2 << 62);
+    let text = format!("{bits:032x}");
+    let part = |from: usize, to: usize| text.get(from..to).unwrap_or_default();
+    format!(
+        "{}-{}-{}-{}-{}",
+        part(0, 8),
+        part(8, 12),
+        part(12, 16),
+        part(16, 20),
+        part(20, 32)
+    )
+}
+
 /// The text of a top-level string field.
 pub fn text_field<'a>(event: &'a [u8], field: &str) -> Option<&'a str> {
     let text = std::str::from_utf8(event).ok()?;
@@ -122,7 +191,7 @@ mod tests {
 
     #[test]
     fn events_have_exactly_the_declared_fields_in_order() {
-        for kind in [EventKind::Sales, EventKind::Orders] {
+        for kind in EventKind::ALL {
             let event = event(kind, 1, 0);
             let names: Vec<_> = event
                 .as_object()
@@ -136,15 +205,12 @@ mod tests {
 
     #[test]
     fn the_same_seed_and_index_make_the_same_event_and_others_do_not() {
-        for kind in [EventKind::Sales, EventKind::Orders] {
+        for kind in EventKind::ALL {
             assert_eq!(event(kind, 7, 41), event(kind, 7, 41));
             assert_ne!(event(kind, 7, 41), event(kind, 7, 42));
-            assert_ne!(event(kind, 7, 41)["customer_id"], Value::Null);
+            assert_ne!(event(kind, 7, 41)[kind.id_field()], Value::Null);
+            assert_ne!(event(kind, 7, 41), event(kind, 8, 41), "{kind:?}");
         }
-        assert_ne!(
-            event(EventKind::Sales, 7, 41),
-            event(EventKind::Sales, 8, 41)
-        );
     }
 
     #[test]
@@ -181,6 +247,38 @@ mod tests {
             "ORD-123456"
         );
         assert_eq!(order["order_date"], "2024-01-15");
+    }
+
+    #[test]
+    fn a_customer_has_one_account_and_refunds_give_money_back() {
+        let mut accounts = std::collections::HashMap::new();
+        for index in 0..5_000 {
+            let made = event(EventKind::Transactions, 1, index);
+            let customer = made["customer_id"].to_string();
+            let account = accounts
+                .entry(customer)
+                .or_insert_with(|| made["account_id"].clone());
+            assert_eq!(*account, made["account_id"]);
+            assert_eq!(
+                cents(&made["amount"]) < 0,
+                made["transaction_type"] == "refund",
+                "{made}"
+            );
+            let is_shop =
+                made["transaction_type"] == "purchase" || made["transaction_type"] == "refund";
+            assert_eq!(made["merchant_id"].is_string(), is_shop, "{made}");
+        }
+    }
+
+    #[test]
+    fn kinds_are_found_by_name() {
+        for (name, kind) in EventKind::NAMES.into_iter().zip(EventKind::ALL) {
+            assert_eq!(EventKind::named(name), Some(kind));
+            if let EventKind::Dealer(system) = kind {
+                assert_eq!(name, format!("dealer-{}", system.name()));
+            }
+        }
+        assert_eq!(EventKind::named("sale"), None);
     }
 
     #[test]

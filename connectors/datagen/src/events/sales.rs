@@ -5,7 +5,7 @@ use std::io::Write;
 use connect_core::data::Timestamp;
 use fastrand::Rng;
 
-use super::{amount, rfc3339, skewed, weighted};
+use super::{amount, rfc3339, skewed, uuid, weighted};
 
 pub(super) const FIELDS: &[&str] = &[
     "order_id",
@@ -93,20 +93,4 @@ pub(super) fn write(chance: &mut Rng, time: Timestamp, out: &mut Vec<u8>) {
         amount(off),
     )
     .expect("a Vec takes every byte");
-}
-
-/// A random UUID (version 4).
-fn uuid(chance: &mut Rng) -> String {
-    let bits = chance.u128(..);
-    let bits = (bits & !(0xf << 76) & !(0x3 << 62)) | (0x4 << 76) | (0x2 << 62);
-    let text = format!("{bits:032x}");
-    let part = |from: usize, to: usize| text.get(from..to).unwrap_or_default();
-    format!(
-        "{}-{}-{}-{}-{}",
-        part(0, 8),
-        part(8, 12),
-        part(12, 16),
-        part(16, 20),
-        part(20, 32)
-    )
 }
