@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # Sourced by the other scripts: where downloads and build output are kept between runs and clones.
 
 SLUICE_CACHE="${SLUICE_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/sluice}"

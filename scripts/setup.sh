@@ -14,6 +14,7 @@ need_package java default-jdk-headless
 need_package mvn maven
 need_package kcat kcat
 need_package curl curl
+need_package shellcheck shellcheck
 # Debian keeps the servers' programs out of the path.
 compgen -G "/usr/lib/postgresql/*/bin/initdb" >/dev/null || need_package initdb postgresql
 
