@@ -150,6 +150,12 @@ impl FileOptions {
 }
 
 impl CsvOptions {
+    /// The columns that have a declared type.
+    pub(crate) fn typed_columns(&self) -> impl Iterator<Item = &str> {
+        let declared = self.types.iter().filter_map(|text| text.rsplit_once(':'));
+        declared.map(|(name, _)| name.trim())
+    }
+
     /// The type declared for a column.
     pub(crate) fn declared(&self, column: &str) -> Option<ColumnType> {
         let declared = self.types.iter().filter_map(|text| text.rsplit_once(':'));

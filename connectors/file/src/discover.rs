@@ -8,6 +8,7 @@ use std::time::SystemTime;
 use connect_core::{Error, Result};
 use glob::MatchOptions;
 
+use crate::config::{FileOptions, FinishedAction};
 use crate::position::fnv1a;
 
 /// Which file it is, whatever its name.
@@ -67,8 +68,11 @@ fn is_glob(file: &str) -> bool {
     file.contains(['*', '?', '['])
 }
 
-/// The files of `share`, by name.
-pub(crate) fn list(file: &str, share: Share) -> Result<Vec<(PathBuf, Stamp)>> {
+/// The files of `share`, by name. Finished files that were moved are left out.
+pub(crate) fn list(options: &FileOptions, share: Share) -> Result<Vec<(PathBuf, Stamp)>> {
+    let file = options.file.as_str();
+    let moves = options.finished_action == FinishedAction::Move;
+    let done = options.finished_directory.as_ref().filter(|_| moves);
     let mut paths = if is_glob(file) {
         matching(file)?
     } else if Path::new(file).is_dir() {
@@ -76,7 +80,7 @@ pub(crate) fn list(file: &str, share: Share) -> Result<Vec<(PathBuf, Stamp)>> {
     } else {
         vec![PathBuf::from(file)]
     };
-    paths.retain(|path| share.has(path));
+    paths.retain(|path| share.has(path) && !done.is_some_and(|done| path.starts_with(done)));
     paths.sort();
     let mut found = Vec::with_capacity(paths.len());
     for path in paths {
@@ -125,10 +129,29 @@ fn failed(path: &Path, cause: std::io::Error) -> Error {
 
 #[cfg(test)]
 mod tests {
+    use connect_core::config::{ConfigMap, ConnectorConfig};
+
     use super::*;
 
+    fn options(file: &str) -> FileOptions {
+        let done = format!(
+            "{}/done",
+            file.split_once("/*").map_or(file, |(folder, _)| folder)
+        );
+        let pairs = [
+            ("file", file),
+            ("format", "csv"),
+            ("finished.action", "move"),
+            ("finished.directory", &done),
+        ];
+        let config: ConfigMap = pairs
+            .map(|(key, value)| (key.to_owned(), value.to_owned()))
+            .into();
+        FileOptions::from_map(&config).unwrap()
+    }
+
     fn names(file: &str, share: Share) -> Vec<String> {
-        let found = list(file, share).unwrap();
+        let found = list(&options(file), share).unwrap();
         let names = found
             .iter()
             .map(|(path, _)| path.file_name().unwrap().to_string_lossy().into_owned());
@@ -138,7 +161,14 @@ mod tests {
     #[test]
     fn files_folders_and_globs_are_found_by_name_and_hidden_ones_left_out() {
         let folder = tempfile::tempdir().unwrap();
-        for name in ["b.csv", "a.csv", "c.txt", ".half.csv", "sub/d.csv"] {
+        for name in [
+            "b.csv",
+            "a.csv",
+            "c.txt",
+            ".half.csv",
+            "sub/d.csv",
+            "done/e.csv",
+        ] {
             let path = folder.path().join(name);
             std::fs::create_dir_all(path.parent().unwrap()).unwrap();
             std::fs::write(path, "x").unwrap();

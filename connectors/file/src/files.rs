@@ -17,7 +17,7 @@ use crate::config::{FileIdentity, FileSourceConfig, FinishedAction};
 use crate::discover::{Share, Stamp, list};
 use crate::finish::finish;
 use crate::names::{Names, compare};
-use crate::opened::{Ended, OpenFile, Until};
+use crate::opened::{Ended, OpenFile, Opening, Until};
 use crate::position::{Position, fnv1a};
 use crate::tracked::{Decision, Tracked};
 
@@ -133,7 +133,7 @@ impl Files {
 
     /// Looks for files and decides what to do with each; the ones not known yet.
     fn look(&mut self, now: Timestamp, acknowledged: u64) -> Result<Vec<(PathBuf, Stamp)>> {
-        let listed = list(&self.config.files.file, self.share)?;
+        let listed = list(&self.config.files, self.share)?;
         if listed.is_empty() && self.last_look.is_none() {
             info!(file = self.config.files.file, "there is no such file yet");
         }
@@ -250,10 +250,12 @@ impl Files {
         let (Some(stamp), Some(known)) = (Stamp::of(&path)?, self.tracked.get_mut(&path)) else {
             return Ok(None);
         };
-        let file = OpenFile::open(&self.config, &path, known.position, until)?;
-        let Some(mut file) = file else {
-            (known.read, known.ended) = (Some(stamp), None);
-            return Ok(None);
+        let mut file = match OpenFile::open(&self.config, &path, known.position, until)? {
+            Opening::File(file) => *file,
+            Opening::NoHeader(ended) => {
+                (known.read, known.ended) = (Some(stamp), Some(ended));
+                return Ok(None);
+            }
         };
         file.position.inode = stamp.id.inode;
         Ok(Some(Current {

@@ -7,6 +7,20 @@ use connect_core::{Error, Result};
 
 use crate::config::{FileOptions, FinishedAction};
 
+/// Makes the folder for finished files, so that a wrong one is noticed at once.
+pub(crate) fn prepare(options: &FileOptions) -> Result<()> {
+    let moves = options.finished_action == FinishedAction::Move;
+    let Some(directory) = options.finished_directory.as_ref().filter(|_| moves) else {
+        return Ok(());
+    };
+    std::fs::create_dir_all(directory).map_err(|cause| {
+        Error::config("the folder cannot be made")
+            .operation("finished.directory")
+            .target(directory)
+            .source(cause)
+    })
+}
+
 /// Does `finished.action` with the file at `path`.
 pub(crate) fn finish(path: &Path, options: &FileOptions) -> Result<()> {
     let done = match options.finished_action {

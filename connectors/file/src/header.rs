@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use connect_core::{Error, Result};
+use tracing::warn;
 
 use crate::bytes::{End, OpenBytes};
 use crate::config::{FileSourceConfig, Format};
@@ -19,9 +20,19 @@ pub(crate) struct Header {
     /// Line breaks in them.
     pub(crate) lines: u64,
     pub(crate) rows: Rows,
+    /// Columns with a type in `csv.types` that the file does not have.
+    unknown_columns: Vec<String>,
 }
 
 impl Header {
+    /// A slip in `csv.types` would otherwise go unnoticed.
+    pub(crate) fn warn_of_unknown_columns(&self, path: &Path) {
+        if !self.unknown_columns.is_empty() {
+            let columns = self.unknown_columns.join(", ");
+            warn!(file = %path.display(), columns, "columns of csv.types that the file does not have");
+        }
+    }
+
     /// Reads the header of the file whose beginning `bytes` stands at, and leaves it there. `None` if it is not whole yet.
     pub(crate) fn read(
         config: &FileSourceConfig,
@@ -35,17 +46,33 @@ impl Header {
                 bytes: mark,
                 lines: 0,
                 rows: Rows::JsonLines,
+                unknown_columns: Vec::new(),
             })),
             Format::Csv if !config.csv.header => {
-                let rows = csv_rows(config, &config.csv.columns, path)?;
-                Ok(Some(Self {
-                    bytes: mark,
-                    lines: 0,
-                    rows,
-                }))
+                let beginning = bytes.rest().get(..mark).unwrap_or_default();
+                Self::of_columns(config, &config.csv.columns, beginning, path).map(Some)
             }
             Format::Csv => Self::row(config, bytes, mark, path),
         }
+    }
+
+    /// The header that `beginning` is, of a file with these columns.
+    fn of_columns(
+        config: &FileSourceConfig,
+        names: &[String],
+        beginning: &[u8],
+        path: &Path,
+    ) -> Result<Self> {
+        let columns = Columns::new(names, &config.csv).map_err(|reason| broken(path, &reason))?;
+        let rows = CsvRows::new(&config.csv, Arc::new(columns))?;
+        let typed = config.csv.typed_columns();
+        let unknown = typed.filter(|typed| !names.iter().any(|name| name == typed));
+        Ok(Self {
+            bytes: beginning.len(),
+            lines: line_breaks(beginning),
+            rows: Rows::Csv(Box::new(rows)),
+            unknown_columns: unknown.map(str::to_owned).collect(),
+        })
     }
 
     fn row(
@@ -59,22 +86,15 @@ impl Header {
             let rest = bytes.rest().get(mark..).unwrap_or_default();
             let breaks = blank(rest).unwrap_or(0);
             if let Some(length) = splitter.split(rest.get(breaks..).unwrap_or_default()) {
-                let end = mark + breaks + length;
-                let lines = line_breaks(bytes.rest().get(..end).unwrap_or_default());
-                let names = splitter
-                    .values()
-                    .map(|name| name.map(|name| name.trim().to_owned()));
-                let names: Vec<String> = names
-                    .collect::<Result<_, _>>()
-                    .map_err(|cause| broken(path, "not UTF-8").source(cause))?;
+                let beginning = bytes
+                    .rest()
+                    .get(..mark + breaks + length)
+                    .unwrap_or_default();
+                let names =
+                    names(&splitter).map_err(|cause| broken(path, "not UTF-8").source(cause))?;
                 let given = &config.csv.columns;
                 let names = if given.is_empty() { &names } else { given };
-                let rows = csv_rows(config, names, path)?;
-                return Ok(Some(Self {
-                    bytes: end,
-                    lines,
-                    rows,
-                }));
+                return Self::of_columns(config, names, beginning, path).map(Some);
             }
             if rest.len() > config.files.line_max {
                 return Err(broken(path, "longer than line.max.bytes"));
@@ -87,10 +107,11 @@ impl Header {
     }
 }
 
-fn csv_rows(config: &FileSourceConfig, names: &[String], path: &Path) -> Result<Rows> {
-    let columns = Columns::new(names, &config.csv).map_err(|reason| broken(path, &reason))?;
-    let rows = CsvRows::new(&config.csv, Arc::new(columns))?;
-    Ok(Rows::Csv(Box::new(rows)))
+fn names(splitter: &Splitter) -> Result<Vec<String>, std::str::Utf8Error> {
+    let names = splitter.values();
+    names
+        .map(|name| name.map(|name| name.trim().to_owned()))
+        .collect()
 }
 
 fn broken(path: &Path, reason: &str) -> Error {

@@ -37,6 +37,10 @@ impl Connector for FileSourceConfig {
         self.cross_errors()
     }
 
+    async fn start(&self) -> Result<()> {
+        finish::prepare(&self.files)
+    }
+
     /// Tasks share files; one file is one task's.
     fn task_count(&self, tasks_max: u32) -> u32 {
         if discover::is_single(&self.files.file) {

@@ -60,12 +60,11 @@ pub(crate) struct Ended {
 }
 
 /// What opening a file found.
-enum Opened {
+pub(crate) enum Opening {
+    /// The file, where it was left.
     File(Box<OpenFile>),
-    /// The header row is not whole yet.
-    NoHeader,
-    /// It is not the file that the position is of.
-    Another,
+    /// No header row, or not all of it: there is nothing to read.
+    NoHeader(Ended),
 }
 
 /// The next thing in a file.
@@ -78,27 +77,27 @@ enum Found {
 
 impl OpenFile {
     /// Opens the file at `path` where it was left; at its beginning, if that was another file.
-    /// `None` if its header row is not there yet.
     pub(crate) fn open(
         config: &Arc<FileSourceConfig>,
         path: &Path,
         known: Position,
         until: Until,
-    ) -> Result<Option<Self>> {
+    ) -> Result<Opening> {
         let gzip = config.files.is_gzip(path);
         let bytes = OpenBytes::open(path, gzip)?;
-        let opened = match Self::at(config, path, bytes, known, until)? {
-            Opened::Another => {
-                info!(file = %path.display(), "another file under a known name: read from its beginning");
-                let bytes = OpenBytes::open(path, gzip)?;
-                Self::at(config, path, bytes, Position::default(), until)?
-            }
-            opened => opened,
-        };
-        Ok(opened.file())
+        if let Some(opening) = Self::at(config, path, bytes, known, until)? {
+            return Ok(opening);
+        }
+        info!(file = %path.display(), "another file under a known name: read from its beginning");
+        let bytes = OpenBytes::open(path, gzip)?;
+        let opening = Self::at(config, path, bytes, Position::default(), until)?;
+        opening.ok_or_else(|| {
+            Error::internal("a file is not as it was a moment ago")
+                .target(path.display().to_string())
+        })
     }
 
-    /// Goes on with a file that was kept open and has lost its name, to its very end.
+    /// Goes on with a file that was kept open and has lost its name, to its very end. `None` if there is nothing to read.
     pub(crate) fn nameless(
         config: &Arc<FileSourceConfig>,
         path: &Path,
@@ -106,38 +105,43 @@ impl OpenFile {
         known: Position,
     ) -> Result<Option<Self>> {
         let bytes = OpenBytes::reopened(file, path)?;
-        Ok(Self::at(config, path, bytes, known, Until::End)?.file())
+        Ok(match Self::at(config, path, bytes, known, Until::End)? {
+            Some(Opening::File(file)) => Some(*file),
+            Some(Opening::NoHeader(_)) | None => None,
+        })
     }
 
+    /// `None` if it is not the file that `known` is of.
     fn at(
         config: &Arc<FileSourceConfig>,
         path: &Path,
         mut bytes: OpenBytes,
         known: Position,
         until: Until,
-    ) -> Result<Opened> {
+    ) -> Result<Option<Opening>> {
         let beginning = bytes.beginning(path)?;
         let beginning = beginning.get(..PRINT_BYTES).unwrap_or(beginning).to_vec();
         if !known.head.matches(&beginning) {
-            return Ok(Opened::Another);
+            return Ok(None);
         }
         let Some(header) = Header::read(config, &mut bytes, path)? else {
-            return Ok(if known.bytes == 0 {
-                Opened::NoHeader
-            } else {
-                Opened::Another
-            });
+            let ended = Ended {
+                tail: until == Until::LastLineBreak,
+                cut_off: bytes.end() == End::CutOff,
+            };
+            return Ok((known.bytes == 0).then_some(Opening::NoHeader(ended)));
         };
         let mut position = known;
         let first = u64::try_from(header.bytes).unwrap_or(0);
         if position.bytes < first {
+            header.warn_of_unknown_columns(path);
             (position.bytes, position.lines) = (first, header.lines);
         }
         if !bytes.skip_to(position.bytes, position.before, path)? {
-            return Ok(Opened::Another);
+            return Ok(None);
         }
         let partition = [("file".to_owned(), path.display().to_string().into())];
-        Ok(Opened::File(Box::new(Self {
+        Ok(Some(Opening::File(Box::new(Self {
             path: path.to_owned(),
             partition: Arc::new(partition.into()),
             position,
@@ -147,7 +151,7 @@ impl OpenFile {
             until,
             line_closed: false,
             beginning,
-        })))
+        }))))
     }
 
     /// The next rows of the file.
@@ -322,14 +326,5 @@ impl OpenFile {
     /// The file itself, to be kept open.
     pub(crate) fn into_file(self) -> Option<File> {
         self.bytes.into_file()
-    }
-}
-
-impl Opened {
-    fn file(self) -> Option<OpenFile> {
-        match self {
-            Self::File(file) => Some(*file),
-            Self::NoHeader | Self::Another => None,
-        }
     }
 }

@@ -1,6 +1,6 @@
 //! Finished files: left, moved or deleted, and never before their rows are safe.
 
-use crate::support::{Place, QUIET};
+use crate::support::{Place, QUIET, gzip};
 
 #[tokio::test]
 async fn a_finished_file_is_moved_once_its_rows_are_acknowledged() {
@@ -37,10 +37,18 @@ async fn a_finished_file_is_deleted_also_if_the_worker_died_in_between() {
     let place = Place::new("*.csv", &options);
     place.write("a.csv", "id\n1\n");
     place.write("only-a-header.csv", "id\n");
+    place.write("half-a-header.csv", "id");
+    place.write("empty.csv", "");
     place.task().await.next().await;
     assert!(place.path("a.csv").exists());
     let mut task = place.task().await;
-    let paths = [place.path("a.csv"), place.path("only-a-header.csv")];
+    let names = [
+        "a.csv",
+        "only-a-header.csv",
+        "half-a-header.csv",
+        "empty.csv",
+    ];
+    let paths = names.map(|name| place.path(name));
     task.quiet_until(|| paths.iter().all(|path| !path.exists()))
         .await;
 }
@@ -56,4 +64,35 @@ async fn a_file_that_still_grows_is_not_finished() {
         assert_eq!(task.next().await, [format!("{{\"id\":{number}}}")]);
     }
     assert!(place.path("a.csv").exists());
+}
+
+#[tokio::test]
+async fn a_packed_file_that_is_cut_off_is_never_deleted() {
+    let options = [("finished.action", "delete"), ("finished.after.ms", "20")];
+    let place = Place::new("*.gz", &options);
+    let packed = gzip("id\n1\n");
+    place.write("a.csv.gz", &packed[..12]);
+    place.write("b.csv.gz", &packed);
+    let mut task = place.task().await;
+    task.next().await;
+    let whole = place.path("b.csv.gz");
+    task.quiet_until(|| !whole.exists()).await;
+    assert!(place.path("a.csv.gz").exists());
+    place.write("a.csv.gz", &packed);
+    assert_eq!(task.next().await, [r#"{"id":1}"#]);
+}
+
+#[tokio::test]
+async fn a_folder_for_finished_files_that_cannot_be_made_fails_the_connector() {
+    let place = Place::new(
+        "*.csv",
+        &[
+            ("finished.action", "move"),
+            ("finished.directory", "file/done"),
+            ("finished.after.ms", "20"),
+        ],
+    );
+    place.write("file", "");
+    let error = place.start().await.unwrap_err();
+    assert!(error.to_string().contains("finished.directory"), "{error}");
 }

@@ -145,6 +145,10 @@ impl Place {
             .unwrap_or_default()
     }
 
+    pub(crate) async fn start(&self) -> Result<()> {
+        self.connector.start().await
+    }
+
     pub(crate) fn task_count(&self, tasks_max: u32) -> u32 {
         self.connector.task_count(tasks_max)
     }
