@@ -1,0 +1,181 @@
+//! The server, and what a test may do to it.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use connect_core::{Error, Result};
+use tokio::net::TcpListener;
+use tokio::sync::Notify;
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+use crate::faults::Faults;
+use crate::http;
+use crate::session::Session;
+use crate::value::Value;
+use crate::world::{SnowflakeOptions, World};
+
+/// What all requests share.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    world: Mutex<World>,
+    pub(crate) faults: Faults,
+    /// A lock may be free.
+    pub(crate) released: Notify,
+}
+
+impl Shared {
+    pub(crate) fn world(&self) -> MutexGuard<'_, World> {
+        self.world.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A running server; stops when dropped.
+#[derive(Debug)]
+pub struct SnowflakeStandIn {
+    address: SocketAddr,
+    shared: Arc<Shared>,
+    _running: DropGuard,
+}
+
+impl SnowflakeStandIn {
+    /// Starts a server.
+    ///
+    /// # Errors
+    /// The port is taken.
+    pub async fn start(options: SnowflakeOptions) -> Result<Self> {
+        let listener = TcpListener::bind(options.address).await.map_err(|cause| {
+            Error::config("cannot listen")
+                .operation("Snowflake stand-in at")
+                .target(options.address.to_string())
+                .source(cause)
+        })?;
+        let address = listener
+            .local_addr()
+            .map_err(|cause| Error::external("no local address").source(cause))?;
+        let mut world = World::new(options);
+        world.uploads.end_point = format!("http://{address}");
+        let shared = Arc::new(Shared {
+            world: Mutex::new(world),
+            faults: Faults::default(),
+            released: Notify::new(),
+        });
+        let stop = CancellationToken::new();
+        let router = http::router(shared.clone());
+        let stopped = stop.clone();
+        tokio::spawn(async move {
+            tokio::select! {
+                served = axum::serve(listener, router) => {
+                    if let Err(error) = served {
+                        tracing::warn!(%error, "the Snowflake stand-in ended");
+                    }
+                }
+                () = stopped.cancelled() => {}
+            }
+        });
+        Ok(Self {
+            address,
+            shared,
+            _running: stop.drop_guard(),
+        })
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// `http://host:port`, for `snowflake.url.name`.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// What goes wrong.
+    pub fn faults(&self) -> &Faults {
+        &self.shared.faults
+    }
+
+    /// Every session token expires now; master tokens hold.
+    pub fn expire_sessions(&self) {
+        for session in self.shared.world().sessions.values_mut() {
+            session.token.until = Instant::now();
+        }
+    }
+
+    /// Every session ends now, as after its master token expired; what is open is rolled back.
+    pub fn end_sessions(&self) {
+        let mut world = self.shared.world();
+        let ids: Vec<_> = world.sessions.keys().copied().collect();
+        for id in ids {
+            world.close(id);
+        }
+        self.shared.released.notify_waiters();
+    }
+
+    /// Leave to upload that was given so far ends now.
+    pub fn expire_uploads(&self) {
+        self.shared.world().uploads.expire();
+    }
+
+    /// Statements that need a warehouse are refused while `suspended`.
+    pub fn suspend_warehouse(&self, suspended: bool) {
+        self.shared.world().warehouse_suspended = suspended;
+    }
+
+    /// Drops a table, as somebody else might.
+    pub fn drop_table(&self, table: &str) {
+        self.shared.world().catalog.tables.remove(table);
+    }
+
+    /// Empties a table, as somebody else might.
+    pub fn truncate_table(&self, table: &str) {
+        if let Some(table) = self.shared.world().catalog.tables.get_mut(table) {
+            table.rows.clear();
+        }
+    }
+
+    /// How many sessions are open.
+    pub fn sessions(&self) -> usize {
+        self.shared.world().sessions.len()
+    }
+
+    /// How many transactions are open.
+    pub fn open_transactions(&self) -> usize {
+        let world = self.shared.world();
+        let open = |session: &&Session| session.transaction.is_some();
+        world.sessions.values().filter(open).count()
+    }
+
+    /// Paths of the files in a stage, in order.
+    pub fn staged(&self, stage: &str) -> Vec<String> {
+        let world = self.shared.world();
+        let stage = world.catalog.stages.get(stage);
+        stage.map_or_else(Vec::new, |stage| stage.files.keys().cloned().collect())
+    }
+
+    /// The names of all tables, in order.
+    pub fn tables(&self) -> Vec<String> {
+        self.shared.world().catalog.tables.keys().cloned().collect()
+    }
+
+    /// A table's columns with their types, as DESC TABLE shows them.
+    pub fn columns(&self, table: &str) -> Vec<(String, String)> {
+        let world = self.shared.world();
+        let columns = world.catalog.tables.get(table).map(|table| &table.columns);
+        columns
+            .into_iter()
+            .flatten()
+            .map(|column| (column.name.clone(), column.kind.described()))
+            .collect()
+    }
+
+    /// The committed rows of a table, each value as an answer spells it.
+    pub fn rows(&self, table: &str) -> Vec<Vec<serde_json::Value>> {
+        let world = self.shared.world();
+        let rows = world.catalog.tables.get(table).map(|table| &table.rows);
+        rows.into_iter()
+            .flat_map(|rows| rows.values())
+            .map(|row| row.iter().map(Value::wire).collect())
+            .collect()
+    }
+}
