@@ -18,6 +18,9 @@ use crate::pagination::next_link;
 use crate::position::Validators;
 use crate::request::{Request, Requests, may_follow, shown};
 
+/// A server that says "at once" is not asked at once: it has just refused.
+const RETRY_AFTER_MIN: Duration = Duration::from_millis(250);
+
 /// What an answer brings.
 #[derive(Debug)]
 pub(crate) enum Answer {
@@ -213,12 +216,11 @@ fn refusal(status: StatusCode, headers: &HeaderMap, most: Duration) -> Error {
         .get(RETRY_AFTER)
         .and_then(|value| value.to_str().ok());
     let pause = asked.and_then(|text| retry_after(text, SystemTime::now()));
+    let pause = pause.map(|pause| pause.max(RETRY_AFTER_MIN).min(most));
     let retriable = matches!(status.as_u16(), 408 | 425 | 429 | 500 | 502..=504 | 506..=599);
     match (pause, status.as_u16()) {
-        (Some(pause), 403) => Error::external(message).retry(RetryVerdict::After(pause.min(most))),
-        (Some(pause), _) if retriable => {
-            Error::external(message).retry(RetryVerdict::After(pause.min(most)))
-        }
+        (Some(pause), 403) => Error::external(message).retry(RetryVerdict::After(pause)),
+        (Some(pause), _) if retriable => Error::external(message).retry(RetryVerdict::After(pause)),
         (None, _) if retriable => Error::external(message),
         (_, 401 | 403 | 407) => Error::new(ErrorKind::Auth, message),
         _ => Error::external(message).retry(RetryVerdict::Never),
@@ -277,6 +279,10 @@ mod tests {
         assert_eq!(verdict(429, Some("7")).1, after(7));
         assert_eq!(verdict(503, Some("99999999")).1, after(60));
         assert_eq!(verdict(403, Some("3")).1, after(3));
+        assert_eq!(
+            verdict(429, Some("0")).1,
+            RetryVerdict::After(RETRY_AFTER_MIN)
+        );
         assert_eq!(verdict(429, Some("soon")).1, RetryVerdict::Backoff);
         let now = SystemTime::UNIX_EPOCH + Duration::from_secs(784_111_770);
         let date = "Sun, 06 Nov 1994 08:49:37 GMT";
