@@ -29,7 +29,7 @@ const LONGEST_POLL: Duration = Duration::from_secs(1);
 const MAX_POLL_RECORDS: usize = 4_000;
 /// Bytes of a fetch, by the task's share of the memory budget. A larger one makes nothing faster.
 const SMALLEST_FETCH: usize = 1 << 20;
-const LARGEST_FETCH: usize = 8 << 20;
+const LARGEST_FETCH: usize = 4 << 20;
 /// Pauses between tries against a failing target.
 const RETRY: RetryPolicy = RetryPolicy {
     initial: Duration::from_millis(250),
@@ -201,11 +201,7 @@ impl SinkLoop {
         if let Some(error) = session.take_failure() {
             return self.recover(&mut session, error).await;
         }
-        session.accept(
-            records
-                .into_iter()
-                .map(|record| self.spec.pipeline.to_sink(record)),
-        )?;
+        session.accept(records, &mut self.spec.pipeline)?;
         let now = self.spec.clock.now();
         if self.retry.is_some_and(|at| now < at) {
             return Ok(());

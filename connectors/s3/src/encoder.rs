@@ -1,6 +1,7 @@
 //! Records as the bytes of an object.
 
 use std::io::Write;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use connect_core::data::{SinkRecord, Value, json};
@@ -8,9 +9,12 @@ use connect_core::{Error, Result};
 use flate2::write::GzEncoder;
 
 use crate::config::{Compression, Format, S3SinkConfig};
+use crate::csv::{Added, CsvOptions, Sheet};
+use crate::object::SMALLEST_PART;
 
-/// Buffers grow by this: doubling would hold twice what is needed.
-const GROWTH: usize = 512 * 1024;
+/// Capacities a buffer passes through. The last holds a part: it is so large that allocators take it from the system and
+/// give it back, and no memory is lost to buffers of all sizes growing side by side.
+const CAPACITIES: [usize; 3] = [64 * 1024, 512 * 1024, SMALLEST_PART + 512 * 1024];
 
 /// How records become bytes: the same for all objects of a connector.
 #[derive(Debug, Clone)]
@@ -18,6 +22,7 @@ pub(crate) struct Encoding {
     format: Format,
     separator: Vec<u8>,
     gzip: Option<flate2::Compression>,
+    csv: Arc<CsvOptions>,
 }
 
 impl Encoding {
@@ -37,12 +42,17 @@ impl Encoding {
             format: config.format(),
             separator,
             gzip,
+            csv: Arc::new(config.csv.clone()),
         }
+    }
+
+    fn sheet(&self) -> Option<Box<Sheet>> {
+        (self.format == Format::Csv).then(|| Box::new(Sheet::new(self.csv.clone())))
     }
 
     fn encode(&self, record: &SinkRecord, out: &mut Vec<u8>) -> Result<()> {
         match self.format {
-            Format::Json => json::write(&record.value, out)?,
+            Format::Json | Format::Csv => json::write(&record.value, out)?,
             Format::Bytes => match record.value.value() {
                 Value::Bytes(bytes) => out.extend_from_slice(bytes),
                 _ => {
@@ -56,65 +66,127 @@ impl Encoding {
     }
 }
 
+/// Room for a record of about `size` bytes.
+fn make_room(buffer: &mut Vec<u8>, size: usize) {
+    let needed = buffer.len() + size + size / 8 + 64;
+    if needed <= buffer.capacity() {
+        return;
+    }
+    let step = CAPACITIES.into_iter().find(|capacity| *capacity >= needed);
+    buffer.reserve_exact(step.unwrap_or(needed) - buffer.len());
+}
+
 /// The bytes of one object, as far as they have not been sent.
 #[derive(Debug)]
-pub(crate) enum Encoder {
+pub(crate) struct Encoder {
+    output: Output,
+    /// The rows, if it is CSV.
+    sheet: Option<Box<Sheet>>,
+}
+
+#[derive(Debug)]
+enum Output {
     Plain(Vec<u8>),
     Gzip(Box<GzEncoder<Vec<u8>>>, Vec<u8>),
 }
 
 impl Encoder {
     pub(crate) fn new(encoding: &Encoding) -> Self {
-        match encoding.gzip {
-            None => Self::Plain(Vec::new()),
-            Some(level) => Self::Gzip(Box::new(GzEncoder::new(Vec::new(), level)), Vec::new()),
+        let sheet = (encoding.format == Format::Csv).then(|| Sheet::new(encoding.csv.clone()));
+        Self::of(encoding, sheet)
+    }
+
+    /// The encoder of the object that takes what this one's header is too narrow for.
+    pub(crate) fn wider(&self, encoding: &Encoding) -> Self {
+        Self::of(encoding, self.sheet.as_deref().map(Sheet::wider))
+    }
+
+    fn of(encoding: &Encoding, sheet: Option<Sheet>) -> Self {
+        let output = match encoding.gzip {
+            None => Output::Plain(Vec::new()),
+            Some(level) => {
+                Output::Gzip(Box::new(GzEncoder::new(Vec::new(), level)), Vec::new())
+            }
+        };
+        Self {
+            output,
+            sheet: sheet.map(Box::new),
         }
     }
 
-    /// Appends a record; nothing is appended if it cannot be encoded.
-    pub(crate) fn append(&mut self, encoding: &Encoding, record: &SinkRecord) -> Result<()> {
-        let failed = |cause: std::io::Error| Error::internal("compressing in memory").source(cause);
-        match self {
-            Self::Plain(buffer) => {
+    /// Appends a record; nothing is appended if it cannot be encoded, or not in this object.
+    pub(crate) fn append(&mut self, encoding: &Encoding, record: &SinkRecord) -> Result<Added> {
+        let sheet = self.sheet.as_deref_mut();
+        match &mut self.output {
+            Output::Plain(buffer) => {
                 let before = buffer.len();
-                if buffer.capacity() - before < record.size as usize + GROWTH / 8 {
-                    buffer.reserve_exact(record.size as usize + GROWTH);
+                if sheet.as_ref().is_none_or(|sheet| sheet.held() == 0) {
+                    make_room(buffer, record.size as usize);
                 }
-                encoding
-                    .encode(record, buffer)
+                encode(encoding, sheet, record, buffer)
                     .inspect_err(|_| buffer.truncate(before))
             }
-            Self::Gzip(encoder, line) => {
+            Output::Gzip(encoder, line) => {
                 line.clear();
-                encoding.encode(record, line)?;
-                encoder.write_all(line).map_err(failed)
+                let added = encode(encoding, sheet, record, line)?;
+                encoder.write_all(line).map_err(not_compressed)?;
+                Ok(added)
             }
         }
+    }
+
+    /// Bytes in memory.
+    pub(crate) fn buffered(&self) -> usize {
+        self.len() + self.sheet.as_ref().map_or(0, |sheet| sheet.held())
     }
 
     /// Bytes ready to be sent.
     pub(crate) fn len(&self) -> usize {
-        match self {
-            Self::Plain(buffer) => buffer.len(),
-            Self::Gzip(encoder, _) => encoder.get_ref().len(),
+        match &self.output {
+            Output::Plain(buffer) => buffer.len(),
+            Output::Gzip(encoder, _) => encoder.get_ref().len(),
         }
     }
 
     /// Takes the bytes that are ready.
     pub(crate) fn take(&mut self) -> Bytes {
-        match self {
-            Self::Plain(buffer) => Bytes::from(std::mem::take(buffer)),
-            Self::Gzip(encoder, _) => Bytes::from(std::mem::take(encoder.get_mut())),
+        match &mut self.output {
+            Output::Plain(buffer) => Bytes::from(std::mem::take(buffer)),
+            Output::Gzip(encoder, _) => Bytes::from(std::mem::take(encoder.get_mut())),
         }
     }
 
     /// Closes the object and takes the rest.
     pub(crate) fn finish(&mut self) -> Result<Bytes> {
-        if let Self::Gzip(encoder, _) = self {
-            encoder
-                .try_finish()
-                .map_err(|cause| Error::internal("compressing in memory").source(cause))?;
+        let mut sheet = self.sheet.take();
+        match (&mut self.output, &mut sheet) {
+            (Output::Plain(buffer), Some(sheet)) => sheet.finish(buffer),
+            (Output::Gzip(encoder, line), Some(sheet)) => {
+                line.clear();
+                sheet.finish(line);
+                encoder.write_all(line).map_err(not_compressed)?;
+            }
+            (_, None) => {}
+        }
+        if let Output::Gzip(encoder, _) = &mut self.output {
+            encoder.try_finish().map_err(not_compressed)?;
         }
         Ok(self.take())
     }
+}
+
+fn encode(
+    encoding: &Encoding,
+    sheet: Option<&mut Sheet>,
+    record: &SinkRecord,
+    out: &mut Vec<u8>,
+) -> Result<Added> {
+    match sheet {
+        Some(sheet) => sheet.add(record, out),
+        None => encoding.encode(record, out).map(|()| Added::Yes),
+    }
+}
+
+fn not_compressed(cause: std::io::Error) -> Error {
+    Error::internal("compressing in memory").source(cause)
 }

@@ -13,11 +13,12 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 use tracing::warn;
 
-use crate::client::Bucket;
+use crate::client::{Bucket, Destination};
+use crate::csv::Added;
 use crate::encoder::{Encoder, Encoding};
 
 /// S3 takes no smaller part but the last.
-const SMALLEST_PART: usize = 5 * 1024 * 1024;
+pub(crate) const SMALLEST_PART: usize = 5 * 1024 * 1024;
 /// After this many parts, parts become larger, so that S3's 10,000 suffice for its largest object.
 const PARTS_OF_ONE_SIZE: usize = 1_000;
 
@@ -40,7 +41,7 @@ struct Part {
 #[derive(Debug)]
 pub(crate) struct Object {
     pub(crate) path: Arc<str>,
-    pub(crate) key: String,
+    pub(crate) destination: Destination,
     pub(crate) records: u64,
     encoder: Encoder,
     upload: Option<String>,
@@ -54,12 +55,12 @@ pub(crate) struct Object {
 }
 
 impl Object {
-    pub(crate) fn new(path: Arc<str>, key: String, encoding: &Encoding) -> Self {
+    pub(crate) fn new(path: Arc<str>, destination: Destination, encoder: Encoder) -> Self {
         Self {
             path,
-            key,
+            destination,
             records: 0,
-            encoder: Encoder::new(encoding),
+            encoder,
             upload: None,
             parts: Vec::new(),
             size: 0,
@@ -69,16 +70,21 @@ impl Object {
         }
     }
 
-    pub(crate) fn append(&mut self, encoding: &Encoding, record: &SinkRecord) -> Result<()> {
-        self.encoder.append(encoding, record)?;
-        self.records += 1;
-        Ok(())
+    pub(crate) fn append(&mut self, encoding: &Encoding, record: &SinkRecord) -> Result<Added> {
+        let added = self.encoder.append(encoding, record)?;
+        self.records += u64::from(added == Added::Yes);
+        Ok(added)
+    }
+
+    /// The encoder of the object that takes what this one's header is too narrow for.
+    pub(crate) fn wider(&self, encoding: &Encoding) -> Encoder {
+        self.encoder.wider(encoding)
     }
 
     /// Bytes in memory.
     pub(crate) fn buffered(&self) -> usize {
         let parts: usize = self.parts.iter().map(|part| part.body.len()).sum();
-        self.encoder.len() + parts + self.whole.as_ref().map_or(0, Bytes::len)
+        self.encoder.buffered() + parts + self.whole.as_ref().map_or(0, Bytes::len)
     }
 
     /// True if enough has come for a part.
@@ -94,7 +100,7 @@ impl Object {
         permits: &Arc<Semaphore>,
     ) -> Result<()> {
         if self.upload.is_none() {
-            self.upload = Some(bucket.begin(&self.key).await?);
+            self.upload = Some(bucket.begin(&self.destination).await?);
         }
         let body = self.encoder.take();
         self.add_part(body);
@@ -119,7 +125,7 @@ impl Object {
                 let permit = permits.clone().acquire_owned().await;
                 let permit =
                     permit.map_err(|cause| Error::internal("uploads are closed").source(cause))?;
-                let (bucket, key, upload) = (bucket.clone(), self.key.clone(), upload.clone());
+                let (bucket, key, upload) = (bucket.clone(), self.destination.key.clone(), upload.clone());
                 let (number, body) = (part.number, part.body.clone());
                 part.state = PartState::Sending(tokio::spawn(async move {
                     let sent = bucket.part(&key, &upload, number, body).await;
@@ -166,7 +172,7 @@ impl Object {
             return Ok(());
         }
         if let Some(whole) = &self.whole {
-            bucket.put(&self.key, whole.clone()).await?;
+            bucket.put(&self.destination, whole.clone()).await?;
             self.whole = None;
         } else {
             self.start_waiting(bucket, permits).await?;
@@ -175,7 +181,9 @@ impl Object {
             }
             let sent = self.parts.iter().filter_map(Part::sent).collect();
             if let Some(upload) = &self.upload {
-                bucket.complete(&self.key, upload, sent, self.size).await?;
+                bucket
+                    .complete(&self.destination, upload, sent, self.size)
+                    .await?;
             }
         }
         self.published = true;
@@ -190,10 +198,10 @@ impl Object {
             }
         }
         if let Some(upload) = self.upload.filter(|_| !self.published)
-            && let Err(error) = bucket.abort(&self.key, &upload).await
+            && let Err(error) = bucket.abort(&self.destination.key, &upload).await
         {
             warn!(
-                key = self.key,
+                key = self.destination.key,
                 error = error.trace(),
                 "an unfinished upload stays behind in the bucket"
             );
