@@ -5,10 +5,12 @@
 
 use connect_core::data::Value;
 
+use crate::cell::Cell;
 use crate::column::ColumnType;
 use crate::config::TimestampPrecision;
 use crate::json_text::{self, text_of};
 use crate::numeric;
+use crate::raw_fields::plain_text;
 use crate::temporal::{Moment, Zone, parse_date, parse_time, pg_date};
 
 /// Why a value does not fit a column.
@@ -38,11 +40,68 @@ pub(crate) fn field(
     let start = out.len();
     out.extend_from_slice(&[0; 4]);
     content(value, column, traits, zone, out)?;
+    set_length(start, out)
+}
+
+/// Writes the length of the content behind `start` in front of it.
+fn set_length(start: usize, out: &mut [u8]) -> Result<(), Refusal> {
     let length = i32::try_from(out.len() - start - 4).map_err(|_| "larger than 2 GB".to_owned())?;
     if let Some(place) = out.get_mut(start..start + 4) {
         place.copy_from_slice(&length.to_be_bytes());
     }
     Ok(())
+}
+
+/// Appends a field that may still be JSON: what needs no taking apart is copied or parsed where it stands.
+pub(crate) fn cell(
+    cell: &Cell<'_>,
+    column: &ColumnType,
+    traits: FieldTraits,
+    zone: &Zone,
+    out: &mut Vec<u8>,
+) -> Result<(), Refusal> {
+    if let Cell::Json(json) = cell {
+        let start = out.len();
+        out.extend_from_slice(&[0; 4]);
+        if raw(json, column, out).is_some() {
+            return set_length(start, out);
+        }
+        out.truncate(start);
+    }
+    field(&cell.value(), column, traits, zone, out)
+}
+
+/// Appends the content of the common cases; `None`, with anything appended, if this is not one of them.
+fn raw(json: &[u8], column: &ColumnType, out: &mut Vec<u8>) -> Option<()> {
+    let number = || std::str::from_utf8(json).ok();
+    match (column, json.first()?) {
+        (_, b'n') => return None,
+        (ColumnType::Json, _) => put(json, out),
+        (ColumnType::Jsonb, _) => {
+            out.push(1);
+            put(json, out);
+        }
+        (ColumnType::Text, b'"') => put(plain_text(json)?.as_bytes(), out),
+        (ColumnType::Boolean, b't') => out.push(1),
+        (ColumnType::Boolean, b'f') => out.push(0),
+        (ColumnType::SmallInt, b'-' | b'0'..=b'9') => {
+            put(&number()?.parse::<i16>().ok()?.to_be_bytes(), out);
+        }
+        (ColumnType::Integer, b'-' | b'0'..=b'9') => {
+            put(&number()?.parse::<i32>().ok()?.to_be_bytes(), out);
+        }
+        (ColumnType::BigInt, b'-' | b'0'..=b'9') => {
+            put(&number()?.parse::<i64>().ok()?.to_be_bytes(), out);
+        }
+        (ColumnType::Double, b'-' | b'0'..=b'9') => {
+            let number = number()?.parse::<f64>().ok()?;
+            put(&number.is_finite().then_some(number)?.to_be_bytes(), out);
+        }
+        // Every digit as it is spelled: a floating point number would lose some.
+        (ColumnType::Numeric, b'-' | b'0'..=b'9') => numeric::write(number()?, out)?,
+        _ => return None,
+    }
+    Some(())
 }
 
 fn content(
@@ -186,7 +245,7 @@ fn double(value: &Value) -> Option<f64> {
     match value {
         Value::Float32(number) => Some(f64::from(*number)),
         Value::Float64(number) => Some(*number),
-        Value::Number(text) => text.parse().ok(),
+        Value::Number(text) => text.parse().ok().filter(|number: &f64| number.is_finite()),
         Value::String(text) => text.trim().parse().ok(),
         Value::Decimal(decimal) => numeric::to_text(decimal)?.parse().ok(),
         Value::Int8(_) | Value::Int16(_) | Value::Int32(_) | Value::Int64(_) => {

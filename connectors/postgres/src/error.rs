@@ -52,8 +52,8 @@ pub(crate) enum WriteError {
     #[error(transparent)]
     Known(#[from] Error),
     /// A table is not as it was when we looked.
-    #[error("table {0} was changed")]
-    Changed(String),
+    #[error("a table was changed")]
+    Changed,
     /// No answer in time.
     #[error("no answer within {0:?}")]
     Deadline(std::time::Duration),
@@ -70,7 +70,7 @@ impl WriteError {
             Self::Known(error) if error.kind() == ErrorKind::Data => Cause::Row,
             Self::Known(error) if error.is_retriable() => Cause::Passing,
             Self::Known(_) => Cause::Other,
-            Self::Changed(_) => Cause::Stale,
+            Self::Changed => Cause::Stale,
             Self::Deadline(_) => Cause::Passing,
         }
     }
@@ -87,7 +87,7 @@ impl WriteError {
                 Some(error) => matches!(error.code().code().get(..2), Some("08" | "57" | "58")),
                 None => true,
             },
-            Self::Known(_) | Self::Changed(_) => false,
+            Self::Known(_) | Self::Changed => false,
             Self::Deadline(_) => true,
         }
     }
@@ -100,9 +100,9 @@ impl WriteError {
             Self::Deadline(deadline) => Error::external(format!("no answer within {deadline:?}"))
                 .operation(operation)
                 .target(target),
-            Self::Changed(table) => Error::external("the table was changed meanwhile")
+            Self::Changed => Error::external("a table was changed meanwhile")
                 .operation(operation)
-                .target(table),
+                .target(target),
             Self::Database(error) => {
                 let message = match error.as_db_error() {
                     Some(database) => described(database),

@@ -5,14 +5,16 @@
 
 use std::collections::HashMap;
 
+use bytes::Bytes;
 use connect_core::data::SinkRecord;
 use connect_core::{Error, Result};
 
+use crate::cell::RowRecord;
 use crate::column::ColumnType;
 use crate::config::{InsertMode, KeyMode, PostgresSinkConfig};
 use crate::encode;
 use crate::layout::Layout;
-use crate::rows::{Row, TableRows, at};
+use crate::rows::{TableRows, at};
 use crate::statement::Merge;
 use crate::table::{Column, Table};
 use crate::temporal::Zone;
@@ -40,7 +42,16 @@ pub(crate) struct Group {
     /// Those of the key.
     pub(crate) keys: Vec<usize>,
     /// The rows in COPY's binary form, complete.
-    pub(crate) data: Vec<u8>,
+    pub(crate) data: Bytes,
+}
+
+/// A group that is still being filled.
+#[derive(Debug)]
+struct Filling {
+    way: Way,
+    columns: Vec<usize>,
+    keys: Vec<usize>,
+    data: Vec<u8>,
     rows: i32,
 }
 
@@ -82,7 +93,7 @@ pub(crate) fn encode(
     };
     for row in &rows.rows {
         let (Some(record), Some(layout), Some(binding)) = (
-            records.get(row.record),
+            rows.record(row, records),
             rows.layouts.get(row.layout),
             bindings.get(row.layout),
         ) else {
@@ -93,10 +104,9 @@ pub(crate) fn encode(
                 "no field of it is a column of table {}",
                 table.name.quoted()
             );
-            return Err(at(record, Error::data(text)));
+            return Err(at(record.record, Error::data(text)));
         }
         let source = RowSource {
-            row: *row,
             record,
             layout,
             binding,
@@ -105,11 +115,7 @@ pub(crate) fn encode(
         };
         grouping.add(&source)?;
     }
-    let mut groups = grouping.groups;
-    for group in &mut groups {
-        group.data.extend_from_slice(TRAILER);
-    }
-    Ok(groups)
+    Ok(grouping.groups.into_iter().map(Filling::finish).collect())
 }
 
 impl Encoding<'_> {
@@ -149,8 +155,7 @@ impl Encoding<'_> {
 
 /// A row with all that its encoding needs.
 struct RowSource<'a> {
-    row: Row,
-    record: &'a SinkRecord,
+    record: RowRecord<'a>,
     layout: &'a Layout,
     binding: &'a Binding,
     table: &'a Table,
@@ -166,16 +171,16 @@ impl RowSource<'_> {
         ) else {
             return Err(Error::internal("a field without its column"));
         };
-        let value = self.layout.value(field, self.record, self.row.piece);
-        let refused = if field.is_key && value.is_null() {
+        let cell = self.layout.cell(field, self.record);
+        let refused = if field.is_key && cell.is_null() {
             Err("null cannot be part of a key".to_owned())
         } else {
-            encode::field(&value, &column.kind, field.traits, self.encoding.zone, out)
+            encode::cell(&cell, &column.kind, field.traits, self.encoding.zone, out)
         };
         refused.map_err(|reason| {
             let (table, column) = (self.table.name.quoted(), column.name.quoted());
             let text = format!("table {table}, column {column}: {reason}");
-            at(self.record, Error::data(text))
+            at(self.record.record, Error::data(text))
         })
     }
 
@@ -234,7 +239,7 @@ fn is_told_by_bytes(column: &Column) -> bool {
 }
 
 struct Grouping {
-    groups: Vec<Group>,
+    groups: Vec<Filling>,
     /// The last group that touched a key, where order matters.
     touched: Option<HashMap<Vec<u8>, usize>>,
 }
@@ -267,7 +272,7 @@ impl Grouping {
             (Some(last), _) => return last,
             (None, _) => {}
         }
-        self.groups.push(Group {
+        self.groups.push(Filling {
             way: binding.way,
             columns: columns().collect(),
             keys: source.keys(),
@@ -278,12 +283,22 @@ impl Grouping {
     }
 }
 
-impl Group {
+impl Filling {
+    fn finish(mut self) -> Group {
+        self.data.extend_from_slice(TRAILER);
+        Group {
+            way: self.way,
+            columns: self.columns,
+            keys: self.keys,
+            data: self.data.into(),
+        }
+    }
+
     fn add(&mut self, source: &RowSource<'_>) -> Result<()> {
         let columns = &source.binding.columns;
         let staged = self.way != Way::Append;
         let count = i16::try_from(columns.len() + usize::from(staged))
-            .map_err(|_| at(source.record, Error::data("too many columns")))?;
+            .map_err(|_| at(source.record.record, Error::data("too many columns")))?;
         self.data.extend_from_slice(&count.to_be_bytes());
         for (column, place) in columns {
             source.write(*column, *place, &mut self.data)?;

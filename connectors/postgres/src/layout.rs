@@ -6,12 +6,15 @@ use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use connect_core::data::{Datum, Schema, SinkRecord, Struct, Type, Value};
+use connect_core::data::{Schema, SinkRecord, Type, Value};
 use connect_core::{Error, Result};
 
+use crate::cell::{Cell, RowRecord, raw_json};
 use crate::config::{KeyMode, PostgresSinkConfig};
 use crate::encode::{FieldTraits, kind};
 use crate::identifier::Identifier;
+use crate::raw_fields::{self, Place, RawField};
+use crate::side::{NamedField, Side};
 
 /// Layouts remembered; topics whose records differ in more ways work them out again.
 const MAX_LAYOUTS: usize = 128;
@@ -46,20 +49,6 @@ pub(crate) struct LayoutField {
     pub(crate) traits: FieldTraits,
 }
 
-/// A field's name, with its schema if it has one.
-type NamedField = (Arc<str>, Option<Arc<Schema>>);
-
-/// How the key or the value of a record is built.
-#[derive(Debug, PartialEq)]
-enum Side {
-    /// Not looked at.
-    Unused,
-    Null,
-    Struct(Arc<Schema>),
-    Map(Vec<Arc<str>>),
-    Scalar(Option<Arc<Schema>>),
-}
-
 /// What columns the records of one shape have.
 #[derive(Debug)]
 pub(crate) struct Layout {
@@ -77,33 +66,45 @@ impl Layout {
     }
 
     /// The value of a field in a record of this layout.
-    pub(crate) fn value<'a>(
-        &'a self,
-        field: &'a LayoutField,
-        record: &'a SinkRecord,
-        piece: i32,
-    ) -> Cow<'a, Value> {
-        let value = match field.source {
-            Source::Topic => return Cow::Owned(Value::String(record.origin.topic.clone())),
-            Source::Partition => return Cow::Owned(Value::Int32(record.origin.partition)),
-            Source::Offset => return Cow::Owned(Value::Int64(record.offset.value())),
-            Source::Piece => return Cow::Owned(Value::Int32(piece)),
-            Source::Key => record.key.value(),
-            Source::KeyField(index) => nth(record.key.value(), index),
-            Source::ValueField(index) => nth(record.value.value(), index),
+    pub(crate) fn cell<'a>(&'a self, field: &'a LayoutField, row: RowRecord<'a>) -> Cell<'a> {
+        let record = row.record;
+        let value = match (field.source, row.raw) {
+            (Source::Topic, _) => return Cell::of(Value::String(record.origin.topic.clone())),
+            (Source::Partition, _) => return Cell::of(Value::Int32(record.origin.partition)),
+            (Source::Offset, _) => return Cell::of(Value::Int64(record.offset.value())),
+            (Source::Piece, _) => return Cell::of(Value::Int32(row.piece)),
+            (Source::Key, _) => record.key.value(),
+            (Source::KeyField(index), _) => nth(record.key.value(), index),
+            (Source::ValueField(index), None) => nth(record.value.value(), index),
+            (Source::ValueField(index), Some(raw)) => return Cell::raw(record, raw.get(index)),
         };
         let default = field
             .schema
             .as_ref()
             .and_then(|schema| schema.default.as_ref());
-        match (value, default) {
+        Cell::Value(match (value, default) {
             (Value::Null, Some(default)) if self.replace_null => Cow::Borrowed(default),
             _ => Cow::Borrowed(value),
-        }
+        })
     }
 
-    fn fits(&self, record: &SinkRecord) -> bool {
-        self.value.fits(&record.value) && self.key.fits(&record.key)
+    fn fits(&self, record: &SinkRecord, raw: Option<&[RawField]>) -> bool {
+        let value_fits = match (raw, &self.value) {
+            (Some(fields), Side::Map(names)) => {
+                let json = raw_json(record);
+                let is_name = |name: &Arc<str>, field: &RawField| {
+                    raw_fields::slice(json, &field.name) == name.as_bytes()
+                };
+                names.len() == fields.len()
+                    && names
+                        .iter()
+                        .zip(fields)
+                        .all(|(name, field)| is_name(name, field))
+            }
+            (Some(_), _) => false,
+            (None, value) => value.fits(&record.value),
+        };
+        value_fits && self.key.fits(&record.key)
     }
 }
 
@@ -116,65 +117,15 @@ fn nth(value: &Value, index: usize) -> &Value {
     found.unwrap_or(&Value::Null)
 }
 
-impl Side {
-    fn of(datum: &Datum) -> Self {
-        match datum.value() {
-            Value::Null => Self::Null,
-            Value::Struct(fields) => Self::Struct(fields.schema.clone()),
-            Value::Map(entries) => {
-                let names = entries.iter().map(|(key, _)| match key {
-                    Value::String(name) => name.clone(),
-                    other => crate::json_text::text_of(other).into(),
-                });
-                Self::Map(names.collect())
-            }
-            _ => Self::Scalar(datum.schema().cloned()),
-        }
-    }
-
-    fn fits(&self, datum: &Datum) -> bool {
-        match (self, datum.value()) {
-            (Self::Unused, _) | (Self::Null, Value::Null) => true,
-            (Self::Struct(schema), Value::Struct(Struct { schema: other, .. })) => {
-                Arc::ptr_eq(schema, other) || schema == other
-            }
-            (Self::Map(names), Value::Map(entries)) => {
-                names.len() == entries.len()
-                    && names
-                        .iter()
-                        .zip(entries)
-                        .all(|(name, (key, _))| key.as_str() == Some(&**name))
-            }
-            (Self::Scalar(_), Value::Null | Value::Struct(_) | Value::Map(_)) => false,
-            (Self::Scalar(schema), _) => schema.as_ref() == datum.schema(),
-            _ => false,
-        }
-    }
-
-    /// Names and schemas of the fields; `None` if it has no fields.
-    fn fields(&self) -> Option<Vec<NamedField>> {
-        match self {
-            Self::Struct(schema) => match &schema.kind {
-                Type::Struct(fields) => Some(
-                    fields
-                        .iter()
-                        .map(|field| (field.name.clone(), Some(field.schema.clone())))
-                        .collect(),
-                ),
-                _ => None,
-            },
-            Self::Map(names) => Some(names.iter().map(|name| (name.clone(), None)).collect()),
-            _ => None,
-        }
-    }
-}
-
 /// Finds the layout of every record.
 #[derive(Debug)]
 pub(crate) struct Mapper {
     config: Arc<PostgresSinkConfig>,
     connector: Arc<str>,
     layouts: Vec<Arc<Layout>>,
+    /// The fields of the last record, if it is read as JSON.
+    fields: Vec<RawField>,
+    is_raw: bool,
 }
 
 impl Mapper {
@@ -183,22 +134,54 @@ impl Mapper {
             config,
             connector,
             layouts: Vec::new(),
+            fields: Vec::new(),
+            is_raw: false,
         }
     }
 
-    /// The layout of a record.
+    /// The layout of a record; afterwards [`Mapper::raw`] tells where its fields stand.
     ///
     /// # Errors
     /// A data error, without the record's position, if the record cannot become a row.
     pub(crate) fn layout(&mut self, record: &SinkRecord) -> Result<Arc<Layout>> {
-        if let Some(found) = self.layouts.iter().position(|layout| layout.fits(record)) {
-            // The last one stands in front: most records are like the one before.
-            self.layouts.swap(0, found);
-            if let Some(layout) = self.layouts.first() {
-                return Ok(layout.clone());
+        let mut fields = std::mem::take(&mut self.fields);
+        self.is_raw = raw_fields::find(raw_json(record), &mut fields).is_some();
+        let raw = self.is_raw.then_some(fields.as_slice());
+        let found = self
+            .layouts
+            .iter()
+            .position(|layout| layout.fits(record, raw));
+        let layout = match found {
+            Some(found) => {
+                // The last one stands in front: most records are like the one before.
+                self.layouts.swap(0, found);
+                self.layouts.first().cloned()
             }
-        }
-        let layout = Arc::new(self.work_out(record)?);
+            None => None,
+        };
+        let layout = match layout {
+            Some(layout) => layout,
+            None => self.new_layout(record, raw)?,
+        };
+        self.fields = fields;
+        Ok(layout)
+    }
+
+    /// Where the fields of the record stand whose layout was found last; `None` if it is read as a tree.
+    pub(crate) fn raw(&self) -> Option<impl Iterator<Item = Place>> {
+        self.is_raw
+            .then(|| self.fields.iter().map(|field| field.value.clone()))
+    }
+
+    fn new_layout(&mut self, record: &SinkRecord, raw: Option<&[RawField]>) -> Result<Arc<Layout>> {
+        let value = match raw.map(|fields| Side::of_raw(raw_json(record), fields)) {
+            Some(Some(side)) => side,
+            _ => {
+                self.is_raw = false;
+                Side::of(&record.value)
+            }
+        };
+        let layout = Arc::new(self.work_out(record, value)?);
         if self.layouts.len() >= MAX_LAYOUTS {
             self.layouts.clear();
         }
@@ -206,12 +189,11 @@ impl Mapper {
         Ok(layout)
     }
 
-    fn work_out(&self, record: &SinkRecord) -> Result<Layout> {
+    fn work_out(&self, record: &SinkRecord, value: Side) -> Result<Layout> {
         let key = match self.config.data.key_mode {
             KeyMode::RecordKey => Side::of(&record.key),
             _ => Side::Unused,
         };
-        let value = Side::of(&record.value);
         let deletes = value == Side::Null;
         if deletes && !self.config.writes.delete_enabled {
             return Err(self.not_a_row(record, &value));

@@ -4,6 +4,7 @@
 //! `rows` sorts by table, `table` provides what is missing, `groups` encodes, `writer` runs the transaction, `ledger`
 //! keeps the offsets beside the rows, `task` gathers the next batch meanwhile.
 
+mod cell;
 mod column;
 mod config;
 mod connection;
@@ -15,7 +16,10 @@ mod json_text;
 mod layout;
 mod ledger;
 mod numeric;
+mod raw_fields;
 mod rows;
+mod session;
+mod side;
 mod statement;
 mod table;
 mod task;

@@ -5,11 +5,13 @@ use std::sync::Arc;
 use connect_core::data::{SinkRecord, TopicPartition, Value};
 use connect_core::{Error, Result};
 
+use crate::cell::RowRecord;
 use crate::column::NewType;
 use crate::config::{KeyMode, PostgresSinkConfig};
 use crate::identifier::TableName;
 use crate::json_text::text_of;
 use crate::layout::{Layout, LayoutField, Mapper};
+use crate::raw_fields::Place;
 use crate::table::{NewColumn, Table};
 use crate::temporal::{Moment, Zone};
 
@@ -22,6 +24,8 @@ pub(crate) struct Row {
     pub(crate) layout: usize,
     /// Its number among the records of one offset: above 0 only where a transform has split one.
     pub(crate) piece: i32,
+    /// Where its fields begin and end in [`TableRows::places`]; `None` if it is read as a tree.
+    raw: Option<(usize, usize)>,
 }
 
 /// The rows of a batch that go to one table, in order.
@@ -30,6 +34,8 @@ pub(crate) struct TableRows {
     pub(crate) name: TableName,
     pub(crate) layouts: Vec<Arc<Layout>>,
     pub(crate) rows: Vec<Row>,
+    /// Where the fields of rows stand in their JSON, all rows together.
+    places: Vec<Place>,
 }
 
 /// The error with the record it is about.
@@ -69,6 +75,7 @@ pub(crate) fn sort(
                     name,
                     layouts: Vec::new(),
                     rows: Vec::new(),
+                    places: Vec::new(),
                 };
                 tables.push((record.topic.clone(), rows));
                 tables.len() - 1
@@ -76,10 +83,12 @@ pub(crate) fn sort(
         };
         if let Some((_, rows)) = tables.get_mut(table) {
             let layout = rows.layout(layout);
+            let raw = mapper.raw().map(|places| rows.add_places(places));
             rows.rows.push(Row {
                 record: index,
                 layout,
                 piece,
+                raw,
             });
         }
     }
@@ -100,10 +109,13 @@ fn merged(tables: Vec<(Arc<str>, TableRows)>) -> Vec<TableRows> {
         match merged.iter_mut().find(|other| other.name == rows.name) {
             None => merged.push(rows),
             Some(other) => {
+                let before = other.places.len();
+                other.places.extend(rows.places);
                 for row in rows.rows {
                     if let Some(layout) = rows.layouts.get(row.layout) {
                         let layout = other.layout(layout.clone());
-                        other.rows.push(Row { layout, ..row });
+                        let raw = row.raw.map(|(start, end)| (start + before, end + before));
+                        other.rows.push(Row { layout, raw, ..row });
                     }
                 }
                 other.rows.sort_by_key(|row| row.record);
@@ -134,6 +146,28 @@ impl<'a> Pieces<'a> {
 }
 
 impl TableRows {
+    /// A row's record, as its layout reads it.
+    pub(crate) fn record<'a>(
+        &'a self,
+        row: &Row,
+        records: &'a [SinkRecord],
+    ) -> Option<RowRecord<'a>> {
+        Some(RowRecord {
+            record: records.get(row.record)?,
+            piece: row.piece,
+            raw: match row.raw {
+                Some((start, end)) => Some(self.places.get(start..end)?),
+                None => None,
+            },
+        })
+    }
+
+    fn add_places(&mut self, places: impl Iterator<Item = Place>) -> (usize, usize) {
+        let start = self.places.len();
+        self.places.extend(places);
+        (start, self.places.len())
+    }
+
     fn layout(&mut self, layout: Arc<Layout>) -> usize {
         let known = self
             .layouts
@@ -198,8 +232,8 @@ impl TableRows {
             .iter()
             .filter(|row| row.layout == number)
             .filter_map(|row| {
-                let value = layout.value(field, records.get(row.record)?, row.piece);
-                NewType::of_value(&value)
+                let cell = layout.cell(field, self.record(row, records)?);
+                NewType::of_value(&cell.value())
             })
             .reduce(NewType::with)
     }

@@ -4,8 +4,7 @@
 //! two tasks that need the same change one makes it and the other finds it done.
 
 use connect_core::{Error, Result};
-use tokio_postgres::types::Type;
-use tokio_postgres::{Client, Transaction};
+use tokio_postgres::Client;
 use tracing::info;
 
 use crate::column::{ColumnType, NewType};
@@ -116,8 +115,6 @@ const FIND: &str = concat!(
     " FROM pg_class relation WHERE relation.oid = to_regclass($1)"
 );
 
-const FINGERPRINT: &str = concat!("SELECT ", fingerprint!());
-
 const COLUMNS: &str = "SELECT attribute.attname::text, base.oid, base.typtype = 'e', \
      coalesce(element.oid, 0), coalesce(element.typtype = 'e', false), \
      format_type(attribute.atttypid, attribute.atttypmod) \
@@ -169,26 +166,19 @@ pub(crate) async fn read(
     }))
 }
 
-/// Looks, with the locks of a transaction that has written, whether the table still is as it was read. Binary values in
-/// columns of another type would be other values.
-///
-/// # Errors
-/// [`WriteError::Changed`] if it is not.
-pub(crate) async fn verify(transaction: &Transaction<'_>, table: &Table) -> Result<(), WriteError> {
-    let name = table.name.quoted();
-    let rows = transaction
-        .query_typed(FINGERPRINT, &[(&name, Type::TEXT)])
-        .await?;
-    let found: Option<i64> = match rows.first() {
-        Some(row) => row.try_get(0)?,
-        None => None,
-    };
-    if found == table.fingerprint {
-        Ok(())
-    } else {
-        Err(WriteError::Changed(name))
-    }
+/// SQL that fails, with [`CHANGED`], unless the table still is as it was read. It is asked with the locks of a transaction
+/// that has written: binary values in columns of another type would be other values.
+pub(crate) fn verification(table: &Table) -> String {
+    let name = format!("'{}'", table.name.quoted().replace('\'', "''"));
+    let found = fingerprint!().replace("$1", &name);
+    let known = table
+        .fingerprint
+        .map_or("NULL".to_owned(), |known| known.to_string());
+    format!("SELECT 1 / (CASE WHEN {found} IS NOT DISTINCT FROM ({known})::int8 THEN 1 ELSE 0 END)")
 }
+
+/// The SQLSTATE of a division by zero: the shortest way for a statement to fail on purpose.
+pub(crate) const CHANGED: &str = "22012";
 
 fn check_catalog(name: &TableName, database: &str) -> Result<()> {
     match name.catalog() {

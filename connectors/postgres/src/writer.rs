@@ -3,45 +3,31 @@
 //! Holds always: a batch is written whole or not at all. After any doubt about the outcome the connection is dropped and
 //! everything known about the server with it.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
-use bytes::Bytes;
 use connect_core::data::SinkRecord;
 use connect_core::plugin::SinkTaskContext;
 use connect_core::{Error, Result};
-use futures_util::SinkExt as _;
-use tokio_postgres::{Client, CopyInSink, Transaction};
+use futures_util::future::join;
+use tokio_postgres::Client;
 use tracing::{debug, warn};
 
-use crate::config::{Guarantee, InsertMode, KeyMode, PostgresSinkConfig, Quoting};
-use crate::connection::{Connection, Target};
+use crate::config::{Guarantee, InsertMode, KeyMode, PostgresSinkConfig};
+use crate::connection::Target;
 use crate::error::{Cause, WriteError};
-use crate::groups::{self, Encoding, Group, Way};
-use crate::identifier::{Identifier, TableName};
+use crate::groups::Encoding;
+use crate::identifier::TableName;
 use crate::layout::Mapper;
 use crate::ledger::{Ledger, Spans};
-use crate::rows::{self, TableRows, at};
-use crate::statement;
-use crate::table::{self, Column, Table};
+use crate::rows::{self, at};
+use crate::session::{self, Ending, Session};
 use crate::temporal::Zone;
-
-/// Bytes handed to the connection at once.
-const CHUNK: usize = 256 << 10;
 
 /// Records that are written together.
 #[derive(Debug)]
 pub(crate) struct Batch {
     pub(crate) records: Vec<SinkRecord>,
     pub(crate) spans: Spans,
-}
-
-/// What ends a transaction.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Ending {
-    Commit,
-    /// Nothing is kept: only whether it would have worked.
-    Rollback,
 }
 
 /// Writes batches, one after the other.
@@ -53,23 +39,6 @@ pub(crate) struct Writer {
     ledger: Option<Ledger>,
     session: Option<Session>,
     unreachable: bool,
-}
-
-/// A connection with what is known about its server.
-struct Session {
-    connection: Connection,
-    tables: HashMap<TableName, Arc<Table>>,
-    stages: HashMap<StageKey, Identifier>,
-}
-
-/// Table and columns of a staging table.
-type StageKey = (TableName, Vec<Identifier>);
-
-/// A group with its table.
-struct Work {
-    table: Arc<Table>,
-    group: Group,
-    stage: Option<Identifier>,
 }
 
 impl Writer {
@@ -166,8 +135,7 @@ impl Writer {
     fn may_be_stale(&mut self, error: &WriteError) -> bool {
         let stale = error.cause() == Cause::Stale || error.cause() == Cause::Row;
         if let Some(session) = self.session.as_mut().filter(|_| stale) {
-            session.tables.clear();
-            session.stages.clear();
+            session.forget_tables();
         }
         stale
     }
@@ -199,8 +167,10 @@ impl Writer {
         let outcome = self
             .transact_on(&mut session, records, spans, skip_existing, ending)
             .await;
-        // A session is kept unless the error says that it is broken; a dropped future drops it.
-        self.session = Some(session);
+        // A session is kept unless it is broken; a dropped future drops it.
+        if outcome.is_ok() || session.roll_back().await {
+            self.session = Some(session);
+        }
         outcome
     }
 
@@ -227,20 +197,18 @@ impl Writer {
         for rows in &tables {
             work.extend(session.prepare(rows, records, encoding).await?);
         }
-        let transaction = session.connection.client.transaction().await?;
-        if let Some(ledger) = ledger {
-            ledger.advance(transaction.client(), spans).await?;
-        }
-        write_all(&transaction, work).await?;
-        match ending {
-            Ending::Commit => transaction.commit().await?,
-            Ending::Rollback => {
-                transaction
-                    .batch_execute("SET CONSTRAINTS ALL IMMEDIATE")
-                    .await?;
-                transaction.rollback().await?;
+        let client = &session.connection.client;
+        let writing = async {
+            if let Some(ledger) = ledger {
+                ledger.advance(client, spans).await?;
             }
-        }
+            session::write_all(client, &work).await
+        };
+        // Sent together, BEGIN first: no waiting for its answer.
+        let (begun, written) = join(client.batch_execute("BEGIN"), writing).await;
+        begun?;
+        written?;
+        session::end(client, &work, ending).await?;
         if let Some(ledger) = self.ledger.as_mut().filter(|_| ending == Ending::Commit) {
             ledger.advanced(spans);
         }
@@ -290,159 +258,6 @@ impl Writer {
 /// True if the database refuses a row.
 fn is_refusal(error: &WriteError) -> bool {
     error.cause() == Cause::Row && matches!(error, WriteError::Database(_))
-}
-
-impl Session {
-    async fn open(target: &Target) -> Result<Self, WriteError> {
-        Ok(Self {
-            connection: target.connect().await?,
-            tables: HashMap::new(),
-            stages: HashMap::new(),
-        })
-    }
-
-    /// The groups of a table's rows, with table and staging tables ready.
-    async fn prepare(
-        &mut self,
-        rows: &TableRows,
-        records: &[SinkRecord],
-        encoding: Encoding<'_>,
-    ) -> Result<Vec<Work>, WriteError> {
-        let Some(table) = self.table(rows, records, encoding).await? else {
-            return Ok(Vec::new());
-        };
-        let groups = groups::encode(rows, records, &table, encoding)?;
-        let mut work = Vec::with_capacity(groups.len());
-        for group in groups {
-            let stage = match group.way {
-                Way::Append => None,
-                Way::Stage(_) => Some(self.stage(&table, &group).await?),
-            };
-            work.push(Work {
-                table: table.clone(),
-                group,
-                stage,
-            });
-        }
-        Ok(work)
-    }
-
-    /// The table with every column that the rows need; `None` if it is missing and there is only something to delete.
-    async fn table(
-        &mut self,
-        rows: &TableRows,
-        records: &[SinkRecord],
-        encoding: Encoding<'_>,
-    ) -> Result<Option<Arc<Table>>, WriteError> {
-        let config = encoding.config;
-        let known = self.tables.get(&rows.name);
-        if let Some(table) = known
-            && rows
-                .missing_columns(records, Some(table), encoding.zone)
-                .is_empty()
-        {
-            return Ok(Some(table.clone()));
-        }
-        let client = &mut self.connection.client;
-        let mut found = table::read(client, &rows.name, config).await?;
-        if found.is_none() && config.ddl.auto_create && rows.only_deletes() {
-            return Ok(None);
-        }
-        let missing = rows.missing_columns(records, found.as_ref(), encoding.zone);
-        if found.is_none() || !missing.is_empty() {
-            table::provide(client, &rows.name, &missing, config).await?;
-            found = table::read(client, &rows.name, config).await?;
-            self.stages.retain(|(table, _), _| *table != rows.name);
-        }
-        let table = found.map(Arc::new);
-        if let Some(table) = &table {
-            self.tables.insert(rows.name.clone(), table.clone());
-        }
-        Ok(table)
-    }
-
-    async fn stage(&mut self, table: &Table, group: &Group) -> Result<Identifier, WriteError> {
-        let columns = columns_at(table, &group.columns);
-        let names = columns.iter().map(|column| column.name.clone()).collect();
-        let key = (table.name.clone(), names);
-        if let Some(stage) = self.stages.get(&key) {
-            return Ok(stage.clone());
-        }
-        // Names are not used twice: one that was forgotten may still be there.
-        let number = fastrand::u64(..);
-        let stage = Identifier::new(&format!("sluice_stage_{number:016x}"), Quoting::Always);
-        let create = statement::create_stage(&stage, table, &columns);
-        self.connection.client.batch_execute(&create).await?;
-        self.stages.insert(key, stage.clone());
-        Ok(stage)
-    }
-}
-
-fn columns_at<'a>(table: &'a Table, places: &[usize]) -> Vec<&'a Column> {
-    places
-        .iter()
-        .filter_map(|place| table.columns.get(*place))
-        .collect()
-}
-
-async fn write_all(transaction: &Transaction<'_>, work: Vec<Work>) -> Result<(), WriteError> {
-    let mut used: Vec<Identifier> = Vec::new();
-    let mut tables: Vec<Arc<Table>> = Vec::new();
-    for Work {
-        table,
-        group,
-        stage,
-    } in work
-    {
-        let columns = columns_at(&table, &group.columns);
-        let keys = columns_at(&table, &group.keys);
-        match (group.way, stage) {
-            (Way::Stage(merge), Some(stage)) => {
-                if used.contains(&stage) {
-                    transaction
-                        .batch_execute(&statement::truncate_stage(&stage))
-                        .await?;
-                }
-                let copy = statement::copy_stage(&stage, &columns);
-                copy_in(transaction, &copy, group.data).await?;
-                let target = statement::Target {
-                    table: &table,
-                    columns: &columns,
-                    keys: &keys,
-                };
-                if let Some(merge) = statement::merge(merge, &stage, &target) {
-                    transaction.execute_typed(&merge, &[]).await?;
-                }
-                used.push(stage);
-            }
-            _ => {
-                let copy = statement::copy(&table, &columns);
-                copy_in(transaction, &copy, group.data).await?;
-            }
-        }
-        if !tables.iter().any(|known| Arc::ptr_eq(known, &table)) {
-            tables.push(table);
-        }
-    }
-    for table in &tables {
-        table::verify(transaction, table).await?;
-    }
-    Ok(())
-}
-
-async fn copy_in(
-    transaction: &Transaction<'_>,
-    copy: &str,
-    data: Vec<u8>,
-) -> Result<u64, WriteError> {
-    let sink: CopyInSink<Bytes> = transaction.copy_in(copy).await?;
-    let mut sink = std::pin::pin!(sink);
-    let mut data = Bytes::from(data);
-    while !data.is_empty() {
-        let chunk = data.split_to(data.len().min(CHUNK));
-        sink.feed(chunk).await?;
-    }
-    Ok(sink.finish().await?)
 }
 
 /// Looks whether the server can be reached and lets us in.

@@ -177,6 +177,7 @@ pub(crate) fn record(topic: &str, offset: i64, key: Datum, value: Datum) -> Sink
         headers: Vec::new(),
         key,
         value,
+        piece: None,
         size: 100,
     }
 }

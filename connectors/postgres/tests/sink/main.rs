@@ -1,10 +1,6 @@
 //! The Postgres sink through its plugin interface, against a real server; read back with psql.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    reason = "a test may panic"
-)]
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 mod delivery;
 mod harness;
