@@ -99,7 +99,7 @@ pub(crate) struct PostgresSinkConfig {
 #[config(group = "Connection")]
 pub(crate) struct ConnectionOptions {
     /// `jdbc:postgresql://host:port/database?key=value`. Several hosts, separated by commas, are tried in order for the one that takes writes. Parameters: `user`, `password`, `sslmode`, `sslrootcert`, `sslcert`, `sslkey`, `currentSchema`, `ApplicationName`, `connectTimeout`, `socketTimeout`, `options`; those that only tune the Java driver are accepted.
-    #[option(name = "connection.url", importance = High, width = Long, validator = Validator::Custom(jdbc_url))]
+    #[option(name = "connection.url", importance = High, width = Long)]
     pub(crate) url: String,
     /// The user; that of the URL if not given.
     #[option(name = "connection.user", importance = High)]
@@ -244,7 +244,7 @@ pub(crate) struct RestOptions {
 }
 
 impl PostgresSinkConfig {
-    /// The URL, which was checked when the options were read.
+    /// The URL, which [`PostgresSinkConfig::cross_errors`] has checked.
     pub(crate) fn jdbc_url(&self) -> JdbcUrl {
         JdbcUrl::parse(&self.connection.url).unwrap_or_default()
     }
@@ -296,6 +296,11 @@ impl PostgresSinkConfig {
         {
             add("connection.url", mode, "unknown sslmode");
         }
+        if let Err(reason) = JdbcUrl::parse(&self.connection.url) {
+            // Without the value, which may hold a password.
+            let text = format!("Invalid value for configuration connection.url: {reason}");
+            errors.push(OptionError::new("connection.url", text));
+        }
         errors
     }
 }
@@ -324,13 +329,6 @@ pub(crate) fn time_zone(name: &str) -> Option<TimeZone> {
     };
     let seconds = sign * (hours * 3600 + minutes * 60);
     Some(jiff::tz::Offset::from_seconds(seconds).ok()?.to_time_zone())
-}
-
-fn jdbc_url(value: &OptionValue) -> Result<(), String> {
-    match value {
-        OptionValue::Text(text) => JdbcUrl::parse(text).map(|_| ()),
-        _ => Ok(()),
-    }
 }
 
 fn zone(value: &OptionValue) -> Result<(), String> {

@@ -27,6 +27,10 @@ const DEAD_PEER: Duration = Duration::from_secs(60);
 const SESSION: &str = "SET lock_timeout = '60s'; SET idle_in_transaction_session_timeout = '60s'; \
      SET client_min_messages = 'warning'; SET DateStyle = 'ISO, YMD'; SET bytea_output = 'hex'";
 
+/// A server that knows how (14 and later) looks whether we are still there while it waits for a lock.
+const NOTICE_LOSS: &str = "SELECT set_config(name, '10s', false) FROM pg_settings \
+     WHERE name = 'client_connection_check_interval'";
+
 /// How to reach the server: checked once, used for every connection.
 #[derive(Clone)]
 pub(crate) struct Target {
@@ -115,6 +119,7 @@ impl Target {
                 }
             };
             connection.client.batch_execute(SESSION).await?;
+            connection.client.batch_execute(NOTICE_LOSS).await?;
             if jiff::tz::TimeZone::get(&self.timezone).is_ok() {
                 let zone = "SELECT set_config('TimeZone', $1, false)";
                 connection.client.query(zone, &[&self.timezone]).await?;

@@ -428,6 +428,57 @@ mod tests {
     }
 
     #[test]
+    fn json_is_encoded_as_its_tree_would_be() {
+        let values = [
+            "1",
+            "-7",
+            "70000",
+            "9223372036854775807",
+            "9223372036854775808",
+            "1.5",
+            "1e3",
+            "true",
+            "false",
+            "null",
+            "\"a\"",
+            "\"a\\n\"",
+            "\"1\"",
+            "\"\\u0000\"",
+            "\"Zoë\"",
+            "[1]",
+            "{\"a\":[1]}",
+            "1e999",
+            "\"2026-02-26T10:23:45Z\"",
+        ];
+        let columns = [
+            ColumnType::Boolean,
+            ColumnType::SmallInt,
+            ColumnType::Integer,
+            ColumnType::BigInt,
+            ColumnType::Real,
+            ColumnType::Double,
+            ColumnType::Numeric,
+            ColumnType::Text,
+            ColumnType::TimestampTz,
+            ColumnType::Cast,
+        ];
+        let zone = Zone::new(jiff::tz::TimeZone::UTC);
+        for (json, column) in values
+            .iter()
+            .flat_map(|json| columns.iter().map(move |column| (json, column)))
+        {
+            let tree = connect_core::data::json::parse(json.as_bytes()).unwrap();
+            let (mut raw, mut taken_apart) = (Vec::new(), Vec::new());
+            let from_raw = cell(&Cell::Json(json.as_bytes()), column, PLAIN, &zone, &mut raw);
+            let from_tree = field(&tree, column, PLAIN, &zone, &mut taken_apart);
+            assert_eq!(from_raw, from_tree, "{json} {column:?}");
+            if from_raw.is_ok() {
+                assert_eq!(raw, taken_apart, "{json} {column:?}");
+            }
+        }
+    }
+
+    #[test]
     fn text_with_nul_is_refused() {
         assert!(encoded(&Value::string("a\0b"), &ColumnType::Text).is_err());
     }

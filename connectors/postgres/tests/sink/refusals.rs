@@ -209,5 +209,9 @@ fn options_that_are_not_supported_are_refused_by_name() {
         config.insert(key.to_owned(), value.to_owned());
         let error = connector_from_map(&config).unwrap_err();
         assert!(error.to_string().contains(key), "{key}: {error}");
+        assert!(
+            !error.to_string().contains("h/d"),
+            "a URL may hold a password: {error}"
+        );
     }
 }
