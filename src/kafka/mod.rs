@@ -5,6 +5,7 @@
 //! `cluster` names the Kafka client crate.
 
 pub mod cluster;
+pub mod compacted;
 pub mod embedded;
 
 use std::collections::BTreeMap;

@@ -39,7 +39,9 @@ pub(super) fn from_wire(partition: &WirePartition) -> TopicPartition {
 }
 
 /// The answer for the only topic or group that was asked for.
-fn only<K, V>(answers: std::collections::HashMap<K, krafka::Result<V>>) -> krafka::Result<V> {
+pub(super) fn only<K, V>(
+    answers: std::collections::HashMap<K, krafka::Result<V>>,
+) -> krafka::Result<V> {
     answers.into_values().next().unwrap_or_else(|| {
         Err(KrafkaError::illegal_state(
             "an answer without what was asked for",
@@ -47,11 +49,11 @@ fn only<K, V>(answers: std::collections::HashMap<K, krafka::Result<V>>) -> krafk
     })
 }
 
-fn is_code(error: &KrafkaError, expected: ErrorCode) -> bool {
+pub(super) fn is_code(error: &KrafkaError, expected: ErrorCode) -> bool {
     matches!(error, KrafkaError::Broker { code, .. } if *code == expected)
 }
 
-fn is_unknown_topic(error: &KrafkaError) -> bool {
+pub(super) fn is_unknown_topic(error: &KrafkaError) -> bool {
     is_code(error, ErrorCode::UnknownTopicOrPartition)
         || matches!(error, KrafkaError::UnknownTopic { .. })
 }

@@ -1,57 +1,43 @@
 //! Reading from a Kafka cluster.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use connect_core::data::{Offset, Offsets, RecordTimestamp, Timestamp, TopicPartition};
 use connect_core::{Error, Result};
-use krafka::admin::{AdminClient, ListTopicsOptions};
+use krafka::admin::AdminClient;
 use krafka::consumer::{
     ConsumerBuilder, ConsumerRebalanceListener, ConsumerRecord, PartitionAssignmentStrategy,
     TimestampType, TopicPartition as WirePartition,
 };
 use krafka::{Kafka, KrafkaError};
-use regex::Regex;
 use tokio::sync::Mutex;
 
-use super::admin::{describe_topic, from_wire, group_offsets, to_wire};
+use super::admin::{from_wire, group_offsets, to_wire};
 use super::errors::mapped;
 use super::settings::{ConsumerSettings, GroupProtocol, Isolation, Reset, overrides};
+use super::subscription::{self, Watch};
 use crate::kafka::{
-    AutoOffsetReset, ConsumedRecord, Consumer, ConsumerOptions, RebalanceListener, Subscription,
-    Watermarks, check_topic_name,
+    AutoOffsetReset, ConsumedRecord, Consumer, ConsumerOptions, RebalanceListener, Watermarks,
 };
-
-/// How long a partition may take to appear on the broker that is asked.
-const PARTITION_APPEARS: Duration = Duration::from_secs(3);
-/// How often a pattern is held against the topics there are.
-const PATTERN_REFRESH: Duration = Duration::from_secs(10);
 
 pub(super) struct ClusterConsumer {
     consumer: krafka::consumer::Consumer,
-    pattern: Option<Mutex<Pattern>>,
+    watch: Option<Mutex<Watch>>,
     admin: AdminClient,
     group: Option<String>,
 }
 
-/// Topics to be read by pattern, as last seen.
-struct Pattern {
-    regex: Regex,
-    matching: Vec<String>,
-    checked: Option<Instant>,
-}
-
 impl ClusterConsumer {
-    /// Opens a consumer on `kafka`; `admin` looks for topics without making them.
+    /// Opens a consumer on `kafka`; `admin` looks for topics, each `interval`, without making them.
     pub(super) async fn open(
         kafka: &Kafka,
-        admin: AdminClient,
+        (admin, interval): (AdminClient, Duration),
         options: ConsumerOptions,
     ) -> Result<Self> {
         let settings: ConsumerSettings = overrides(&options.overrides)?;
-        check_subscription(&admin, &options.subscription).await?;
+        subscription::check(&admin, &options.subscription).await?;
         let builder = match &options.group {
             Some(group) => kafka.consumer(group),
             None => kafka.consumer_without_group(),
@@ -61,109 +47,13 @@ impl ClusterConsumer {
             builder = builder.rebalance_listener(Bridge(listener));
         }
         let consumer = builder.build().await.map_err(mapped)?;
-        let pattern = subscribe(&consumer, options.subscription).await?;
+        let watch = subscription::subscribe(&consumer, options.subscription, interval).await?;
         Ok(Self {
             consumer,
-            pattern: pattern.map(Mutex::new),
+            watch: watch.map(Mutex::new),
             admin,
             group: options.group,
         })
-    }
-
-    /// Subscribes anew when topics that match the pattern have come or gone.
-    async fn refresh_pattern(&self) -> Result<()> {
-        let Some(pattern) = &self.pattern else {
-            return Ok(());
-        };
-        let mut pattern = pattern.lock().await;
-        if pattern
-            .checked
-            .is_some_and(|checked| checked.elapsed() < PATTERN_REFRESH)
-        {
-            return Ok(());
-        }
-        let topics = self.admin.list_topics(ListTopicsOptions::default()).await;
-        let mut matching = topics.map_err(mapped)?;
-        matching.retain(|topic| pattern.regex.is_match(topic));
-        pattern.checked = Some(Instant::now());
-        if matching != pattern.matching {
-            self.consumer.subscribe(&matching).await.map_err(mapped)?;
-            pattern.matching = matching;
-        }
-        Ok(())
-    }
-}
-
-/// Refuses names that no topic can have, and partitions that are not there.
-async fn check_subscription(admin: &AdminClient, subscription: &Subscription) -> Result<()> {
-    match subscription {
-        Subscription::Topics(topics) => topics.iter().try_for_each(|topic| check_topic_name(topic)),
-        Subscription::Pattern(_) => Ok(()),
-        Subscription::Partitions(partitions) => {
-            let mut highest = BTreeMap::<&Arc<str>, i32>::new();
-            for partition in partitions {
-                check_topic_name(&partition.topic)?;
-                let known = highest.entry(&partition.topic).or_default();
-                *known = partition.partition.max(*known);
-            }
-            for (topic, partition) in highest {
-                await_partition(admin, &TopicPartition::new(topic.clone(), partition)).await?;
-            }
-            Ok(())
-        }
-    }
-}
-
-/// Waits for a partition that is not there: one made a moment ago may not be known to every broker.
-async fn await_partition(admin: &AdminClient, partition: &TopicPartition) -> Result<()> {
-    let until = Instant::now() + PARTITION_APPEARS;
-    loop {
-        let described = describe_topic(admin, &partition.topic).await?;
-        match described {
-            Some(topic) if topic.partitions > partition.partition => return Ok(()),
-            _ if Instant::now() > until => {
-                return Err(Error::config(format!("there is no partition {partition}")));
-            }
-            _ => tokio::time::sleep(Duration::from_millis(100)).await,
-        }
-    }
-}
-
-async fn subscribe(
-    consumer: &krafka::consumer::Consumer,
-    subscription: Subscription,
-) -> Result<Option<Pattern>> {
-    match subscription {
-        Subscription::Topics(topics) => {
-            consumer.subscribe(topics).await.map_err(mapped)?;
-            Ok(None)
-        }
-        Subscription::Partitions(partitions) => {
-            let mut by_topic = BTreeMap::<_, Vec<i32>>::new();
-            for partition in partitions {
-                by_topic
-                    .entry(partition.topic)
-                    .or_default()
-                    .push(partition.partition);
-            }
-            for (topic, partitions) in by_topic {
-                consumer.assign(&topic, partitions).await.map_err(mapped)?;
-            }
-            Ok(None)
-        }
-        Subscription::Pattern(pattern) => {
-            let regex = Regex::new(&format!("^(?:{pattern})$")).map_err(|cause| {
-                Error::config(format!(
-                    "the topic pattern {pattern} is not a regular expression"
-                ))
-                .source(cause)
-            })?;
-            Ok(Some(Pattern {
-                regex,
-                matching: Vec::new(),
-                checked: None,
-            }))
-        }
     }
 }
 
@@ -297,7 +187,11 @@ fn timestamp(kind: TimestampType, millis: i64) -> RecordTimestamp {
 #[async_trait]
 impl Consumer for ClusterConsumer {
     async fn poll(&self, timeout: Duration) -> Result<Vec<ConsumedRecord>> {
-        self.refresh_pattern().await?;
+        if let Some(watch) = &self.watch {
+            let mut watch = watch.lock().await;
+            let group = self.group.as_deref();
+            watch.look(&self.consumer, &self.admin, group).await?;
+        }
         match self.consumer.poll(timeout).await {
             Ok(records) => Ok(records.into_iter().map(from_wire_record).collect()),
             Err(KrafkaError::Wakeup) => Ok(Vec::new()),

@@ -1,5 +1,8 @@
 //! krafka's errors by whose fault they are and whether trying again can help.
 
+use std::io;
+use std::sync::Arc;
+
 use connect_core::{Error, ErrorKind, RetryVerdict};
 use krafka::KrafkaError;
 use krafka::error::ErrorCode;
@@ -21,6 +24,7 @@ fn is_retriable(error: &KrafkaError) -> bool {
 fn kind(error: &KrafkaError) -> ErrorKind {
     match error {
         KrafkaError::Auth { .. } => ErrorKind::Auth,
+        KrafkaError::Network(_) if is_about_tls(error) => ErrorKind::Auth,
         KrafkaError::Config { .. }
         | KrafkaError::UnknownTopic { .. }
         | KrafkaError::NoOffset { .. } => ErrorKind::Config,
@@ -29,6 +33,24 @@ fn kind(error: &KrafkaError) -> ErrorKind {
         KrafkaError::Broker { code, .. } => kind_of_code(*code),
         _ => ErrorKind::External,
     }
+}
+
+/// True if TLS failed: a certificate that one side does not accept, or no TLS on the other side.
+fn is_about_tls(error: &KrafkaError) -> bool {
+    let first: Cause = error;
+    let mut causes = std::iter::successors(Some(first), |error| error.source());
+    causes.any(|cause| {
+        let inside = as_io(cause).and_then(io::Error::get_ref);
+        inside.is_some_and(|inside| inside.is::<rustls::Error>())
+    })
+}
+
+type Cause<'a> = &'a (dyn std::error::Error + 'static);
+
+/// The input or output error that a cause is: krafka shares some.
+fn as_io(cause: Cause<'_>) -> Option<&io::Error> {
+    let shared = || cause.downcast_ref::<Arc<io::Error>>().map(AsRef::as_ref);
+    cause.downcast_ref::<io::Error>().or_else(shared)
 }
 
 fn kind_of_code(code: ErrorCode) -> ErrorKind {

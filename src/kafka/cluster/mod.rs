@@ -8,9 +8,11 @@ mod errors;
 mod producer;
 mod security;
 pub(super) mod settings;
+mod subscription;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use connect_core::{Error, Result};
@@ -28,6 +30,7 @@ use settings::ConnectionSettings;
 pub struct ClusterLog {
     kafka: Kafka,
     properties: BTreeMap<String, String>,
+    metadata_max_age: Duration,
 }
 
 impl ClusterLog {
@@ -39,14 +42,21 @@ impl ClusterLog {
         Ok(Self {
             kafka: connect(properties, false).await?,
             properties: properties.clone(),
+            metadata_max_age: ConnectionSettings::read(properties)?.metadata_max_age,
         })
     }
 
     /// A client for reading or writing: a topic it names that is not there is made, if the brokers want that. The admin
     /// client only looks.
     async fn client(&self, client_id: &str) -> Result<Kafka> {
+        self.client_with(client_id, self.metadata_max_age).await
+    }
+
+    async fn client_with(&self, client_id: &str, metadata_max_age: Duration) -> Result<Kafka> {
         let mut properties = self.properties.clone();
         properties.insert("client.id".to_owned(), client_id.to_owned());
+        let millis = metadata_max_age.as_millis().to_string();
+        properties.insert("metadata.max.age.ms".to_owned(), millis);
         connect(&properties, true).await
     }
 }
@@ -67,14 +77,12 @@ async fn connect(properties: &BTreeMap<String, String>, make_topics: bool) -> Re
 #[async_trait]
 impl Log for ClusterLog {
     async fn consumer(&self, options: ConsumerOptions) -> Result<Arc<dyn Consumer>> {
-        Ok(Arc::new(
-            consumer::ClusterConsumer::open(
-                &self.client(&options.client_id).await?,
-                self.kafka.admin(),
-                options,
-            )
-            .await?,
-        ))
+        let interval = subscription::interval(self.metadata_max_age);
+        // A member that makes its group share partitions anew must not do it by metadata from before they came.
+        let client = self.client_with(&options.client_id, interval / 2).await?;
+        let admin = self.kafka.admin();
+        let opened = consumer::ClusterConsumer::open(&client, (admin, interval), options);
+        Ok(Arc::new(opened.await?))
     }
 
     async fn producer(&self, options: ProducerOptions) -> Result<Arc<dyn Producer>> {

@@ -30,7 +30,7 @@ pub(super) struct ConnectionSettings {
     connect_timeout: Duration,
     /// Milliseconds until metadata are asked for again.
     #[option(name = "metadata.max.age.ms", default = "300000")]
-    metadata_max_age: Duration,
+    pub(super) metadata_max_age: Duration,
     /// Milliseconds until an idle connection is closed.
     #[option(name = "connections.max.idle.ms", default = "540000")]
     connections_max_idle: Duration,
@@ -47,7 +47,8 @@ impl ConnectionSettings {
             .client_id(&self.client_id)
             .security(security)
             .request_timeout(self.request_timeout)
-            .connect_timeout(self.connect_timeout)
+            // A request that is to be quicker than a connection makes the connection quicker.
+            .connect_timeout(self.connect_timeout.min(self.request_timeout))
             .metadata_max_age(self.metadata_max_age)
             .connections_max_idle(Some(self.connections_max_idle)))
     }

@@ -26,19 +26,46 @@ pub(super) struct StoredRecord {
 /// Writes records; those without a timestamp get `now`.
 pub(super) fn encode(records: &[ProducerRecord], now: Timestamp) -> Vec<u8> {
     let mut out = Vec::with_capacity(records.iter().map(size).sum::<usize>() + 5);
-    out.put_u8(VERSION);
-    out.put_u32(u32::try_from(records.len()).unwrap_or(u32::MAX));
+    put_head(&mut out, records.len());
     for record in records {
-        out.put_i64(record.timestamp.unwrap_or(now).as_millis());
-        put(&mut out, record.key.as_deref());
-        put(&mut out, record.value.as_deref());
-        out.put_u32(u32::try_from(record.headers.len()).unwrap_or(u32::MAX));
-        for (key, value) in &record.headers {
-            put(&mut out, Some(key.as_bytes()));
-            put(&mut out, value.as_deref());
-        }
+        let millis = record.timestamp.unwrap_or(now).as_millis();
+        let fields = (record.key.as_deref(), record.value.as_deref());
+        put_record(&mut out, millis, fields, &record.headers);
     }
     out
+}
+
+/// Writes records that were stored before.
+pub(super) fn encode_stored(records: &[StoredRecord]) -> Vec<u8> {
+    let mut out = Vec::new();
+    put_head(&mut out, records.len());
+    for record in records {
+        let millis = record.timestamp.map_or(-1, Timestamp::as_millis);
+        let fields = (record.key.as_deref(), record.value.as_deref());
+        put_record(&mut out, millis, fields, &record.headers);
+    }
+    out
+}
+
+fn put_head(out: &mut Vec<u8>, count: usize) {
+    out.put_u8(VERSION);
+    out.put_u32(u32::try_from(count).unwrap_or(u32::MAX));
+}
+
+fn put_record(
+    out: &mut Vec<u8>,
+    millis: i64,
+    (key, value): (Option<&[u8]>, Option<&[u8]>),
+    headers: &RawHeaders,
+) {
+    out.put_i64(millis);
+    put(out, key);
+    put(out, value);
+    out.put_u32(u32::try_from(headers.len()).unwrap_or(u32::MAX));
+    for (key, value) in headers {
+        put(out, Some(key.as_bytes()));
+        put(out, value.as_deref());
+    }
 }
 
 fn size(record: &ProducerRecord) -> usize {

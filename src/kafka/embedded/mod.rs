@@ -4,11 +4,11 @@
 //! survives the end of the process however it ends; a power cut may take the last moments (the store's journal is written,
 //! not synced, for each batch). One process owns the folder.
 //!
-//! Limits: `cleanup.policy=compact` keeps every record; records of a transaction appear at its commit, so even readers of
-//! uncommitted data do not see them before.
+//! Limits: records of a transaction appear at its commit, so even readers of uncommitted data do not see them before.
 
 mod admin;
 mod batch;
+mod compaction;
 mod consumer;
 mod groups;
 mod partitions;

@@ -276,10 +276,11 @@ fn ends(store: &Store, topic: u32, partition: i32) -> Result<Watermarks> {
     let low = stored(&low_key(topic, partition))?;
     let high = stored(&high_key(topic, partition))?.max(low);
     let offset = |value: u64| Offset::new(i64::try_from(value).unwrap_or(i64::MAX));
-    Ok(match store.ends(topic, partition.cast_unsigned())? {
+    Ok(match store.last_batch(topic, partition.cast_unsigned())? {
         None => Watermarks { low, high },
-        Some((first, (last, batch))) => Watermarks {
-            low: offset(first).max(low),
+        // Compaction may have taken the first batches: the partition begins where it did.
+        Some((last, batch)) => Watermarks {
+            low,
             high: offset(last + u64::from(batch::count(&batch)?)).max(high),
         },
     })

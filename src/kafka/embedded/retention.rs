@@ -1,4 +1,4 @@
-//! Old records go: by `retention.ms` (a week by default) and `retention.bytes` of their topic.
+//! Superseded records go, by `cleanup.policy=compact`, and old ones: by `retention.ms` (a week by default) and `retention.bytes` of their topic.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,6 +9,7 @@ use connect_core::data::{Offset, Timestamp, TopicPartition};
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
+use super::compaction::Compaction;
 use super::partitions::{Topic, low_key};
 use super::{Inner, batch};
 
@@ -19,45 +20,58 @@ const DEFAULT_MILLIS: i64 = 604_800_000;
 
 /// Runs until told to stop.
 pub(super) async fn run(inner: Arc<Inner>, stop: CancellationToken) {
+    let mut cleaner = Cleaner::default();
     loop {
         tokio::select! {
             () = stop.cancelled() => return,
             () = tokio::time::sleep(INTERVAL) => {}
         }
         let inner = inner.clone();
-        let pass = tokio::task::spawn_blocking(move || apply(&inner, SystemClock.now())).await;
-        if let Ok(Err(error)) = pass {
+        let pass = tokio::task::spawn_blocking(move || {
+            let outcome = cleaner.apply(&inner, SystemClock.now());
+            (cleaner, outcome)
+        });
+        let Ok((back, outcome)) = pass.await else {
+            return; // It panicked, which is logged; a worker that goes on without cleaning is better than none.
+        };
+        cleaner = back;
+        if let Err(error) = outcome {
             warn!(error = error.trace(), "old records could not be removed");
         }
     }
 }
 
-/// One pass over all topics.
-pub(super) fn apply(inner: &Inner, now: Timestamp) -> Result<()> {
-    for name in inner.partitions.names() {
-        let Some(topic) = inner.partitions.topic(&name) else {
-            continue;
-        };
-        if topic
-            .settings
-            .get("cleanup.policy")
-            .is_some_and(|policy| !policy.contains("delete"))
-        {
-            continue;
-        }
-        for partition in 0..topic.partitions {
-            trim(
-                inner,
-                &topic,
-                &TopicPartition::new(name.clone(), partition),
-                now,
-            )?;
-        }
-    }
-    Ok(())
+/// Removes what is old or superseded.
+#[derive(Default)]
+pub(super) struct Cleaner {
+    compaction: Compaction,
 }
 
-fn setting(topic: &Topic, key: &str, default: i64) -> i64 {
+impl Cleaner {
+    /// One pass over all topics.
+    pub(super) fn apply(&mut self, inner: &Inner, now: Timestamp) -> Result<()> {
+        for name in inner.partitions.names() {
+            let Some(topic) = inner.partitions.topic(&name) else {
+                continue;
+            };
+            let policy = topic.settings.get("cleanup.policy");
+            let policy = policy.map_or("delete", String::as_str);
+            for number in 0..topic.partitions {
+                let partition = TopicPartition::new(name.clone(), number);
+                if policy.contains("compact") {
+                    self.compaction.apply(inner, &topic, &partition, now)?;
+                }
+                if policy.contains("delete") {
+                    trim(inner, &topic, &partition, now)?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A setting of a topic that is a number.
+pub(super) fn setting(topic: &Topic, key: &str, default: i64) -> i64 {
     topic
         .settings
         .get(key)
@@ -79,9 +93,8 @@ fn trim(inner: &Inner, topic: &Topic, partition: &TopicPartition, now: Timestamp
     };
     loop {
         let batches = inner.store.read(topic.id, number, 0, 1)?;
-        let more = inner.store.ends(topic.id, number)?;
-        let (Some((first, oldest)), Some((_, (last, _)))) = (batches.into_iter().next(), more)
-        else {
+        let newest = inner.store.last_batch(topic.id, number)?;
+        let (Some((first, oldest)), Some((last, _))) = (batches.into_iter().next(), newest) else {
             return Ok(());
         };
         let length = i64::try_from(oldest.len()).unwrap_or(i64::MAX);

@@ -128,21 +128,24 @@ impl Store {
         Ok(found)
     }
 
-    /// The first offset of a partition's first batch, and its last batch.
-    pub(super) fn ends(&self, topic: u32, partition: u32) -> Result<Option<(u64, (u64, Bytes))>> {
+    /// The last batch of a partition, with its first offset.
+    pub(super) fn last_batch(&self, topic: u32, partition: u32) -> Result<Option<(u64, Bytes)>> {
         let range = batch_key(topic, partition, 0)..=batch_key(topic, partition, u64::MAX);
-        let Some(first) = self.batches.range(range.clone()).next() else {
-            return Ok(None);
-        };
-        let first = first.key().map_err(|cause| self.failed(cause))?;
         let Some(last) = self.batches.range(range).next_back() else {
             return Ok(None);
         };
         let (key, value) = last.into_inner().map_err(|cause| self.failed(cause))?;
-        Ok(Some((
-            offset_of(&first),
-            (offset_of(&key), Bytes::from(value)),
-        )))
+        Ok(Some((offset_of(&key), Bytes::from(value))))
+    }
+
+    /// Puts others in the place of a batch, all at once.
+    pub(super) fn replace_batch(&self, old: [u8; 16], new: Vec<([u8; 16], Vec<u8>)>) -> Result<()> {
+        let mut write = self.database.batch().durability(Some(PersistMode::Buffer));
+        write.remove(&self.batches, old);
+        for (key, batch) in new {
+            write.insert(&self.batches, key, batch);
+        }
+        write.commit().map_err(|cause| self.failed(cause))
     }
 
     /// Removes the batch that begins at `offset`.

@@ -1,7 +1,7 @@
 //! The settings a topic may have: Kafka's names and defaults (of 4.3), checked when a topic is made.
 //!
-//! `cleanup.policy`, `retention.ms`, `retention.bytes` and `message.timestamp.type` have an effect; the others are kept
-//! and shown.
+//! `cleanup.policy`, `delete.retention.ms`, `retention.ms`, `retention.bytes` and `message.timestamp.type` have an effect;
+//! the others are kept and shown.
 
 use std::collections::BTreeMap;
 

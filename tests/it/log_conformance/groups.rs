@@ -200,6 +200,35 @@ pub(super) async fn a_dead_members_partitions_go_to_the_others<H: Home>(home: &H
     lasting.leave().await
 }
 
+pub(super) async fn new_partitions_of_a_topic_are_taken_up<H: Home>(home: &H) -> Result<()> {
+    let topic = home.topic("growing", 1).await?;
+    let group = unique("growing");
+    let seen = Seen::default();
+    let log = home.log();
+    let members = ["first", "second"]
+        .map(|name| Member::join(name, &log, group_options(&group, &topic), &seen));
+    write_round(home, &topic, 0, 1).await?;
+    seen_in_all(&seen, 1).await?;
+    log.admin().grow_topic(&topic, 4).await?;
+    wait_until("all partitions are there", DEADLINE, || async {
+        Ok(log
+            .admin()
+            .describe_topic(&topic)
+            .await?
+            .is_some_and(|topic| topic.partitions == 4))
+    })
+    .await?;
+    write_round(home, &topic, 1, 400).await?;
+    seen_in_all(&seen, 401).await?;
+    ensure_each_once(&seen, 401)?;
+    for member in members {
+        let member = member?;
+        member.owns(2).await?;
+        member.leave().await?;
+    }
+    Ok(())
+}
+
 pub(super) async fn a_stalled_member_loses_its_partitions_and_cannot_commit<H: Home>(
     home: &H,
 ) -> Result<()> {

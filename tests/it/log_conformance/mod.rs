@@ -4,11 +4,15 @@
 //! What only one home can show stands in `cluster_only` and `embedded_only`.
 
 mod admin;
+mod cluster_only;
+mod compacted;
+mod embedded_only;
 mod groups;
 mod home;
 mod member;
 mod reading;
 mod records;
+mod secure;
 mod transactions;
 mod unknown_topics;
 
@@ -85,6 +89,7 @@ on_both_homes! {
         two_groups_read_the_same_records,
         members_that_come_and_go_read_each_record_once,
         a_dead_members_partitions_go_to_the_others,
+        new_partitions_of_a_topic_are_taken_up,
         a_stalled_member_loses_its_partitions_and_cannot_commit,
     }
     transactions {
@@ -111,5 +116,10 @@ on_both_homes! {
         a_group_waits_for_a_topic_that_is_not_there,
         reading_a_partition_that_is_not_there_is_refused_by_name,
         writing_to_a_partition_that_is_not_there_is_refused_by_name,
+    }
+    compacted {
+        a_compacted_topic_is_read_to_its_end_and_followed,
+        an_open_transaction_does_not_hold_up_the_end_of_a_compacted_topic,
+        a_compacted_topic_that_is_not_there_is_refused_and_not_made,
     }
 }

@@ -1,0 +1,130 @@
+//! Reading a compacted topic: to its end, then whatever comes.
+//!
+//! For what is kept in topics: connector configs, source offsets, statuses. All partitions, from the beginning, committed
+//! records only; each record is handed over once, those of a partition in order. No group takes part.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use connect_core::data::TopicPartition;
+use connect_core::{Error, Result};
+
+use super::{
+    AutoOffsetReset, ConsumedRecord, Consumer, ConsumerOptions, Isolation, Log, Subscription,
+};
+
+/// Records a poll returns at the most.
+const POLL_RECORDS: usize = 500;
+/// Bytes of records that may wait in the client.
+const FETCH_BYTES: usize = 4 << 20;
+/// How long one poll waits while the end is not reached.
+const POLL: Duration = Duration::from_millis(200);
+
+/// A compacted topic, read as far as asked for.
+pub struct CompactedTopic {
+    topic: Arc<str>,
+    consumer: Arc<dyn Consumer>,
+    partitions: Vec<TopicPartition>,
+}
+
+impl CompactedTopic {
+    /// Opens a topic that is there.
+    ///
+    /// # Errors
+    /// `Config` if there is no such topic.
+    pub async fn open(log: &dyn Log, topic: &str, client_id: &str) -> Result<Self> {
+        let described = log.admin().describe_topic(topic).await?;
+        let described =
+            described.ok_or_else(|| Error::config(format!("there is no topic {topic}")))?;
+        let topic: Arc<str> = topic.into();
+        let partitions: Vec<_> = (0..described.partitions)
+            .map(|number| TopicPartition::new(topic.clone(), number))
+            .collect();
+        let consumer = log
+            .consumer(ConsumerOptions {
+                group: None,
+                subscription: Subscription::Partitions(partitions.clone()),
+                client_id: client_id.to_owned(),
+                auto_offset_reset: AutoOffsetReset::Earliest,
+                isolation: Isolation::ReadCommitted,
+                max_poll_records: POLL_RECORDS,
+                fetch_max_bytes: FETCH_BYTES,
+                listener: None,
+                overrides: std::collections::BTreeMap::new(),
+            })
+            .await?;
+        Ok(Self {
+            topic,
+            consumer,
+            partitions,
+        })
+    }
+
+    /// Hands over every record that was there when this was called and that was not handed over before. An open
+    /// transaction is not waited for.
+    ///
+    /// # Errors
+    /// `External`, worth retrying, if the end is not reached within `deadline`: the next call goes on from there.
+    pub async fn read_to_end(
+        &self,
+        deadline: Duration,
+        mut take: impl FnMut(ConsumedRecord) + Send,
+    ) -> Result<()> {
+        let until = Instant::now() + deadline;
+        let mut behind = Vec::with_capacity(self.partitions.len());
+        for partition in &self.partitions {
+            let end = self.consumer.watermarks(partition).await?.high;
+            behind.push((partition, end));
+        }
+        loop {
+            let mut still = Vec::with_capacity(behind.len());
+            for (partition, end) in behind {
+                // A partition has no position before its first poll.
+                let position = self.consumer.position(partition).await.unwrap_or_default();
+                if position < end {
+                    still.push((partition, end));
+                }
+            }
+            behind = still;
+            if behind.is_empty() {
+                return Ok(());
+            }
+            if Instant::now() >= until {
+                return Err(Error::external(format!(
+                    "the end of {} partitions was not reached within {deadline:?}",
+                    behind.len()
+                ))
+                .operation("read topic")
+                .target(&*self.topic));
+            }
+            self.follow(POLL, &mut take).await?;
+        }
+    }
+
+    /// Waits up to `timeout` for records and hands them over; returns early after [`CompactedTopic::wakeup`].
+    ///
+    /// # Errors
+    /// What the log says.
+    pub async fn follow(
+        &self,
+        timeout: Duration,
+        take: impl FnMut(ConsumedRecord) + Send,
+    ) -> Result<()> {
+        let records = self.consumer.poll(timeout).await?;
+        records.into_iter().for_each(take);
+        Ok(())
+    }
+
+    /// Makes a waiting (or the next) [`CompactedTopic::follow`] return at once.
+    pub fn wakeup(&self) {
+        self.consumer.wakeup();
+    }
+
+    /// Closes the reader.
+    ///
+    /// # Errors
+    /// What the log says.
+    pub async fn close(&self) -> Result<()> {
+        self.consumer.close().await
+    }
+}
