@@ -40,6 +40,56 @@ async fn after_a_crash_before_the_offset_commit_rows_appear_once() {
     assert_eq!(postgres.sql(DATABASE, offsets).unwrap(), "rows|t|0|30|2");
 }
 
+/// A task dies at any moment: before, within and after its transaction, with and without the offset commit.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn tasks_that_die_at_random_leave_every_row_of_every_partition_once() {
+    const END: i64 = 20_000;
+    let postgres = postgres();
+    let made = "CREATE TABLE t (topic text, n int)";
+    postgres.sql(DATABASE, made).unwrap();
+    let options = [
+        EXACTLY[0],
+        ("table.name.format", "t"),
+        ("batch.size", "300"),
+    ];
+    let config = config(&postgres, &options);
+    let group: Arc<Group> = Arc::default();
+    let topics = ["a", "b"];
+    let next = |topic: &str| group.committed(&TopicPartition::new(topic, 0)).unwrap_or(0);
+    let mut random = fastrand::Rng::with_seed(11);
+    let mut deaths = 0;
+    while topics.iter().any(|topic| next(topic) < END) {
+        let mut driver = Driver::join(&config, "a", group.clone()).await.unwrap();
+        driver.open("b").await.unwrap();
+        let mut read = topics.map(next);
+        for _ in 0..random.u8(1..6) {
+            for (topic, from) in topics.iter().zip(&mut read) {
+                let to = (*from + random.i64(0..900)).min(END);
+                let json = |n| format!(r#"{{"topic": "{topic}", "n": {n}}}"#);
+                let records = (*from..to).map(|n| json_record(topic, n, &json(n)));
+                driver.put(records.collect()).await.unwrap();
+                *from = to;
+            }
+            if random.bool() {
+                let durable = driver.flush().await.unwrap();
+                if random.bool() {
+                    connect_core::plugin::SinkRuntime::commit(&*group, durable)
+                        .await
+                        .unwrap();
+                }
+            }
+        }
+        tokio::time::sleep(Duration::from_millis(random.u64(0..30))).await;
+        drop(driver);
+        deaths += 1;
+    }
+    assert!(deaths > 5, "{deaths}");
+    let content =
+        "SELECT topic, count(*), count(DISTINCT n), min(n), max(n) FROM t GROUP BY 1 ORDER BY 1";
+    let expected = "a|20000|20000|0|19999\nb|20000|20000|0|19999";
+    assert_eq!(postgres.sql(DATABASE, content).unwrap(), expected);
+}
+
 #[tokio::test]
 async fn at_least_once_inserts_replay_what_was_not_committed() {
     let postgres = postgres();
