@@ -1,5 +1,6 @@
 //! The requests to S3, and what their failures mean.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use aws_sdk_s3::Client;
@@ -10,6 +11,8 @@ use aws_sdk_s3::config::{
 };
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::operation::RequestId;
+use aws_sdk_s3::operation::head_object::HeadObjectOutput;
+use aws_sdk_s3::operation::put_object::builders::PutObjectFluentBuilder;
 use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::{
     CompletedMultipartUpload, CompletedPart, ObjectCannedAcl, ServerSideEncryption,
@@ -22,6 +25,18 @@ use crate::config::{BucketOptions, Encryption};
 /// One try of a request may take this long.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(60);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Metadata of guarded objects: where their first record comes from.
+const ORIGIN: &str = "sluice-origin";
+
+/// Where an object goes.
+#[derive(Debug, Clone)]
+pub(crate) struct Destination {
+    pub(crate) key: String,
+    /// Where its first record comes from, `topic/partition/offset`: an object of the same name that comes from elsewhere
+    /// is not overwritten. `None`: the key alone says it.
+    pub(crate) origin: Option<String>,
+}
 
 /// A bucket.
 #[derive(Debug, Clone)]
@@ -79,10 +94,7 @@ impl Bucket {
         let Err(error) = answer else {
             return Ok(());
         };
-        match error
-            .raw_response()
-            .map(|response| response.status().as_u16())
-        {
+        match status(&error) {
             Some(301 | 403) => Ok(()),
             Some(404) => {
                 let server = self.options.store_url.as_deref().unwrap_or("AWS");
@@ -95,28 +107,61 @@ impl Bucket {
     }
 
     /// Writes a whole object.
-    pub(crate) async fn put(&self, key: &str, body: Bytes) -> Result<()> {
+    pub(crate) async fn put(&self, destination: &Destination, body: Bytes) -> Result<()> {
+        if let Some(origin) = &destination.origin {
+            let request = self.put_request(destination, body.clone());
+            match request.if_none_match("*").send().await {
+                Err(error) if is_taken(&error) => {
+                    self.check_origin(&destination.key, origin).await?
+                }
+                Err(error) => return Err(failed("upload", &destination.key, error)),
+                Ok(_) => return Ok(()),
+            }
+        }
+        let answer = self.put_request(destination, body).send().await;
+        answer
+            .map(|_| ())
+            .map_err(|error| failed("upload", &destination.key, error))
+    }
+
+    fn put_request(&self, destination: &Destination, body: Bytes) -> PutObjectFluentBuilder {
         self.client
             .put_object()
             .bucket(&self.options.bucket)
-            .key(key)
+            .key(&destination.key)
             .body(ByteStream::from(body))
+            .set_metadata(destination.metadata())
             .set_server_side_encryption(self.encryption())
             .set_ssekms_key_id(self.kms_key())
             .set_acl(self.acl())
-            .send()
-            .await
-            .map(|_| ())
-            .map_err(|error| failed("upload", key, error))
+    }
+
+    /// An error if there is an object of this name that comes from elsewhere.
+    async fn check_origin(&self, key: &str, origin: &str) -> Result<()> {
+        let Some(head) = self.head(key).await? else {
+            return Ok(());
+        };
+        let theirs = head.metadata().and_then(|metadata| metadata.get(ORIGIN));
+        if theirs.is_some_and(|theirs| theirs == origin) {
+            return Ok(());
+        }
+        let theirs = theirs.map_or("elsewhere", String::as_str);
+        Err(Error::config(format!(
+            "the name is taken by an object from {theirs}, this one is from {origin}: file.name.template, topics.dir or the topics must tell them apart"
+        ))
+        .operation("upload")
+        .target(key))
     }
 
     /// Begins an object in parts; nobody sees it before [`Bucket::complete`].
-    pub(crate) async fn begin(&self, key: &str) -> Result<String> {
+    pub(crate) async fn begin(&self, destination: &Destination) -> Result<String> {
+        let key = &destination.key;
         let answer = self
             .client
             .create_multipart_upload()
             .bucket(&self.options.bucket)
             .key(key)
+            .set_metadata(destination.metadata())
             .set_server_side_encryption(self.encryption())
             .set_ssekms_key_id(self.kms_key())
             .set_acl(self.acl())
@@ -161,11 +206,15 @@ impl Bucket {
     /// there; else its parts are gone and a conflict says so: the records must be read again.
     pub(crate) async fn complete(
         &self,
-        key: &str,
+        destination: &Destination,
         upload: &str,
         parts: Vec<CompletedPart>,
         size: u64,
     ) -> Result<()> {
+        let key = &destination.key;
+        if let Some(origin) = &destination.origin {
+            self.check_origin(key, origin).await?;
+        }
         let parts = CompletedMultipartUpload::builder()
             .set_parts(Some(parts))
             .build();
@@ -181,7 +230,8 @@ impl Bucket {
         match answer {
             Ok(_) => Ok(()),
             Err(error) if error.code() == Some("NoSuchUpload") => {
-                if self.size(key).await? == Some(size) {
+                let length = self.head(key).await?.and_then(|head| head.content_length);
+                if length.and_then(|length| u64::try_from(length).ok()) == Some(size) {
                     return Ok(());
                 }
                 let gone = Error::conflict("the parts sent are gone from S3")
@@ -193,26 +243,13 @@ impl Bucket {
         }
     }
 
-    /// The size of an object; `None` if it is not there.
-    async fn size(&self, key: &str) -> Result<Option<u64>> {
-        let answer = self
-            .client
-            .head_object()
-            .bucket(&self.options.bucket)
-            .key(key)
-            .send()
-            .await;
+    /// What S3 says of an object; `None` if it is not there.
+    async fn head(&self, key: &str) -> Result<Option<HeadObjectOutput>> {
+        let request = self.client.head_object();
+        let answer = request.bucket(&self.options.bucket).key(key).send().await;
         match answer {
-            Ok(head) => Ok(head
-                .content_length
-                .and_then(|length| u64::try_from(length).ok())),
-            Err(error)
-                if error
-                    .raw_response()
-                    .is_some_and(|response| response.status().as_u16() == 404) =>
-            {
-                Ok(None)
-            }
+            Ok(head) => Ok(Some(head)),
+            Err(error) if status(&error) == Some(404) => Ok(None),
             Err(error) => Err(failed("look at", key, error)),
         }
     }
@@ -251,14 +288,30 @@ impl Bucket {
     }
 }
 
+impl Destination {
+    fn metadata(&self) -> Option<HashMap<String, String>> {
+        let origin = self.origin.clone()?;
+        Some(HashMap::from([(ORIGIN.to_owned(), origin)]))
+    }
+}
+
+fn status<E>(error: &SdkError<E>) -> Option<u16> {
+    error
+        .raw_response()
+        .map(|response| response.status().as_u16())
+}
+
+/// True if there is an object of this name.
+fn is_taken<E: ProvideErrorMetadata>(error: &SdkError<E>) -> bool {
+    status(error) == Some(412) || error.code() == Some("PreconditionFailed")
+}
+
 /// By the answer's status and code: refused, wrong configuration, or worth another try.
 fn failed<E>(operation: &str, target: &str, error: SdkError<E>) -> Error
 where
     E: ProvideErrorMetadata + RequestId + std::error::Error + Send + Sync + 'static,
 {
-    let status = error
-        .raw_response()
-        .map(|response| response.status().as_u16());
+    let status = status(&error);
     let code = error.code().map(str::to_owned);
     let request = error
         .request_id()

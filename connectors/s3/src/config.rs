@@ -1,5 +1,8 @@
 //! The options of `io.confluent.connect.s3.S3SinkConnector`, under its keys and with its defaults.
 
+mod later;
+mod rules;
+
 use std::time::Duration;
 
 use connect_core::config::{ConnectorConfig, OptionError, OptionValue};
@@ -7,8 +10,12 @@ use connect_core::data::TopicPartition;
 use connect_core::{Secret, option_names};
 use jiff::tz::TimeZone;
 
+use crate::csv::CsvOptions;
 use crate::joda::JodaPattern;
+use crate::naming::Naming;
 use crate::partitioner::{Partitioner, TimePartitioner, TimestampExtractor, time_zone};
+use crate::template::NameTemplate;
+use later::LaterOptions;
 
 /// What happens to records whose value is null.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,6 +50,7 @@ option_names!(Encryption { "" => None, "AES256" => Aes256, "aws:kms" => Kms });
 pub(crate) enum Format {
     Json,
     Bytes,
+    Csv,
 }
 
 /// Options of the S3 sink.
@@ -50,6 +58,8 @@ pub(crate) enum Format {
 pub(crate) struct S3SinkConfig {
     #[option(flatten)]
     pub(crate) connector: ConnectorOptions,
+    #[option(flatten)]
+    pub(crate) csv: CsvOptions,
     #[option(flatten)]
     pub(crate) bucket: BucketOptions,
     #[option(flatten)]
@@ -63,7 +73,7 @@ pub(crate) struct S3SinkConfig {
 #[derive(Debug, Clone, ConnectorConfig)]
 #[config(group = "Connector")]
 pub(crate) struct ConnectorOptions {
-    /// What is written: `io.confluent.connect.s3.format.json.JsonFormat` (a line of JSON per record) or `io.confluent.connect.s3.format.bytearray.ByteArrayFormat` (the bytes as they are).
+    /// What is written: `io.confluent.connect.s3.format.json.JsonFormat` (a line of JSON per record), `io.confluent.connect.s3.format.bytearray.ByteArrayFormat` (the bytes as they are) or `sluice.s3.format.CsvFormat` (a row per record).
     #[option(name = "format.class", importance = High, kind = Class, validator = Validator::Custom(format_class))]
     pub(crate) format_class: String,
     /// Where it is written: `io.confluent.connect.s3.storage.S3Storage`.
@@ -96,6 +106,9 @@ pub(crate) struct ConnectorOptions {
     /// Digits of the offset in a name, filled with zeros.
     #[option(name = "filename.offset.zero.pad.width", default = "10", importance = Low, validator = Validator::Between(0, 20))]
     pub(crate) zero_pad_width: u32,
+    /// Names of objects below `topics.dir`, without their extension, instead of the usual ones. Variables: `{{topic}}`, `{{topic:without=<ending>}}`, `{{partition}}`, `{{start_offset}}`, `{{path}}` (the partitioner's) and `{{timestamp:<Joda pattern>}}` (when the rotation began, in `timezone`, else UTC). A name that is not the only one of its kind gets the partition and the start offset at its end.
+    #[option(name = "file.name.template", importance = Medium, validator = Validator::Custom(name_template))]
+    pub(crate) name_template: Option<String>,
     /// What the names of byte array objects end with.
     #[option(name = "format.bytearray.extension", default = ".bin", importance = Low)]
     pub(crate) bytes_extension: String,
@@ -182,126 +195,13 @@ pub(crate) struct PartitionerOptions {
     pub(crate) field: String,
 }
 
-/// Options of the original that are not supported yet.
-#[derive(Debug, Clone, ConnectorConfig)]
-#[config(group = "Not supported yet")]
-pub(crate) struct LaterOptions {
-    /// Fields of the field partitioner.
-    #[option(
-        name = "partition.field.name",
-        default = "",
-        unsupported = "the field partitioner"
-    )]
-    _partition_field: Vec<String>,
-    /// Objects with keys.
-    #[option(
-        name = "store.kafka.keys",
-        default = "false",
-        unsupported = "objects with keys"
-    )]
-    _keys: bool,
-    /// The format of keys.
-    #[option(
-        name = "keys.format.class",
-        default = "io.confluent.connect.s3.format.avro.AvroFormat",
-        unsupported = "objects with keys"
-    )]
-    _keys_format: String,
-    /// Objects with headers.
-    #[option(
-        name = "store.kafka.headers",
-        default = "false",
-        unsupported = "objects with headers"
-    )]
-    _headers: bool,
-    /// The format of headers.
-    #[option(
-        name = "headers.format.class",
-        default = "io.confluent.connect.s3.format.avro.AvroFormat",
-        unsupported = "objects with headers"
-    )]
-    _headers_format: String,
-    /// How schemas may change within an object.
-    #[option(
-        name = "schema.compatibility",
-        default = "NONE",
-        unsupported = "projection of schemas"
-    )]
-    _schema_compatibility: String,
-    /// Avro's compression.
-    #[option(name = "avro.codec", default = "null", unsupported = "the Avro format")]
-    _avro_codec: String,
-    /// Parquet's compression.
-    #[option(
-        name = "parquet.codec",
-        default = "snappy",
-        unsupported = "the Parquet format"
-    )]
-    _parquet_codec: String,
-    /// How decimals are written.
-    #[option(
-        name = "json.decimal.format",
-        default = "BASE64",
-        unsupported = "decimals as numbers"
-    )]
-    _decimal_format: String,
-    /// A class that gives credentials.
-    #[option(
-        name = "s3.credentials.provider.class",
-        default = "software.amazon.awssdk.auth.credentials.DefaultCredentialsProvider",
-        unsupported = "credential classes; the usual AWS credentials are found without one"
-    )]
-    _credentials_class: String,
-    /// A key of the customer's own.
-    #[option(name = "s3.sse.customer.key", unsupported = "customer keys")]
-    _customer_key: Option<Secret<String>>,
-    /// Transfer acceleration.
-    #[option(
-        name = "s3.wan.mode",
-        default = "false",
-        unsupported = "transfer acceleration"
-    )]
-    _wan_mode: bool,
-    /// A proxy.
-    #[option(
-        name = "s3.proxy.url",
-        default = "",
-        unsupported = "proxies; HTTPS_PROXY is not used either"
-    )]
-    _proxy: String,
-    /// Tags on objects.
-    #[option(name = "s3.object.tagging", default = "false", unsupported = "tags")]
-    _tagging: bool,
-    /// More tags on objects.
-    #[option(
-        name = "s3.object.tagging.key.value.pairs",
-        default = "",
-        unsupported = "tags"
-    )]
-    _tags: Vec<String>,
-    /// The schema's name in the path.
-    #[option(
-        name = "s3.schema.partition.affix.type",
-        default = "NONE",
-        unsupported = "schema names in paths"
-    )]
-    _schema_affix: String,
-    /// An MD5 sum with every part.
-    #[option(
-        name = "s3.send.digest",
-        default = "false",
-        unsupported = "MD5 sums; requests are signed"
-    )]
-    _send_digest: bool,
-}
-
 impl S3SinkConfig {
     /// What is written of a record.
     pub(crate) fn format(&self) -> Format {
-        if simple(&self.connector.format_class) == "ByteArrayFormat" {
-            Format::Bytes
-        } else {
-            Format::Json
+        match simple(&self.connector.format_class) {
+            "ByteArrayFormat" => Format::Bytes,
+            "CsvFormat" => Format::Csv,
+            _ => Format::Json,
         }
     }
 
@@ -310,10 +210,26 @@ impl S3SinkConfig {
         let base = match self.format() {
             Format::Json => ".json",
             Format::Bytes => &self.connector.bytes_extension,
+            Format::Csv => ".csv",
         };
         match self.connector.compression {
             Compression::None => base.to_owned(),
             Compression::Gzip => format!("{base}.gz"),
+        }
+    }
+
+    /// What names objects. The template was checked when the option was read.
+    pub(crate) fn naming(&self) -> Naming {
+        let options = &self.connector;
+        let template = options.name_template.as_deref();
+        Naming {
+            topics_dir: options.topics_dir.clone(),
+            directory_delim: options.directory_delim.clone(),
+            file_delim: options.file_delim.clone(),
+            pad_width: options.zero_pad_width as usize,
+            extension: self.extension(),
+            template: template.and_then(|text| NameTemplate::compile(text).ok()),
+            zone: self.zone().unwrap_or(TimeZone::UTC),
         }
     }
 
@@ -357,57 +273,6 @@ impl S3SinkConfig {
         let name = &self.partitioner.timezone;
         time_zone(name).ok_or_else(|| OptionError::invalid("timezone", name, "no such time zone"))
     }
-
-    /// Rules that need several options at once.
-    pub(crate) fn cross_errors(&self) -> Vec<OptionError> {
-        let mut errors = Vec::new();
-        let options = &self.partitioner;
-        let time_based = simple(&options.class) != "DefaultPartitioner";
-        if time_based {
-            if options.locale.is_empty() {
-                errors.push(OptionError::invalid(
-                    "locale",
-                    "",
-                    "Locale cannot be empty.",
-                ));
-            }
-            if options.timezone.is_empty() {
-                errors.push(OptionError::invalid(
-                    "timezone",
-                    "",
-                    "Timezone cannot be empty.",
-                ));
-            }
-        }
-        if simple(&options.class) == "TimeBasedPartitioner" {
-            if options.path_format.trim_matches('/').is_empty() {
-                errors.push(OptionError::invalid(
-                    "path.format",
-                    &options.path_format,
-                    "Path format cannot be empty.",
-                ));
-            }
-            if options.duration < 1 {
-                let reason = "Partition duration needs to be a positive.";
-                errors.push(OptionError::invalid(
-                    "partition.duration.ms",
-                    &options.duration.to_string(),
-                    reason,
-                ));
-            }
-        }
-        if self.connector.rotate_schedule_interval > 0 && options.timezone.is_empty() {
-            let reason = "timezone configuration must be set when using scheduled rotation";
-            errors.push(OptionError::invalid("timezone", "", reason));
-        }
-        if !self.bucket.access_key_id.is_empty() && self.bucket.secret_access_key.is_none() {
-            errors.push(OptionError::new(
-                "aws.secret.access.key",
-                "aws.secret.access.key must be set with aws.access.key.id",
-            ));
-        }
-        errors
-    }
 }
 
 /// The last part of a class name.
@@ -425,7 +290,7 @@ fn one_of_classes(value: &OptionValue, classes: &[&str]) -> Result<(), String> {
 }
 
 fn format_class(value: &OptionValue) -> Result<(), String> {
-    one_of_classes(value, &["JsonFormat", "ByteArrayFormat"])
+    one_of_classes(value, &["JsonFormat", "ByteArrayFormat", "CsvFormat"])
 }
 
 fn storage_class(value: &OptionValue) -> Result<(), String> {
@@ -447,6 +312,13 @@ fn partitioner_class(value: &OptionValue) -> Result<(), String> {
 fn path_format(value: &OptionValue) -> Result<(), String> {
     match value {
         OptionValue::Text(pattern) => JodaPattern::compile(pattern).map(|_| ()),
+        _ => Ok(()),
+    }
+}
+
+fn name_template(value: &OptionValue) -> Result<(), String> {
+    match value {
+        OptionValue::Text(template) => NameTemplate::compile(template).map(|_| ()),
         _ => Ok(()),
     }
 }

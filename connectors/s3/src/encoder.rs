@@ -46,10 +46,6 @@ impl Encoding {
         }
     }
 
-    fn sheet(&self) -> Option<Box<Sheet>> {
-        (self.format == Format::Csv).then(|| Box::new(Sheet::new(self.csv.clone())))
-    }
-
     fn encode(&self, record: &SinkRecord, out: &mut Vec<u8>) -> Result<()> {
         match self.format {
             Format::Json | Format::Csv => json::write(&record.value, out)?,
@@ -104,9 +100,7 @@ impl Encoder {
     fn of(encoding: &Encoding, sheet: Option<Sheet>) -> Self {
         let output = match encoding.gzip {
             None => Output::Plain(Vec::new()),
-            Some(level) => {
-                Output::Gzip(Box::new(GzEncoder::new(Vec::new(), level)), Vec::new())
-            }
+            Some(level) => Output::Gzip(Box::new(GzEncoder::new(Vec::new(), level)), Vec::new()),
         };
         Self {
             output,
@@ -123,8 +117,7 @@ impl Encoder {
                 if sheet.as_ref().is_none_or(|sheet| sheet.held() == 0) {
                     make_room(buffer, record.size as usize);
                 }
-                encode(encoding, sheet, record, buffer)
-                    .inspect_err(|_| buffer.truncate(before))
+                encode(encoding, sheet, record, buffer).inspect_err(|_| buffer.truncate(before))
             }
             Output::Gzip(encoder, line) => {
                 line.clear();

@@ -69,6 +69,14 @@ impl JodaPattern {
         Ok(Self(pieces))
     }
 
+    /// The letters of its fields.
+    pub(crate) fn letters(&self) -> impl Iterator<Item = char> {
+        self.0.iter().filter_map(|piece| match piece {
+            Piece::Field(letter, _) => Some(*letter),
+            Piece::Text(_) => None,
+        })
+    }
+
     /// The moment as text.
     pub(crate) fn format(&self, moment: &Zoned) -> String {
         let mut text = String::new();

@@ -5,14 +5,17 @@
 
 mod client;
 mod config;
+mod csv;
 mod encoder;
 mod joda;
+mod naming;
 mod object;
 mod partition_writer;
 mod partitioner;
 mod plan;
 mod rotation;
 mod task;
+mod template;
 
 use std::sync::Arc;
 

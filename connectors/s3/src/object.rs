@@ -125,7 +125,8 @@ impl Object {
                 let permit = permits.clone().acquire_owned().await;
                 let permit =
                     permit.map_err(|cause| Error::internal("uploads are closed").source(cause))?;
-                let (bucket, key, upload) = (bucket.clone(), self.destination.key.clone(), upload.clone());
+                let (bucket, key, upload) =
+                    (bucket.clone(), self.destination.key.clone(), upload.clone());
                 let (number, body) = (part.number, part.body.clone());
                 part.state = PartState::Sending(tokio::spawn(async move {
                     let sent = bucket.part(&key, &upload, number, body).await;

@@ -1,7 +1,8 @@
 //! The objects of one Kafka partition: open ones, closed ones that wait to be published, and the plan being replayed.
 //!
 //! Holds always: every record from the committed offset on is in exactly one object of the open or closed rotations (or
-//! was skipped); a rotation ends where the plan says while there is one, else where the rules say.
+//! was skipped); a rotation ends where the plan says while there is one, else where the rules say; where names go by the
+//! clock, the clocks of the rotations do not run backwards, whatever the worker's clock does.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -10,36 +11,13 @@ use connect_core::data::{Offset, SinkRecord, Timestamp, TopicPartition};
 use connect_core::plugin::Assignment;
 use connect_core::{Error, Result};
 
-use crate::encoder::Encoding;
+use crate::csv::Added;
+use crate::encoder::{Encoder, Encoding};
+use crate::naming::{Naming, ObjectName};
 use crate::object::Object;
 use crate::partitioner::{Partitioner, Place};
-use crate::plan::{Cut, from_note};
+use crate::plan::{Cut, Plan};
 use crate::rotation::{OpenSpan, RotationRules};
-
-/// What names objects.
-#[derive(Debug, Clone)]
-pub(crate) struct Naming {
-    pub(crate) topics_dir: String,
-    pub(crate) directory_delim: String,
-    pub(crate) file_delim: String,
-    pub(crate) pad_width: usize,
-    pub(crate) extension: String,
-}
-
-impl Naming {
-    /// `<topics.dir>/<topic>/<path>/<topic>+<partition>+<start offset><extension>`
-    fn key(&self, topic: &str, path: &str, partition: i32, start: Offset) -> String {
-        let (slash, plus) = (&self.directory_delim, &self.file_delim);
-        let directory = match self.topics_dir.as_str() {
-            "" => String::new(),
-            topics_dir => format!("{topics_dir}{slash}"),
-        };
-        let (start, width, extension) = (start.value(), self.pad_width, &self.extension);
-        format!(
-            "{directory}{topic}{slash}{path}{slash}{topic}{plus}{partition}{plus}{start:0width$}{extension}"
-        )
-    }
-}
 
 /// Everything written between two cuts.
 #[derive(Debug)]
@@ -53,6 +31,20 @@ pub(crate) struct Rotation {
     span: OpenSpan,
     last_path: Option<Arc<str>>,
     schema: Option<Option<Arc<connect_core::data::Schema>>>,
+}
+
+impl Rotation {
+    /// Notes that a record has come into one of the objects.
+    fn took(&mut self, record: &SinkRecord, place: &Place) {
+        self.span.records += 1;
+        self.end = record.offset.next();
+        self.last_path = Some(place.path.clone());
+        self.schema = Some(record.value.schema().cloned());
+    }
+
+    fn has(&self, path: &str) -> bool {
+        self.objects.iter().any(|object| &*object.path == path)
+    }
 }
 
 /// The objects of one Kafka partition.
@@ -73,6 +65,10 @@ pub(crate) struct PartitionWriter {
     pub(crate) planned: usize,
     /// The frontier last reported as durable.
     reported: Option<Offset>,
+    /// The last rotation that was published.
+    done: Option<Cut>,
+    /// The clock of the rotation before the open one.
+    before: Option<Timestamp>,
 }
 
 impl PartitionWriter {
@@ -85,6 +81,8 @@ impl PartitionWriter {
     ) -> Self {
         let committed = assignment.committed.as_ref();
         let frontier = committed.map(|committed| committed.offset);
+        let plan = committed.map(|note| Plan::of_note(&note.metadata, note.offset));
+        let Plan { done, cuts } = plan.unwrap_or_default();
         Self {
             partition: assignment.partition.clone(),
             partitioner,
@@ -94,11 +92,11 @@ impl PartitionWriter {
             frontier,
             open: None,
             closed: VecDeque::new(),
-            replay: committed
-                .map(|committed| from_note(&committed.metadata, committed.offset))
-                .unwrap_or_default(),
+            replay: cuts,
             planned: 0,
             reported: frontier,
+            done,
+            before: done.and_then(|cut| cut.clock),
         }
     }
 
@@ -157,11 +155,12 @@ impl PartitionWriter {
         }
     }
 
-    /// The clock of a rotation: the plan's, the one it began with, or now.
+    /// The clock of a rotation: the plan's, or now.
     fn clock(&self, now: Timestamp) -> Timestamp {
-        match (self.replay.front().and_then(|cut| cut.clock), &self.open) {
-            (Some(planned), _) => planned,
-            _ => now,
+        let before = self.before.filter(|_| self.naming.goes_by_clock());
+        match self.replay.front().and_then(|cut| cut.clock) {
+            Some(planned) => planned,
+            None => before.map_or(now, |before| now.max(before)),
         }
     }
 
@@ -211,28 +210,31 @@ impl PartitionWriter {
         });
         let known = open
             .objects
-            .iter()
-            .position(|object| Arc::ptr_eq(&object.path, &place.path) || object.path == place.path);
-        let index = known.unwrap_or_else(|| {
-            let key = self.naming.key(
-                &record.topic,
-                &place.path,
-                self.partition.partition,
-                record.offset,
-            );
-            open.objects
-                .push(Object::new(place.path.clone(), key, &self.encoding));
-            open.objects.len() - 1
-        });
-        let object = open
-            .objects
-            .get_mut(index)
-            .ok_or_else(|| Error::internal("an object that was just there"))?;
+            .iter_mut()
+            .rfind(|object| Arc::ptr_eq(&object.path, &place.path) || object.path == place.path);
+        let encoder = match known {
+            None => Encoder::new(&self.encoding),
+            Some(object) => match object.append(&self.encoding, record)? {
+                Added::Yes => return Ok(open.took(record, place)),
+                Added::HeaderTooNarrow => object.wider(&self.encoding),
+            },
+        };
+        let destination = self.naming.destination(
+            record,
+            &ObjectName {
+                topic: &record.topic,
+                path: &place.path,
+                partition: self.partition.partition,
+                start: record.offset,
+                clock: open.clock,
+                is_next: open.has(&place.path),
+            },
+            self.before,
+        );
+        let mut object = Object::new(place.path.clone(), destination, encoder);
         object.append(&self.encoding, record)?;
-        open.span.records += 1;
-        open.end = record.offset.next();
-        open.last_path = Some(place.path.clone());
-        open.schema = Some(record.value.schema().cloned());
+        open.objects.push(object);
+        open.took(record, place);
         Ok(())
     }
 
@@ -242,6 +244,7 @@ impl PartitionWriter {
             for object in &mut open.objects {
                 object.finish()?;
             }
+            self.before = Some(open.clock);
             self.closed.push_back(open);
         }
         Ok(())
@@ -261,19 +264,37 @@ impl PartitionWriter {
         self.rules.deadline(&open.span)
     }
 
-    /// The cuts of the first `count` closed rotations, and those still to be replayed behind them.
+    /// The cuts of the first `count` closed rotations, and those still to be replayed behind them; before them the last
+    /// one carried out, if names are told apart from its names.
     pub(crate) fn cuts(&self, count: usize) -> Vec<Cut> {
-        let wallclock = self.partitioner.is_wallclock();
-        let closed = self.closed.iter().take(count).map(|rotation| Cut {
-            end: rotation.end,
-            clock: wallclock.then_some(rotation.clock),
-        });
+        let done = self.done.filter(|_| self.naming.goes_by_clock());
+        let closed = self
+            .closed
+            .iter()
+            .take(count)
+            .map(|rotation| self.cut(rotation));
         let replay = self
             .replay
             .iter()
             .copied()
             .filter(|_| count == self.closed.len());
-        closed.chain(replay).collect()
+        done.into_iter().chain(closed).chain(replay).collect()
+    }
+
+    fn cut(&self, rotation: &Rotation) -> Cut {
+        let by_clock = self.partitioner.is_wallclock() || self.naming.goes_by_clock();
+        Cut {
+            end: rotation.end,
+            clock: by_clock.then_some(rotation.clock),
+        }
+    }
+
+    /// The first closed rotation is published: it leaves the plan.
+    pub(crate) fn finish_first(&mut self) {
+        if let Some(rotation) = self.closed.pop_front() {
+            self.done = Some(self.cut(&rotation));
+            self.planned -= 1;
+        }
     }
 
     /// The offset up to which everything is durable, if it is further than reported before.

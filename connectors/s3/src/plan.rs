@@ -1,7 +1,10 @@
 //! The plan: where a partition is about to be cut, written into the group's offset commit before any object appears.
 //!
 //! Text form: `sluice-s3/1 1000 2000@1710052200000`: offsets at which files end (the next one to read), each with the
-//! clock's value in milliseconds where the path depends on it. Notes of any other form are not ours and mean no plan.
+//! clock's value in milliseconds where paths or names depend on it. Notes of any other form are not ours and mean no plan.
+//!
+//! A cut that is not behind the committed offset has been carried out. It is there for its clock: the next rotation's
+//! clock does not run back behind it, and names that go by the clock are told apart from its names.
 
 use std::collections::VecDeque;
 use std::fmt::Write;
@@ -18,7 +21,7 @@ pub(crate) const MAX_CUTS: usize = 90;
 pub(crate) struct Cut {
     /// The first offset that is not in the files.
     pub(crate) end: Offset,
-    /// What the clock showed, if the path depends on it.
+    /// What the clock showed, if paths or names depend on it.
     pub(crate) clock: Option<Timestamp>,
 }
 
@@ -34,15 +37,31 @@ pub(crate) fn to_note(cuts: &[Cut]) -> String {
     note
 }
 
-/// Reads the cuts of a note behind `start`; none if it is not ours.
-pub(crate) fn from_note(note: &str, start: Offset) -> VecDeque<Cut> {
-    let Some(cuts) = note.strip_prefix(MARK) else {
-        return VecDeque::new();
-    };
-    let cuts: Option<VecDeque<_>> = cuts.split_ascii_whitespace().map(cut).collect();
-    let mut cuts = cuts.unwrap_or_default();
-    cuts.retain(|cut| cut.end > start);
-    cuts
+/// What a note says.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Plan {
+    /// The last cut that has been carried out, if the note has it.
+    pub(crate) done: Option<Cut>,
+    /// Cuts to repeat.
+    pub(crate) cuts: VecDeque<Cut>,
+}
+
+impl Plan {
+    /// Reads the note that was committed with the offset `start`; no plan if it is not ours.
+    pub(crate) fn of_note(note: &str, start: Offset) -> Self {
+        let Some(cuts) = note.strip_prefix(MARK) else {
+            return Self::default();
+        };
+        let cuts: Option<Vec<_>> = cuts.split_ascii_whitespace().map(cut).collect();
+        let (cuts, done): (Vec<_>, Vec<_>) = cuts
+            .unwrap_or_default()
+            .into_iter()
+            .partition(|cut| cut.end > start);
+        Self {
+            done: done.into_iter().max_by_key(|cut| cut.end),
+            cuts: cuts.into(),
+        }
+    }
 }
 
 fn cut(text: &str) -> Option<Cut> {
@@ -74,8 +93,10 @@ mod tests {
         ];
         let note = to_note(&cuts);
         assert_eq!(note, "sluice-s3/1 1000 2000@1710052200000");
-        assert_eq!(from_note(&note, Offset::new(0)), cuts);
-        assert_eq!(from_note(&note, Offset::new(1000)), [cuts[1]]);
+        let plan = Plan::of_note(&note, Offset::new(0));
+        assert_eq!((plan.done, plan.cuts), (None, cuts.to_vec().into()));
+        let plan = Plan::of_note(&note, Offset::new(1000));
+        assert_eq!((plan.done, plan.cuts), (Some(cuts[0]), [cuts[1]].into()));
     }
 
     #[test]
@@ -84,7 +105,7 @@ mod tests {
             end: Offset::new(i64::MAX),
             clock: Some(Timestamp::from_millis(9_999_999_999_999)),
         };
-        assert!(to_note(&vec![cut; MAX_CUTS]).len() <= 4096);
+        assert!(to_note(&vec![cut; MAX_CUTS + 1]).len() <= 4096);
     }
 
     #[test]
@@ -96,7 +117,11 @@ mod tests {
             "sluice-s3/1 x",
             "sluice-s3/1 5@y",
         ] {
-            assert!(from_note(note, Offset::new(0)).is_empty(), "{note}");
+            assert_eq!(
+                Plan::of_note(note, Offset::new(0)),
+                Plan::default(),
+                "{note}"
+            );
         }
     }
 }

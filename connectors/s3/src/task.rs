@@ -17,8 +17,9 @@ use tracing::{debug, warn};
 use crate::client::Bucket;
 use crate::config::{NullValues, S3SinkConfig};
 use crate::encoder::Encoding;
+use crate::naming::Naming;
 use crate::object::Object;
-use crate::partition_writer::{Naming, PartitionWriter, Rotation};
+use crate::partition_writer::{PartitionWriter, Rotation};
 use crate::plan::{MAX_CUTS, to_note};
 use crate::rotation::RotationRules;
 
@@ -39,16 +40,9 @@ pub(crate) struct S3SinkTask {
 
 impl S3SinkTask {
     pub(crate) fn new(config: Arc<S3SinkConfig>, context: SinkTaskContext) -> Self {
-        let naming = Naming {
-            topics_dir: config.connector.topics_dir.clone(),
-            directory_delim: config.connector.directory_delim.clone(),
-            file_delim: config.connector.file_delim.clone(),
-            pad_width: config.connector.zero_pad_width as usize,
-            extension: config.extension(),
-        };
         Self {
             encoding: Arc::new(Encoding::of(&config)),
-            naming: Arc::new(naming),
+            naming: Arc::new(config.naming()),
             config,
             context,
             bucket: None,
@@ -217,8 +211,7 @@ async fn publish_planned(
             return Ok(());
         };
         publish_rotation(rotation, bucket, permits).await?;
-        writer.closed.pop_front();
-        writer.planned -= 1;
+        writer.finish_first();
     }
     Ok(())
 }
