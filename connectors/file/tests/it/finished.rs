@@ -32,6 +32,31 @@ async fn a_finished_file_is_moved_once_its_rows_are_acknowledged() {
 }
 
 #[tokio::test]
+async fn what_comes_under_the_name_of_a_finished_file_is_another_file_whatever_it_begins_with() {
+    for (action, identity) in [
+        ("delete", "inode"),
+        ("move", "content"),
+        ("delete", "content"),
+    ] {
+        let options = [
+            ("finished.action", action),
+            ("finished.directory", "done"),
+            ("finished.after.ms", "20"),
+            ("file.identity", identity),
+        ];
+        let place = Place::new("*.csv", &options);
+        let mut task = place.task().await;
+        let path = place.path("a.csv");
+        for _ in 0..2 {
+            place.write(".a.csv", "id\n1\n2\n");
+            place.rename(".a.csv", "a.csv");
+            assert_eq!(task.rows(2).await, [r#"{"id":1}"#, r#"{"id":2}"#]);
+            task.quiet_until(|| !path.exists()).await;
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_finished_file_is_deleted_also_if_the_worker_died_in_between() {
     let options = [("finished.action", "delete"), ("finished.after.ms", "20")];
     let place = Place::new("*.csv", &options);
