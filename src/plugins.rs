@@ -1,4 +1,4 @@
-//! The connectors and converters linked into this binary: the only place that names them.
+//! The connectors, converters and transforms linked into this binary: the only place that names them.
 
 use sluice_connector_datagen as _;
 use sluice_connector_file as _;
@@ -6,6 +6,7 @@ use sluice_connector_http as _;
 use sluice_connector_postgres as _;
 use sluice_connector_s3 as _;
 use sluice_converters as _;
+use sluice_transforms as _;
 
 /// Makes sure that this module, and with it every plugin, is part of the binary. Plugins register themselves.
 pub fn link() {}

@@ -1,5 +1,6 @@
 //! Who runs what: herder, worker, tasks.
 
+mod chain;
 mod connector_actor;
 mod control;
 mod environment;

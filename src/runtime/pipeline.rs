@@ -1,4 +1,4 @@
-//! Conversion between the log's records and Connect records: the stage every record passes.
+//! Converters and transforms between the log's records and Connect records: the stage every record passes.
 
 use std::sync::Arc;
 
@@ -7,12 +7,13 @@ use connect_core::data::{Header, RawHeaders, SinkRecord, SourceRecord, TopicPart
 use connect_core::plugin::{Converter, ConverterRole, HeaderConverter};
 use connect_core::{Error, Result};
 
+use super::chain::Chain;
 use super::worker_config::{WorkerSettings, strip_prefix};
 use crate::kafka::{ConsumedRecord, ProducerRecord};
 
-/// The converters of one connector.
-#[derive(Clone)]
+/// The converters and transforms of one task.
 pub(super) struct Pipeline {
+    chain: Chain,
     key: Arc<dyn Converter>,
     value: Arc<dyn Converter>,
     header: Arc<dyn HeaderConverter>,
@@ -22,6 +23,7 @@ impl Pipeline {
     /// The connector's own converters; the worker's where it names none.
     pub(super) fn of(connector: &ConfigMap, worker: &WorkerSettings) -> Result<Self> {
         Ok(Self {
+            chain: Chain::of(connector)?,
             key: converter(
                 "key.converter",
                 &worker.config.key_converter,
@@ -40,8 +42,27 @@ impl Pipeline {
         })
     }
 
-    /// A record of the log as a sink sees it.
-    pub(super) fn to_sink(&self, record: ConsumedRecord) -> Result<SinkRecord> {
+    /// Appends what a sink sees of a record of the log: usually one record, none if a transform drops it.
+    pub(super) fn to_sink(
+        &mut self,
+        record: ConsumedRecord,
+        out: &mut Vec<SinkRecord>,
+    ) -> Result<()> {
+        let record = self.to_connect(record)?;
+        if self.chain.is_empty() {
+            out.push(record);
+            return Ok(());
+        }
+        let position = format!("{} at offset {}", record.origin, record.offset);
+        let passed = self.chain.apply_to_sink(record).map_err(|cause| {
+            let error = Error::new(cause.kind(), "cannot be transformed");
+            error.operation("record").target(position).source(cause)
+        })?;
+        out.extend(passed);
+        Ok(())
+    }
+
+    fn to_connect(&self, record: ConsumedRecord) -> Result<SinkRecord> {
         let failed = |part: &str, cause: Error| {
             let position = format!(
                 "{}-{} at offset {}",
@@ -81,12 +102,36 @@ impl Pipeline {
             headers,
             key,
             value,
+            piece: None,
             size: u32::try_from(size).unwrap_or(u32::MAX),
         })
     }
 
-    /// A source's record as the log stores it.
-    pub(super) fn to_log(&self, record: &SourceRecord) -> Result<ProducerRecord> {
+    /// Appends what the log stores of a source's record: usually one record, none if a transform drops it.
+    pub(super) fn to_log(
+        &mut self,
+        record: SourceRecord,
+        out: &mut Vec<ProducerRecord>,
+    ) -> Result<()> {
+        if self.chain.is_empty() {
+            out.push(self.to_bytes(&record)?);
+            return Ok(());
+        }
+        let topic = record.topic.clone();
+        let passed = self.chain.apply_to_source(record).map_err(|cause| {
+            let error = Error::new(cause.kind(), "cannot be transformed");
+            error
+                .operation("record for topic")
+                .target(&*topic)
+                .source(cause)
+        })?;
+        for record in &passed {
+            out.push(self.to_bytes(record)?);
+        }
+        Ok(())
+    }
+
+    fn to_bytes(&self, record: &SourceRecord) -> Result<ProducerRecord> {
         let failed = |part: &str, cause: Error| {
             Error::data(format!("the {part} cannot be converted"))
                 .operation("record for topic")

@@ -13,7 +13,8 @@ use connect_core::{Error, ErrorKind, Result};
 use tokio::sync::Mutex;
 use tracing::{info, warn};
 
-use crate::kafka::{Consumer, RebalanceListener};
+use super::pipeline::Pipeline;
+use crate::kafka::{ConsumedRecord, Consumer, RebalanceListener};
 
 /// How long a rebalance waits for the last flush of partitions that go.
 const LAST_FLUSH: Duration = Duration::from_secs(20);
@@ -49,6 +50,8 @@ pub(super) struct SinkSession {
     owned: BTreeMap<TopicPartition, Option<Offset>>,
     /// Records read and not yet taken by the task.
     pending: Vec<SinkRecord>,
+    /// Partitions whose last records were dropped by a transform, with the offset after them.
+    skipped: BTreeMap<TopicPartition, Offset>,
     /// Offsets that are durable and not yet committed.
     uncommitted: Offsets,
     /// What went wrong inside a callback.
@@ -62,6 +65,7 @@ impl SinkSession {
             consumer,
             owned: BTreeMap::new(),
             pending: Vec::new(),
+            skipped: BTreeMap::new(),
             uncommitted: Offsets::new(),
             failure: None,
         }
@@ -78,16 +82,24 @@ impl SinkSession {
     /// Takes records just read.
     pub(super) fn accept(
         &mut self,
-        records: impl Iterator<Item = Result<SinkRecord>>,
+        records: Vec<ConsumedRecord>,
+        pipeline: &mut Pipeline,
     ) -> Result<()> {
         for record in records {
-            let record = record?;
-            match self.owned.get_mut(&record.origin) {
-                Some(first @ None) => *first = Some(record.offset),
+            let partition = TopicPartition::new(record.topic.clone(), record.partition);
+            let offset = record.offset;
+            match self.owned.get_mut(&partition) {
+                Some(first @ None) => *first = Some(offset),
                 Some(Some(_)) => {}
                 None => continue, // given up between fetch and now: whoever has it reads it
             }
-            self.pending.push(record);
+            let before = self.pending.len();
+            pipeline.to_sink(record, &mut self.pending)?;
+            if self.pending.len() == before {
+                self.skipped.insert(partition, offset.next());
+            } else if !self.skipped.is_empty() {
+                self.skipped.remove(&partition);
+            }
         }
         Ok(())
     }
@@ -97,6 +109,10 @@ impl SinkSession {
         if !self.pending.is_empty() {
             self.task.put(&mut self.pending).await?;
         }
+        for (partition, next) in &self.skipped {
+            self.task.skipped(partition, *next).await?;
+        }
+        self.skipped.clear();
         if flush_due {
             let durable = self.task.flush().await?;
             self.uncommitted.extend(durable);
@@ -118,6 +134,7 @@ impl SinkSession {
         let partitions: Vec<_> = self.owned.keys().cloned().collect();
         self.task.close(&partitions).await?;
         self.pending.clear();
+        self.skipped.clear();
         self.uncommitted.clear();
         let consumer = self.consumer.get()?.clone();
         let committed = consumer.committed(&partitions).await?;
@@ -170,6 +187,7 @@ impl SinkSession {
             .retain(|record| !partitions.contains(&record.origin));
         for partition in partitions {
             self.owned.remove(partition);
+            self.skipped.remove(partition);
             self.uncommitted.remove(partition);
         }
         self.task.close(partitions).await

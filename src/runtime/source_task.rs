@@ -160,24 +160,32 @@ impl SourceLoop {
 
     /// Sends all and keeps the offsets of what was acknowledged before the first failure.
     async fn send(&mut self, records: Vec<SourceRecord>) -> Result<()> {
-        let converted: Result<Vec<_>> = records
-            .iter()
-            .map(|record| self.spec.pipeline.to_log(record))
-            .collect();
-        let results = self.producer.send(converted?).await?;
-        for (record, result) in records.into_iter().zip(results) {
-            result?;
-            self.acknowledge(record);
+        let mut converted = Vec::with_capacity(records.len());
+        let mut originals = Vec::with_capacity(records.len());
+        for mut record in records {
+            let (partition, offset) =
+                (record.source_partition.clone(), record.source_offset.take());
+            self.spec.pipeline.to_log(record, &mut converted)?;
+            originals.push((partition, offset, converted.len()));
+        }
+        let mut results = self.producer.send(converted).await?.into_iter();
+        let mut acknowledged = 0;
+        for (partition, offset, end) in originals {
+            // A record is acknowledged with the last of its pieces; at once if a transform has dropped it.
+            for result in results.by_ref().take(end - acknowledged) {
+                result?;
+            }
+            acknowledged = end;
+            self.acknowledge(partition, offset);
         }
         Ok(())
     }
 
-    fn acknowledge(&mut self, record: SourceRecord) {
+    fn acknowledge(&mut self, partition: Arc<SourcePartition>, offset: Option<SourceOffset>) {
         self.acknowledged_records += 1;
-        let Some(offset) = record.source_offset else {
+        let Some(offset) = offset else {
             return;
         };
-        let partition = record.source_partition;
         let same =
             |known: &Arc<SourcePartition>| Arc::ptr_eq(known, &partition) || *known == partition;
         match self.acknowledged.iter_mut().find(|(known, _)| same(known)) {

@@ -7,10 +7,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use async_trait::async_trait;
 use connect_core::config::{
     ConfigMap, config_errors, config_infos, config_key_infos, connector_from_map,
-    find_connector_plugin, find_converter_plugin, framework_definition, invalid_message,
-    unknown_keys,
+    find_connector_plugin, find_converter_plugin, find_predicate_plugin, find_transform_plugin,
+    framework_definition, invalid_message, unknown_keys,
 };
-use connect_core::plugin::{ConnectorPlugin, ConnectorType, connector_plugins, converter_plugins};
+use connect_core::plugin::{
+    ConnectorPlugin, ConnectorType, connector_plugins, converter_plugins, predicate_plugins,
+    transform_plugins,
+};
 use tokio::sync::{Mutex, mpsc, oneshot};
 use tracing::{error, warn};
 
@@ -486,6 +489,13 @@ impl Herder for StandaloneHerder {
             .chain(of_kind(ConnectorType::Source, "source"))
             .collect();
         if !connectors_only {
+            let transforms = transform_plugins().into_iter();
+            plugins.extend(
+                transforms.map(|plugin| info(plugin.class, "transformation", plugin.version)),
+            );
+            let predicates = predicate_plugins().into_iter();
+            plugins
+                .extend(predicates.map(|plugin| info(plugin.class, "predicate", plugin.version)));
             let converters = converter_plugins();
             let made = converters.iter().filter(|plugin| plugin.make.is_some());
             plugins.extend(made.map(|plugin| info(plugin.class, "converter", plugin.version)));
@@ -499,8 +509,12 @@ impl Herder for StandaloneHerder {
     }
 
     fn plugin_config(&self, plugin: &str) -> Answer<serde_json::Value> {
-        if let Some(converter) = find_converter_plugin(plugin) {
-            return Ok(config_key_infos(&(converter.definition)()).into());
+        let definition = find_converter_plugin(plugin)
+            .map(|plugin| plugin.definition)
+            .or_else(|| find_transform_plugin(plugin).map(|plugin| plugin.definition))
+            .or_else(|| find_predicate_plugin(plugin).map(|plugin| plugin.definition));
+        if let Some(definition) = definition {
+            return Ok(config_key_infos(&definition()).into());
         }
         let found = find_connector_plugin(plugin)
             .map_err(|_| HerderError::NotFound(format!("Unknown plugin {plugin}.")))?;

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use super::def::Default;
-use super::{ConfigDef, ConfigMap, OptionDef, OptionError, OptionType, OptionValue, ValueOf};
+use super::{
+    ConfigDef, ConfigMap, OptionDef, OptionError, OptionType, OptionValue, Validator, ValueOf,
+};
 
 /// An option with what a map gave for it.
 #[derive(Debug, Clone)]
@@ -19,29 +21,36 @@ pub struct CheckedOption {
 impl ConfigDef {
     /// Checks `config` against every option, in order.
     pub fn check(&self, config: &ConfigMap) -> Vec<CheckedOption> {
-        self.options()
-            .iter()
-            .map(|option| check_option(option, config.get(option.name).map(String::as_str)))
-            .collect()
+        self.check_below("", config)
+    }
+
+    /// Checks the values of `config` under `prefix` and the option's name; errors name the whole key.
+    pub fn check_below(&self, prefix: &str, config: &ConfigMap) -> Vec<CheckedOption> {
+        let check = |option: &OptionDef| {
+            let key = format!("{prefix}{}", option.name);
+            let given = config.get(&key).map(String::as_str);
+            check_option(option, &key, given)
+        };
+        self.options().iter().map(check).collect()
     }
 }
 
 /// Parses and validates; like Kafka, a value that cannot be parsed becomes null and is then still validated.
-fn check_option(option: &OptionDef, given: Option<&str>) -> CheckedOption {
+fn check_option(option: &OptionDef, key: &str, given: Option<&str>) -> CheckedOption {
     let mut errors = Vec::new();
     let value = match (given, option.default) {
         (Some(text), _) => OptionValue::parse(option.kind, text).unwrap_or_else(|reason| {
             errors.push(invalid(
                 option,
+                key,
                 &OptionValue::Text(text.to_owned()),
                 &reason,
             ));
             OptionValue::Null
         }),
         (None, Default::Required) => {
-            let name = option.name;
             errors.push(format!(
-                "Missing required configuration \"{name}\" which has no default value."
+                "Missing required configuration \"{key}\" which has no default value."
             ));
             OptionValue::Null
         }
@@ -53,7 +62,11 @@ fn check_option(option: &OptionDef, given: Option<&str>) -> CheckedOption {
         Default::Text(_) => true,
     };
     if validate && let Err(reason) = option.validator.check(&value) {
-        errors.push(invalid(option, &value, &reason));
+        // Kafka's validators know an option by its name alone, without the prefix it stands below.
+        errors.push(match option.validator {
+            Validator::NonEmptyList => format!("Configuration '{}' {reason}", option.name),
+            _ => invalid(option, option.name, &value, &reason),
+        });
     }
     if let Some(why) = option.unsupported
         && given.is_some()
@@ -61,6 +74,7 @@ fn check_option(option: &OptionDef, given: Option<&str>) -> CheckedOption {
     {
         errors.push(invalid(
             option,
+            key,
             &value,
             &format!("not supported yet: {why}"),
         ));
@@ -72,13 +86,14 @@ fn check_option(option: &OptionDef, given: Option<&str>) -> CheckedOption {
     }
 }
 
-fn invalid(option: &OptionDef, value: &OptionValue, reason: &str) -> String {
+fn invalid(option: &OptionDef, key: &str, value: &OptionValue, reason: &str) -> String {
     let shown = match (option.kind, value.shown()) {
         (_, None) => "null".to_owned(),
+        (OptionType::List, Some(items)) => format!("[{}]", items.replace(',', ", ")),
         (OptionType::Password, Some(_)) => "[hidden]".to_owned(),
         (_, Some(text)) => text,
     };
-    OptionError::invalid(option.name, &shown, reason).message
+    OptionError::invalid(key, &shown, reason).message
 }
 
 /// Hands checked values to the fields of a struct, collecting errors.

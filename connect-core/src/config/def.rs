@@ -283,6 +283,12 @@ impl OptionError {
         let message = format!("Invalid value {value} for configuration {key}: {reason}");
         Self::new(key, message)
     }
+
+    /// The same error with its key below `prefix`.
+    #[must_use]
+    pub fn below(self, prefix: &str) -> Self {
+        Self::new(format!("{prefix}{}", self.key), self.message)
+    }
 }
 
 impl std::fmt::Display for OptionError {

@@ -50,10 +50,10 @@ pub struct CommonOptions {
     #[option(name = "header.converter", importance = Low, width = Short, display = "Header converter class", kind = Class, validator = Validator::Custom(converter))]
     pub header_converter: Option<String>,
     /// Names of the transforms to apply, in order.
-    #[option(name = "transforms", default = "", importance = Low, width = Long, display = "Transforms", group = "Transforms", unsupported = "single message transforms")]
+    #[option(name = "transforms", default = "", importance = Low, width = Long, display = "Transforms", group = "Transforms", validator = Validator::Custom(aliases))]
     pub transforms: Vec<String>,
     /// Names of the predicates that transforms may use.
-    #[option(name = "predicates", default = "", importance = Low, width = Long, display = "Predicates", group = "Predicates", unsupported = "predicates of single message transforms")]
+    #[option(name = "predicates", default = "", importance = Low, width = Long, display = "Predicates", group = "Predicates", validator = Validator::Custom(aliases))]
     pub predicates: Vec<String>,
     /// What the worker does when a value from a config provider expires.
     #[option(name = "config.action.reload", default = "restart", importance = Low, width = Medium, display = "Reload action")]
@@ -189,6 +189,19 @@ fn connector_name(value: &OptionValue) -> Result<(), String> {
         "String may not contain control sequences but had the following ASCII chars: {}",
         controls.join(", ")
     ))
+}
+
+/// Kafka Connect's rule on the names of transforms and predicates.
+fn aliases(value: &OptionValue) -> Result<(), String> {
+    let OptionValue::List(names) = value else {
+        return Ok(());
+    };
+    let unique: std::collections::BTreeSet<_> = names.iter().collect();
+    if unique.len() == names.len() {
+        Ok(())
+    } else {
+        Err("Duplicate alias provided.".to_owned())
+    }
 }
 
 fn converter(value: &OptionValue) -> Result<(), String> {

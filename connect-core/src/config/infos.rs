@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
+use super::transforms::chain_infos;
 use super::{
     CheckedOption, ConfigDef, ConfigMap, OptionDef, OptionError, OptionType, framework_definition,
     sink_topic_errors, unsupported_keys,
@@ -68,12 +69,22 @@ pub fn config_infos(plugin: &ConnectorPlugin, config: &BTreeMap<String, Option<S
             listed.push(config_info(definition, &checked));
         }
     }
+    let chain = chain_infos(&given);
     let mut configs = errors_of_unknown(&given, extra);
     configs.extend(listed);
+    configs.extend(chain.configs);
+    let mut groups: Vec<String> = groups(&[&framework]).into_iter().map(Into::into).collect();
+    groups.extend(chain.groups);
+    let of_plugin = self::groups(&[&framework, &own]).into_iter();
+    groups.extend(
+        of_plugin
+            .skip(self::groups(&[&framework]).len())
+            .map(Into::into),
+    );
     json!({
         "name": given.get("connector.class"),
         "error_count": count_errors(&configs),
-        "groups": groups(&[&framework, &own]),
+        "groups": groups,
         "configs": configs,
     })
 }
@@ -104,7 +115,7 @@ fn take_errors_of(name: &str, from: &mut Vec<OptionError>, to: &mut Vec<String>)
     });
 }
 
-fn config_info(definition: &ConfigDef, checked: &CheckedOption) -> Value {
+pub(super) fn config_info(definition: &ConfigDef, checked: &CheckedOption) -> Value {
     let option = &checked.definition;
     let shown = match (option.kind, checked.value.shown()) {
         (OptionType::Password, Some(_)) => Some("[hidden]".to_owned()),

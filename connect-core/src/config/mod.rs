@@ -9,6 +9,7 @@ mod framework;
 mod infos;
 pub mod reference;
 mod registry;
+mod transforms;
 mod unknown;
 mod validator;
 mod value;
@@ -26,7 +27,11 @@ pub use framework::{
     sink_topic_errors, unsupported_keys,
 };
 pub use infos::{config_errors, config_infos, config_key_infos, error_message, invalid_message};
-pub use registry::{connector_from_map, find_connector_plugin, find_converter_plugin};
+pub use registry::{
+    connector_from_map, find_connector_plugin, find_converter_plugin, find_predicate_plugin,
+    find_transform_plugin,
+};
+pub use transforms::{ChainLink, Condition, transform_chain};
 pub use unknown::{UnknownKey, nearest, unknown_keys};
 pub use validator::Validator;
 pub use value::{OptionValue, ValueOf};

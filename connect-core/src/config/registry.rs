@@ -2,7 +2,8 @@
 
 use super::{ConfigMap, OptionError, error_message};
 use crate::plugin::{
-    Connector, ConnectorPlugin, ConverterPlugin, connector_plugins, converter_plugins,
+    Connector, ConnectorPlugin, ConverterPlugin, PredicatePlugin, TransformPlugin,
+    connector_plugins, converter_plugins, predicate_plugins, transform_plugins,
 };
 use crate::{Error, Result};
 
@@ -40,6 +41,20 @@ pub fn find_converter_plugin(name: &str) -> Option<&'static ConverterPlugin> {
     converter_plugins()
         .into_iter()
         .find(|plugin| is_named(plugin.class, &[], "Converter", name))
+}
+
+/// The linked transform called `name`: full class name, or simple class name.
+pub fn find_transform_plugin(name: &str) -> Option<&'static TransformPlugin> {
+    transform_plugins()
+        .into_iter()
+        .find(|plugin| is_named(plugin.class, &[], "Transformation", name))
+}
+
+/// The linked predicate called `name`: full class name, or simple class name.
+pub fn find_predicate_plugin(name: &str) -> Option<&'static PredicatePlugin> {
+    predicate_plugins()
+        .into_iter()
+        .find(|plugin| is_named(plugin.class, &[], "Predicate", name))
 }
 
 fn is_named(class: &str, aliases: &[&str], suffix: &str, name: &str) -> bool {

@@ -17,6 +17,8 @@ pub enum Validator {
     OneOfIgnoreCase(&'static [&'static str]),
     /// Not the empty text.
     NonEmpty,
+    /// Not the empty list.
+    NonEmptyList,
     /// A function's answer.
     Custom(fn(&OptionValue) -> Result<(), String>),
 }
@@ -60,6 +62,9 @@ impl Validator {
                     )
                 })
             }
+            (Self::NonEmptyList, value) => check_that(!texts(value).is_empty(), || {
+                "must not be empty. Valid values include: any non-empty value".to_owned()
+            }),
             (Self::NonEmpty, value) => {
                 check_that(texts(value).iter().all(|text| !text.is_empty()), || {
                     "String must be non-empty".to_owned()
@@ -75,7 +80,7 @@ impl Validator {
             Self::AtLeast(min) => Some(format!("{min} or more")),
             Self::Between(min, max) => Some(format!("{min} to {max}")),
             Self::OneOf(names) | Self::OneOfIgnoreCase(names) => Some(names.join(", ")),
-            Self::NonEmpty => Some("not empty".to_owned()),
+            Self::NonEmpty | Self::NonEmptyList => Some("not empty".to_owned()),
         }
     }
 }

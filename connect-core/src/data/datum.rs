@@ -118,6 +118,26 @@ impl Datum {
         }
     }
 
+    /// Schema and value, taken out; the value is taken apart now if nobody has before.
+    pub fn into_parts(self) -> (Option<Arc<Schema>>, Value) {
+        let value = match self.content {
+            Content::Tree(value) => value,
+            Content::Json(json) => {
+                json.tree();
+                json.tree.into_inner().map_or(Value::Null, |tree| *tree)
+            }
+        };
+        (self.schema, value)
+    }
+
+    /// A value with its schema, if it has one.
+    pub fn of(schema: Option<Arc<Schema>>, value: Value) -> Self {
+        Self {
+            schema,
+            content: Content::Tree(value),
+        }
+    }
+
     /// True if there is no value. Does not take JSON apart.
     pub fn is_null(&self) -> bool {
         match &self.content {

@@ -9,7 +9,7 @@ mod value;
 
 pub use datum::{Datum, RawJson};
 pub use record::{
-    Header, Headers, RawHeader, RawHeaders, RecordTimestamp, SinkRecord, SourceOffset,
+    Header, Headers, Piece, RawHeader, RawHeaders, RecordTimestamp, SinkRecord, SourceOffset,
     SourcePartition, SourceRecord,
 };
 pub use schema::{Field, Schema, Type, logical};

@@ -46,6 +46,15 @@ pub struct Header {
 /// Headers in order.
 pub type Headers = Vec<Header>;
 
+/// Which of the records that a transform has made of one record of the log this is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Piece {
+    /// Its number, from 0. The same each time the record is read under the same configuration; numbers may be missing.
+    pub number: u32,
+    /// True for the last one: only with it everything of the offset has come.
+    pub is_last: bool,
+}
+
 /// A record on its way from the log to a sink.
 #[derive(Debug, Clone)]
 pub struct SinkRecord {
@@ -63,8 +72,18 @@ pub struct SinkRecord {
     pub key: Datum,
     /// Its value.
     pub value: Datum,
+    /// Which piece it is, if a transform has split the record of the log. All pieces have its offset and come one after
+    /// the other in one batch.
+    pub piece: Option<Piece>,
     /// Bytes of the log this record keeps in memory: what the byte budget counts.
     pub size: u32,
+}
+
+impl SinkRecord {
+    /// True if everything of its offset has come with this record: only then may the offset after it be handed out.
+    pub fn completes_offset(&self) -> bool {
+        self.piece.is_none_or(|piece| piece.is_last)
+    }
 }
 
 /// What a source reads from (a file, a table, a generator's task), as the connector names it.

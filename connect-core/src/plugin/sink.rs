@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use super::TaskId;
 use crate::Result;
 use crate::clock::Clock;
-use crate::data::{OffsetAndMetadata, Offsets, SinkRecord, Timestamp, TopicPartition};
+use crate::data::{Offset, OffsetAndMetadata, Offsets, SinkRecord, Timestamp, TopicPartition};
 
 /// A partition given to a sink task, with what its group had committed for it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -107,6 +107,13 @@ pub trait SinkTask: Send {
     ///
     /// After an error with a retry verdict it is called again with what it has left in the batch.
     async fn put(&mut self, records: &mut Vec<SinkRecord>) -> Result<()>;
+
+    /// All records of the partition before `next` that were not put were dropped by a transform: they count as done once
+    /// everything before them is. Called after `put` has taken all, when the last record read was dropped.
+    async fn skipped(&mut self, partition: &TopicPartition, next: Offset) -> Result<()> {
+        let _nothing_to_note = (partition, next);
+        Ok(())
+    }
 
     /// Makes durable what is due; returns, per partition, the offset up to which everything is durable (the next one to
     /// read) with the note to commit beside it. Partitions without progress may be left out.

@@ -1,0 +1,147 @@
+//! The transforms of one task, applied in order to one record at a time.
+//!
+//! Holds always: whatever transforms do, records keep the position of the original; the pieces of a record that was split
+//! are numbered, and the last one that is left is marked.
+
+use connect_core::config::{ChainLink, ConfigMap, transform_chain};
+use connect_core::data::{Piece, SinkRecord, SourceRecord};
+use connect_core::plugin::{RecordPosition, TransformRecord, Transformed};
+use connect_core::{Error, Result};
+
+/// The transforms of one task.
+pub(super) struct Chain {
+    links: Vec<ChainLink>,
+}
+
+/// A record inside the chain, with its number once it is a piece.
+type Passing = (TransformRecord, Option<u32>);
+
+impl Chain {
+    /// The transforms a connector names.
+    pub(super) fn of(config: &ConfigMap) -> Result<Self> {
+        let links = transform_chain(config).map_err(|errors| {
+            let text: Vec<_> = errors.iter().map(ToString::to_string).collect();
+            Error::config(text.join("; ")).operation("transforms")
+        })?;
+        Ok(Self { links })
+    }
+
+    /// True if no record is ever changed.
+    pub(super) fn is_empty(&self) -> bool {
+        self.links.is_empty()
+    }
+
+    /// What becomes of a record of the log.
+    pub(super) fn apply_to_sink(&mut self, record: SinkRecord) -> Result<Vec<SinkRecord>> {
+        let (origin, offset, timestamp) = (record.origin, record.offset, record.timestamp);
+        let position = RecordPosition {
+            partition: Some(origin.partition),
+            offset: Some(offset),
+            timestamp: timestamp.timestamp(),
+        };
+        let passed = self.apply(TransformRecord {
+            topic: record.topic,
+            headers: record.headers,
+            key: record.key,
+            value: record.value,
+            position,
+        })?;
+        let last = passed.len().saturating_sub(1);
+        // Pieces share what the original counts for.
+        let size = record.size / u32::try_from(passed.len().max(1)).unwrap_or(u32::MAX);
+        let piece = |index: usize, number: Option<u32>| {
+            Some(Piece {
+                number: number?,
+                is_last: index == last,
+            })
+        };
+        let records = passed.into_iter().enumerate();
+        Ok(records
+            .map(|(index, (record, number))| SinkRecord {
+                origin: origin.clone(),
+                topic: record.topic,
+                offset,
+                timestamp,
+                headers: record.headers,
+                key: record.key,
+                value: record.value,
+                piece: piece(index, number),
+                size,
+            })
+            .collect())
+    }
+
+    /// What becomes of a source's record. Its source offset stays with the original.
+    pub(super) fn apply_to_source(&mut self, record: SourceRecord) -> Result<Vec<SourceRecord>> {
+        let (source_partition, partition) = (record.source_partition, record.partition);
+        let timestamp = record.timestamp;
+        let position = RecordPosition {
+            partition,
+            offset: None,
+            timestamp,
+        };
+        let passed = self.apply(TransformRecord {
+            topic: record.topic,
+            headers: record.headers,
+            key: record.key,
+            value: record.value,
+            position,
+        })?;
+        let records = passed.into_iter();
+        Ok(records
+            .map(|(record, _)| SourceRecord {
+                source_partition: source_partition.clone(),
+                source_offset: None,
+                topic: record.topic,
+                partition,
+                timestamp,
+                headers: record.headers,
+                key: record.key,
+                value: record.value,
+            })
+            .collect())
+    }
+
+    fn apply(&mut self, record: TransformRecord) -> Result<Vec<Passing>> {
+        let mut passing = vec![(record, None)];
+        for link in &mut self.links {
+            passing = through(link, passing).map_err(|cause| {
+                Error::new(cause.kind(), "failed")
+                    .operation("transform")
+                    .target(&*link.name)
+                    .source(cause)
+            })?;
+        }
+        Ok(passing)
+    }
+}
+
+/// One link of the chain. If it splits a record all that leave it are numbered anew, so that numbers are unique.
+fn through(link: &mut ChainLink, entering: Vec<Passing>) -> Result<Vec<Passing>> {
+    let mut leaving = Vec::with_capacity(entering.len());
+    let mut has_split = false;
+    for (record, number) in entering {
+        let applies = link
+            .condition
+            .as_ref()
+            .is_none_or(|condition| condition.predicate.test(&record) != condition.negate);
+        if !applies {
+            leaving.push((record, number));
+            continue;
+        }
+        match link.transform.apply(record)? {
+            Transformed::One(record) => leaving.push((record, number)),
+            Transformed::Dropped => {}
+            Transformed::Several(pieces) => {
+                has_split = true;
+                leaving.extend(pieces.into_iter().map(|piece| (piece, None)));
+            }
+        }
+    }
+    if has_split {
+        for (index, (_, number)) in leaving.iter_mut().enumerate() {
+            *number = Some(u32::try_from(index).map_err(|_| Error::data("too many pieces"))?);
+        }
+    }
+    Ok(leaving)
+}
