@@ -101,7 +101,7 @@ pub(crate) struct ConnectionOptions {
     /// `jdbc:postgresql://host:port/database?key=value`. Several hosts, separated by commas, are tried in order for the one that takes writes. Parameters: `user`, `password`, `sslmode`, `sslrootcert`, `sslcert`, `sslkey`, `currentSchema`, `ApplicationName`, `connectTimeout`, `socketTimeout`, `options`; those that only tune the Java driver are accepted.
     #[option(name = "connection.url", importance = High, width = Long)]
     pub(crate) url: String,
-    /// The user; that of the URL if not given.
+    /// The user; that of the URL, else `postgres`, if not given.
     #[option(name = "connection.user", importance = High)]
     pub(crate) user: Option<String>,
     /// The password; that of the URL if not given.

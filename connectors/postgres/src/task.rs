@@ -14,7 +14,7 @@ use connect_core::data::{Offset, Offsets, SinkRecord, Timestamp, TopicPartition}
 use connect_core::plugin::{Assignment, SinkTask, SinkTaskContext};
 use connect_core::{Error, ErrorKind, Result, RetryVerdict};
 use tokio::task::JoinHandle;
-use tracing::debug;
+use tracing::{debug, warn};
 
 use crate::config::PostgresSinkConfig;
 use crate::ledger::{Span, Spans};
@@ -196,6 +196,16 @@ impl PostgresSinkTask {
         }
     }
 
+    /// Writes everything there is.
+    async fn drain(&mut self) -> Result<()> {
+        loop {
+            self.collect().await?;
+            if !self.submit()? {
+                return Ok(());
+            }
+        }
+    }
+
     fn finished(&mut self, batch: &Batch) {
         for (partition, span) in &batch.spans {
             self.durable.insert(partition.clone(), span.next.into());
@@ -291,11 +301,17 @@ impl SinkTask for PostgresSinkTask {
     }
 
     async fn flush(&mut self) -> Result<Offsets> {
-        loop {
-            self.collect().await?;
-            if !self.submit()? {
-                return Ok(mem::take(&mut self.durable));
+        match self.drain().await {
+            Err(error) if self.durable.is_empty() => Err(error),
+            // What is durable is handed out first: the batch that failed is tried again by the next call.
+            Err(error) => {
+                warn!(
+                    error = error.trace(),
+                    "a batch failed after others had been written"
+                );
+                Ok(mem::take(&mut self.durable))
             }
+            Ok(()) => Ok(mem::take(&mut self.durable)),
         }
     }
 

@@ -246,6 +246,33 @@ async fn a_connection_that_is_cut_is_made_again() {
 }
 
 #[tokio::test]
+async fn offsets_of_what_is_written_are_handed_out_although_the_server_is_gone() {
+    let mut postgres = postgres();
+    let config = config(&postgres, &[("auto.create", "true"), ("batch.size", "10")]);
+    let mut driver = Driver::start(&config, "t").await;
+    // The second ten wait for the first to be written.
+    driver.put(records(0..10)).await.unwrap();
+    driver.put(records(10..20)).await.unwrap();
+    while postgres
+        .sql(DATABASE, CONTENT)
+        .is_ok_and(|content| !content.starts_with("20"))
+    {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    postgres.kill9().unwrap();
+    driver.put(records(20..30)).await.unwrap_or(());
+    let durable = driver.flush().await.unwrap();
+    let offset = durable
+        .get(&TopicPartition::new("t", 0))
+        .map(|next| next.offset.value());
+    assert_eq!(offset, Some(20));
+    assert!(driver.flush().await.unwrap_err().is_retriable());
+    postgres.restart().unwrap();
+    driver.write(Vec::new()).await.unwrap();
+    assert_eq!(postgres.sql(DATABASE, CONTENT).unwrap(), "30|30|0|29");
+}
+
+#[tokio::test]
 async fn giving_up_a_partition_drops_what_waits_for_a_lock() {
     let postgres = postgres();
     postgres.sql(DATABASE, "CREATE TABLE t (n int)").unwrap();

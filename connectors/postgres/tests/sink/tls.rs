@@ -1,8 +1,10 @@
 //! What each sslmode takes and refuses.
 
+use std::os::unix::fs::PermissionsExt;
+
 use connect_core::ErrorKind;
 use connect_core::config::connector_from_map;
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 use sluice_services::{Postgres, PostgresOptions};
 use tempfile::TempDir;
 
@@ -17,6 +19,9 @@ struct Authority {
 impl Authority {
     fn new() -> Self {
         let mut parameters = CertificateParams::new(Vec::new()).unwrap();
+        parameters
+            .distinguished_name
+            .push(DnType::CommonName, "authority");
         parameters.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let issuer =
             CertifiedIssuer::self_signed(parameters, KeyPair::generate().unwrap()).unwrap();
@@ -29,14 +34,23 @@ impl Authority {
         self.folder.path().join("root.crt").display().to_string()
     }
 
-    /// A server whose certificate is for `name`.
-    fn server(&self, name: &str) -> Postgres {
+    /// Certificate and key for `name`, in PEM.
+    fn issue(&self, name: &str) -> (String, String) {
         let key = KeyPair::generate().unwrap();
         let parameters = CertificateParams::new(vec![name.to_owned()]).unwrap();
         let certificate = parameters.signed_by(&key, &self.issuer).unwrap();
+        (certificate.pem(), key.serialize_pem())
+    }
+
+    /// A server whose certificate is for `name`; it asks clients for one of ours.
+    fn server(&self, name: &str) -> Postgres {
+        // The server runs as somebody else.
+        let readable = std::fs::Permissions::from_mode(0o755);
+        std::fs::set_permissions(self.folder.path(), readable).unwrap();
+        let trusted = ("ssl_ca_file".to_owned(), format!("'{}'", self.root()));
         let options = PostgresOptions {
-            tls: Some((certificate.pem(), key.serialize_pem())),
-            ..PostgresOptions::default()
+            tls: Some(self.issue(name)),
+            settings: [trusted].into(),
         };
         Postgres::start(&options).unwrap()
     }
@@ -96,6 +110,42 @@ async fn rows_are_written_over_tls_and_a_url_can_ask_for_it() {
     let encrypted = "SELECT bool_and(ssl) FROM pg_stat_ssl JOIN pg_stat_activity USING (pid) \
                      WHERE application_name = 'encrypted'";
     assert_eq!(postgres.sql(DATABASE, encrypted).unwrap(), "t");
+}
+
+#[tokio::test]
+async fn a_client_shows_its_certificate() {
+    let authority = Authority::new();
+    let postgres = authority.server("127.0.0.1");
+    let (certificate, key) = authority.issue("loader");
+    let file = |name: &str, text: &str| {
+        let path = authority.folder.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path.display().to_string()
+    };
+    let (certificate, key) = (file("client.crt", &certificate), file("client.key", &key));
+    let options = [
+        ("connection.sslmode", "require"),
+        ("connection.sslcert", certificate.as_str()),
+        ("connection.sslkey", key.as_str()),
+        ("auto.create", "true"),
+    ];
+    let mut driver = Driver::start(&config(&postgres, &options), "t").await;
+    driver
+        .write(vec![json_record("t", 0, r#"{"n": 1}"#)])
+        .await
+        .unwrap();
+    let shown = "SELECT client_serial IS NOT NULL FROM pg_stat_ssl JOIN pg_stat_activity USING (pid) \
+                 WHERE application_name = 'sluice'";
+    assert_eq!(postgres.sql(DATABASE, shown).unwrap(), "t");
+    let without_key = [
+        ("connection.sslmode", "require"),
+        ("connection.sslcert", certificate.as_str()),
+    ];
+    let connector = connector_from_map(&config(&postgres, &without_key)).unwrap();
+    assert_eq!(
+        connector.start().await.unwrap_err().kind(),
+        ErrorKind::Config
+    );
 }
 
 #[tokio::test]
