@@ -132,3 +132,29 @@ async fn a_stored_link_holds_no_secret_parameter_and_its_request_does() {
     worker.task().await.next().await;
     assert_eq!(api.uris()[1], "/second?p=2&api_key=hush-query");
 }
+
+#[tokio::test]
+async fn requests_go_through_the_configured_proxy_with_its_password_and_errors_do_not_show_it() {
+    let proxy = Api::start(|seen| match seen.number {
+        0 => Reply::json(users(1..=1)),
+        _ => Reply::status(502),
+    })
+    .await;
+    let address = format!("http://me:hush-proxy@{}", proxy.address);
+    let options = [
+        ("http.proxy.url", address.as_str()),
+        ("poll.interval.ms", "1"),
+    ];
+    let mut task = Worker::new("http://api.invalid/users", &options)
+        .task()
+        .await;
+    assert_eq!(task.next().await.len(), 1);
+    let seen = proxy.seen();
+    assert_eq!(seen[0].uri, "http://api.invalid/users");
+    assert_eq!(
+        seen[0].header("proxy-authorization"),
+        Some("Basic bWU6aHVzaC1wcm94eQ==")
+    );
+    let error = task.failure().await;
+    assert!(!format!("{error:?}").contains("hush"), "{error:?}");
+}
