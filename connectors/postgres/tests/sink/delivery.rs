@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use connect_core::ErrorKind;
 use connect_core::data::{SinkRecord, TopicPartition};
@@ -253,10 +253,14 @@ async fn offsets_of_what_is_written_are_handed_out_although_the_server_is_gone()
     // The second ten wait for the first to be written.
     driver.put(records(0..10)).await.unwrap();
     driver.put(records(10..20)).await.unwrap();
-    while postgres
+    let until = Instant::now() + Duration::from_secs(30);
+    while !postgres
         .sql(DATABASE, CONTENT)
-        .is_ok_and(|content| !content.starts_with("20"))
+        .is_ok_and(|content| content.starts_with("20"))
     {
+        assert!(Instant::now() < until, "the records are not written");
+        // As the worker does: the next round submits what has gathered.
+        driver.put(Vec::new()).await.unwrap();
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     postgres.kill9().unwrap();
