@@ -27,6 +27,9 @@ const REFRESH: Duration = Duration::from_secs(10);
 /// How long a look may hold up a poll.
 const LOOK: Duration = Duration::from_secs(5);
 
+/// How many looks a member leaves it to the first of the group to join anew: if all did, they would disturb each other.
+const PATIENCE: u32 = 2;
+
 /// How often a consumer looks for topics and partitions.
 pub(super) fn interval(metadata_max_age: Duration) -> Duration {
     REFRESH.min(metadata_max_age)
@@ -45,6 +48,8 @@ pub(super) struct Watch {
     subscribed: Vec<String>,
     /// Topics with their numbers of partitions, when all were last seen to have a reader.
     read: BTreeMap<String, usize>,
+    /// For how many looks some have had no reader.
+    unread_looks: u32,
     interval: Duration,
     looked: Option<Instant>,
 }
@@ -73,6 +78,7 @@ pub(super) async fn subscribe(
         },
         wanted,
         read: BTreeMap::new(),
+        unread_looks: 0,
         interval,
         looked: None,
     }))
@@ -149,8 +155,19 @@ impl Watch {
             return Ok(());
         }
         match group_reads(admin, group).await? {
-            Some(read) if all_read(&there, &read) => self.read = there,
-            Some(_) => self.join_again(consumer).await?,
+            Some(group) if all_read(&there, &group.read) => {
+                self.read = there;
+                self.unread_looks = 0;
+            }
+            Some(group) => {
+                let me = consumer.group_metadata().await;
+                let first = me.is_some_and(|me| group.first.as_deref() == Some(me.member_id()));
+                self.unread_looks += 1;
+                if first || self.unread_looks > PATIENCE {
+                    self.unread_looks = 0;
+                    self.join_again(consumer).await?;
+                }
+            }
             None => {} // In the middle of a rebalance.
         }
         Ok(())
@@ -202,12 +219,17 @@ async fn partition_counts(
     Ok(counts)
 }
 
-/// What the members of a group read, by topic and number; `None` while they are about to share it, for the first time or
+/// A group as the broker sees it.
+struct GroupReads {
+    /// What its members read, by topic and number.
+    read: BTreeSet<(String, usize)>,
+    /// The member whose id comes first.
+    first: Option<String>,
+}
+
+/// What the members of a group read; `None` while they are about to share it, for the first time or
 /// anew.
-async fn group_reads(
-    admin: &AdminClient,
-    group: &str,
-) -> Result<Option<BTreeSet<(String, usize)>>> {
+async fn group_reads(admin: &AdminClient, group: &str) -> Result<Option<GroupReads>> {
     let described = admin
         .describe_consumer_groups([group], DescribeConsumerGroupsOptions::default())
         .await;
@@ -218,6 +240,8 @@ async fn group_reads(
     if group.state != "Stable" {
         return Ok(None);
     }
+    let ids = group.members.iter().map(|member| &member.member_id);
+    let first = ids.min().cloned();
     let assignments = group
         .members
         .into_iter()
@@ -228,7 +252,7 @@ async fn group_reads(
         let numbers = numbers.filter_map(|number| usize::try_from(number).ok());
         read.extend(numbers.map(|number| (assignment.topic_name.clone(), number)));
     }
-    Ok(Some(read))
+    Ok(Some(GroupReads { read, first }))
 }
 
 fn all_read(there: &BTreeMap<String, usize>, read: &BTreeSet<(String, usize)>) -> bool {

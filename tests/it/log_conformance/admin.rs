@@ -36,8 +36,12 @@ pub(super) async fn a_topic_is_made_once_with_its_settings<H: Home>(home: &H) ->
         ..new_topic(&unique("defaults"), 1, &[])
     };
     ensure!(admin.create_topic(&unsaid).await?);
-    let described = admin.describe_topic(&unsaid.name).await?;
-    ensure!(described.map(|topic| topic.partitions) == Some(1));
+    // A broker may learn of it a moment after the controller made it.
+    wait_until("the topic with defaults is there", DEADLINE, || async {
+        let described = admin.describe_topic(&unsaid.name).await?;
+        Ok(described.is_some_and(|topic| topic.partitions == 1))
+    })
+    .await?;
     let internal: Vec<_> = admin.list_topics().await?;
     ensure!(
         !internal.iter().any(|name| name.starts_with("__")),

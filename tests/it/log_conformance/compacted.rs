@@ -100,10 +100,14 @@ pub(super) async fn an_open_transaction_does_not_hold_up_the_end_of_a_compacted_
         .await?;
     ensure!(seen == table(&[("a", "1")]), "{seen:?}");
     producer.commit().await?;
-    compacted
-        .read_to_end(DEADLINE, |record| apply(&mut seen, record))
-        .await?;
-    ensure!(seen == table(&[("a", "1"), ("b", "1")]), "{seen:?}");
+    // The commit is acknowledged before its markers are written.
+    let seen = std::sync::Mutex::new(seen);
+    wait_until("the committed record is read", DEADLINE, || async {
+        let take = |record| apply(&mut super::member::locked(&seen), record);
+        compacted.read_to_end(DEADLINE, take).await?;
+        Ok(*super::member::locked(&seen) == table(&[("a", "1"), ("b", "1")]))
+    })
+    .await?;
     producer.close().await?;
     compacted.close().await?;
     Ok(())
