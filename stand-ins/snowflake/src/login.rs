@@ -77,6 +77,7 @@ pub(crate) fn login(world: &mut World, body: &Json, wishes: &Wishes) -> Result<J
         token: Token::new("session", options.session_validity),
         master: Token::new("master", options.master_validity),
         transaction: None,
+        temporary_stages: Vec::new(),
         parameters: std::collections::BTreeMap::new(),
         answered: std::collections::VecDeque::new(),
     };

@@ -46,6 +46,8 @@ pub(crate) struct Session {
     pub(crate) token: Token,
     pub(crate) master: Token,
     pub(crate) transaction: Option<Transaction>,
+    /// Stages that go with it.
+    pub(crate) temporary_stages: Vec<String>,
     pub(crate) parameters: BTreeMap<String, String>,
     /// Answers by request id: a request that comes again gets the same one.
     pub(crate) answered: VecDeque<(String, serde_json::Value)>,

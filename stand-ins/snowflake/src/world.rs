@@ -107,11 +107,13 @@ impl World {
 
     /// Ends a session; what it had not committed is rolled back.
     pub(crate) fn close(&mut self, id: u64) {
-        let open = self
-            .sessions
-            .remove(&id)
-            .and_then(|session| session.transaction);
-        if let Some(open) = open {
+        let Some(session) = self.sessions.remove(&id) else {
+            return;
+        };
+        for stage in &session.temporary_stages {
+            self.catalog.stages.remove(stage);
+        }
+        if let Some(open) = session.transaction {
             self.locks.retain(|_, lock| lock.holder != open.id);
         }
     }

@@ -145,6 +145,8 @@ pub(crate) enum Statement {
     CreateStage {
         name: ObjectName,
         if_not_exists: bool,
+        /// Gone with the session.
+        temporary: bool,
     },
     AlterTable {
         name: ObjectName,

@@ -59,6 +59,7 @@ impl Parser {
     fn create(&mut self) -> Result<Statement> {
         self.expect_words("CREATE")?;
         let or_replace = self.take_words("OR REPLACE");
+        let temporary = self.take_words("TEMPORARY");
         if self.take_words("STAGE") {
             let if_not_exists = self.take_words("IF NOT EXISTS");
             let name = self.object_name()?;
@@ -67,7 +68,11 @@ impl Parser {
             return Ok(Statement::CreateStage {
                 name,
                 if_not_exists,
+                temporary,
             });
+        }
+        if temporary {
+            return Err(self.unexpected());
         }
         self.expect_words("TABLE")?;
         let if_not_exists = self.take_words("IF NOT EXISTS");

@@ -1,0 +1,217 @@
+//! Values as the JSON of rows: as the official connector writes them.
+//!
+//! JSON that came as bytes is copied. Logical types are text: dates and times in ISO 8601 with a `Z`, decimals as numbers
+//! up to 38 digits and as text beyond.
+
+use connect_core::data::{Datum, Decimal, Struct, Type, Value, json};
+use connect_core::{Error, Result};
+use jiff::Timestamp;
+use jiff::civil::{Date, Time};
+
+/// Digits that Snowflake's numbers hold.
+const MOST_DIGITS: usize = 38;
+
+/// Appends a value.
+///
+/// # Errors
+/// A data error if it cannot be written as JSON.
+pub(crate) fn write(datum: &Datum, out: &mut Vec<u8>) -> Result<()> {
+    if datum.raw_json().is_some() {
+        return json::write(datum, out);
+    }
+    write_value(datum.value(), out)
+}
+
+/// Appends text as a JSON string.
+pub(crate) fn write_text(text: &str, out: &mut Vec<u8>) {
+    serde_json::to_writer(out, text).expect("text always serializes and a Vec takes every byte");
+}
+
+fn write_value(value: &Value, out: &mut Vec<u8>) -> Result<()> {
+    match value {
+        Value::Date(days) => write_text(&date(*days)?, out),
+        Value::Time(millis) => write_text(&time(*millis)?, out),
+        Value::Timestamp(millis) => write_text(&timestamp(*millis)?, out),
+        Value::Decimal(number) => {
+            let text = decimal(number);
+            let digits = text.bytes().filter(u8::is_ascii_digit).count();
+            if digits > MOST_DIGITS {
+                write_text(&text, out);
+            } else {
+                out.extend_from_slice(text.as_bytes());
+            }
+        }
+        Value::Array(items) => write_items(items, out)?,
+        Value::Map(entries) => write_map(entries, out)?,
+        Value::Struct(fields) => write_struct(fields, out)?,
+        scalar => json::write_value(scalar, out)?,
+    }
+    Ok(())
+}
+
+fn write_items(items: &[Value], out: &mut Vec<u8>) -> Result<()> {
+    out.push(b'[');
+    for (index, item) in items.iter().enumerate() {
+        if index > 0 {
+            out.push(b',');
+        }
+        write_value(item, out)?;
+    }
+    out.push(b']');
+    Ok(())
+}
+
+/// An object if every key is text, else a list of pairs.
+fn write_map(entries: &[(Value, Value)], out: &mut Vec<u8>) -> Result<()> {
+    let is_object = entries.iter().all(|(key, _)| key.as_str().is_some());
+    if !is_object {
+        let pairs = entries
+            .iter()
+            .map(|(key, value)| Value::Array(vec![key.clone(), value.clone()]));
+        return write_items(&pairs.collect::<Vec<_>>(), out);
+    }
+    out.push(b'{');
+    for (index, (key, value)) in entries.iter().enumerate() {
+        if index > 0 {
+            out.push(b',');
+        }
+        write_text(key.as_str().unwrap_or_default(), out);
+        out.push(b':');
+        write_value(value, out)?;
+    }
+    out.push(b'}');
+    Ok(())
+}
+
+fn write_struct(fields: &Struct, out: &mut Vec<u8>) -> Result<()> {
+    let Type::Struct(declared) = &fields.schema.kind else {
+        return Err(Error::internal("a struct whose schema is not one"));
+    };
+    out.push(b'{');
+    for (index, (field, value)) in declared.iter().zip(&fields.values).enumerate() {
+        if index > 0 {
+            out.push(b',');
+        }
+        write_text(&field.name, out);
+        out.push(b':');
+        write_value(value, out)?;
+    }
+    out.push(b'}');
+    Ok(())
+}
+
+fn out_of_range(what: &str) -> Error {
+    Error::data(format!("a {what} beyond what can be written"))
+}
+
+fn date(days: i32) -> Result<String> {
+    let epoch = Date::constant(1970, 1, 1);
+    let date = epoch
+        .checked_add(
+            jiff::Span::new()
+                .try_days(days)
+                .map_err(|_| out_of_range("date"))?,
+        )
+        .map_err(|_| out_of_range("date"))?;
+    Ok(format!("{date}Z"))
+}
+
+fn time(millis: i32) -> Result<String> {
+    let since_midnight = jiff::SignedDuration::from_millis(millis.into());
+    let time = Time::midnight()
+        .checked_add(since_midnight)
+        .map_err(|_| out_of_range("time of day"))?;
+    Ok(format!("{}Z", time.strftime("%H:%M:%S%.3f")))
+}
+
+fn timestamp(millis: i64) -> Result<String> {
+    let moment = Timestamp::from_millisecond(millis).map_err(|_| out_of_range("timestamp"))?;
+    Ok(moment.strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string())
+}
+
+/// Plain digits, without an exponent.
+pub(crate) fn decimal(number: &Decimal) -> String {
+    let negative = number.unscaled.first().is_some_and(|byte| byte & 0x80 != 0);
+    let mut digits = unsigned_digits(&number.unscaled, negative);
+    let scale = usize::try_from(number.scale).unwrap_or(0);
+    if number.scale < 0 {
+        let zeros = usize::try_from(number.scale.unsigned_abs()).unwrap_or(0);
+        digits.extend(std::iter::repeat_n('0', zeros));
+    }
+    if scale > 0 {
+        if digits.len() <= scale {
+            digits.insert_str(0, &"0".repeat(scale + 1 - digits.len()));
+        }
+        digits.insert(digits.len() - scale, '.');
+    }
+    if negative {
+        digits.insert(0, '-');
+    }
+    digits
+}
+
+/// The digits of a two's complement number without its sign, by repeated division.
+fn unsigned_digits(bytes: &[u8], negative: bool) -> String {
+    let mut magnitude: Vec<u8> = bytes.to_vec();
+    if negative {
+        let mut carry = true;
+        for byte in magnitude.iter_mut().rev() {
+            let (sum, overflow) = (!*byte).overflowing_add(u8::from(carry));
+            *byte = sum;
+            carry = overflow;
+        }
+    }
+    let mut digits = Vec::new();
+    while magnitude.iter().any(|byte| *byte != 0) {
+        let mut remainder = 0_u16;
+        for byte in &mut magnitude {
+            let dividend = (remainder << 8) | u16::from(*byte);
+            *byte = u8::try_from(dividend / 10).unwrap_or(u8::MAX);
+            remainder = dividend % 10;
+        }
+        digits.push(char::from(b'0' + u8::try_from(remainder).unwrap_or(0)));
+    }
+    if digits.is_empty() {
+        digits.push('0');
+    }
+    digits.into_iter().rev().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn written(value: Value) -> String {
+        let mut out = Vec::new();
+        write(&Datum::schemaless(value), &mut out).unwrap();
+        String::from_utf8(out).unwrap()
+    }
+
+    fn number(unscaled: &[u8], scale: i32) -> Value {
+        Value::Decimal(Decimal {
+            unscaled: unscaled.to_vec().into(),
+            scale,
+        })
+    }
+
+    #[test]
+    fn logical_types_are_written_as_the_official_connector_does_it() {
+        assert_eq!(written(Value::Date(19_792)), "\"2024-03-10Z\"");
+        assert_eq!(written(Value::Time(45_296_007)), "\"12:34:56.007Z\"");
+        let moment = Value::Timestamp(1_710_052_200_000);
+        assert_eq!(written(moment), "\"2024-03-10T06:30:00.000Z\"");
+        assert_eq!(written(Value::Float64(f64::NAN)), "\"NaN\"");
+        let pairs = Value::Map(vec![(Value::Int32(1), Value::Date(0))]);
+        assert_eq!(written(pairs), "[[1,\"1970-01-01Z\"]]");
+    }
+
+    #[test]
+    fn decimals_keep_every_digit() {
+        assert_eq!(written(number(&[0x30, 0x39], 2)), "123.45");
+        assert_eq!(written(number(&[0xff], 3)), "-0.001");
+        assert_eq!(written(number(&[0x05], -2)), "500");
+        assert_eq!(written(number(&[0x80, 0x00], 0)), "-32768");
+        let long = written(number(&[0x7f; 17], 0));
+        assert_eq!(long, "\"169433286143062886178741838082632810367\"");
+    }
+}
