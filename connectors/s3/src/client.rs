@@ -112,7 +112,7 @@ impl Bucket {
             let request = self.put_request(destination, body.clone());
             match request.if_none_match("*").send().await {
                 Err(error) if is_taken(&error) => {
-                    self.check_origin(&destination.key, origin).await?
+                    self.check_origin(&destination.key, origin).await?;
                 }
                 Err(error) => return Err(failed("upload", &destination.key, error)),
                 Ok(_) => return Ok(()),

@@ -36,6 +36,8 @@ pub(crate) struct ObjectName<'a> {
     pub(crate) start: Offset,
     /// The rotation's clock.
     pub(crate) clock: Timestamp,
+    /// Which piece of its offset the first record is.
+    pub(crate) piece: u32,
     /// True if the rotation has an object of this path already.
     pub(crate) is_next: bool,
 }
@@ -85,11 +87,15 @@ impl Naming {
         format!("{topic}{slash}{path}{slash}{topic}{}", self.ending(object))
     }
 
-    /// `+<partition>+<start offset>`
+    /// `+<partition>+<start offset>`, and `+<piece>` if the object before may begin with another piece of this offset.
     fn ending(&self, object: &ObjectName<'_>) -> String {
         let (plus, width) = (&self.file_delim, self.pad_width);
         let (partition, start) = (object.partition, object.start.value());
-        format!("{plus}{partition}{plus}{start:0width$}")
+        let ending = format!("{plus}{partition}{plus}{start:0width$}");
+        if object.is_next && object.piece > 0 {
+            return format!("{ending}{plus}{}", object.piece);
+        }
+        ending
     }
 
     fn name_by(
@@ -122,7 +128,8 @@ impl Naming {
         object: &ObjectName<'_>,
         before: Option<Timestamp>,
     ) -> bool {
-        if object.partition != 0 && !template.has_partition() {
+        let is_torn = object.is_next && object.piece > 0;
+        if is_torn || (object.partition != 0 && !template.has_partition()) {
             return true;
         }
         let same_time = || {
@@ -156,6 +163,7 @@ mod tests {
             partition,
             start: Offset::new(start),
             clock: Timestamp::from_millis(seconds * 1000),
+            piece: 0,
             is_next: false,
         }
     }
@@ -187,6 +195,11 @@ mod tests {
         assert_eq!(
             naming.key(&next, None),
             "sales_19700101_000005+0+0000000150.csv"
+        );
+        let piece = ObjectName { piece: 3, ..next };
+        assert_eq!(
+            naming.key(&piece, None),
+            "sales_19700101_000005+0+0000000150+3.csv"
         );
     }
 

@@ -69,6 +69,8 @@ pub(crate) struct PartitionWriter {
     done: Option<Cut>,
     /// The clock of the rotation before the open one.
     before: Option<Timestamp>,
+    /// True between the pieces of one offset: a cut there would tear them apart.
+    is_mid_offset: bool,
 }
 
 impl PartitionWriter {
@@ -97,15 +99,17 @@ impl PartitionWriter {
             reported: frontier,
             done,
             before: done.and_then(|cut| cut.clock),
+            is_mid_offset: false,
         }
     }
 
-    /// Passes a record by: it counts as done once everything before it is.
-    pub(crate) fn skip(&mut self, record: &SinkRecord) -> Result<()> {
-        self.cut_where_planned(record.offset)?;
-        self.frontier = Some(record.offset.next());
+    /// Passes by what comes before `next` and was not written: it counts as done once everything before it is.
+    pub(crate) fn skip_to(&mut self, next: Offset) -> Result<()> {
+        self.cut_where_planned(Offset::new(next.value() - 1))?;
+        self.is_mid_offset = false;
+        self.frontier = Some(next);
         if let Some(open) = &mut self.open {
-            open.end = record.offset.next();
+            open.end = next;
         }
         self.cut_if_full()
     }
@@ -120,6 +124,10 @@ impl PartitionWriter {
         }
         self.append(record, &place, now)
             .map_err(|cause| at(record, cause))?;
+        self.is_mid_offset = !record.completes_offset();
+        if self.is_mid_offset {
+            return Ok(());
+        }
         self.frontier = Some(record.offset.next());
         self.cut_if_full()
     }
@@ -175,7 +183,7 @@ impl PartitionWriter {
         let Some(open) = self.open.as_ref().filter(|_| self.replay.is_empty()) else {
             return false;
         };
-        if open.span.records == 0 {
+        if open.span.records == 0 || self.is_mid_offset {
             return false;
         }
         let path_changes = open
@@ -215,7 +223,10 @@ impl PartitionWriter {
         let encoder = match known {
             None => Encoder::new(&self.encoding),
             Some(object) => match object.append(&self.encoding, record)? {
-                Added::Yes => return Ok(open.took(record, place)),
+                Added::Yes => {
+                    open.took(record, place);
+                    return Ok(());
+                }
                 Added::HeaderTooNarrow => object.wider(&self.encoding),
             },
         };
@@ -227,6 +238,7 @@ impl PartitionWriter {
                 partition: self.partition.partition,
                 start: record.offset,
                 clock: open.clock,
+                piece: record.piece.map_or(0, |piece| piece.number),
                 is_next: open.has(&place.path),
             },
             self.before,
@@ -238,8 +250,11 @@ impl PartitionWriter {
         Ok(())
     }
 
-    /// Ends the open rotation.
+    /// Ends the open rotation; between the pieces of one offset it stays open.
     pub(crate) fn close(&mut self) -> Result<()> {
+        if self.is_mid_offset {
+            return Ok(());
+        }
         if let Some(mut open) = self.open.take() {
             for object in &mut open.objects {
                 object.finish()?;

@@ -89,7 +89,8 @@ impl S3SinkTask {
             return writer.write(record, now);
         }
         match self.config.connector.null_values {
-            NullValues::Ignore => writer.skip(record),
+            NullValues::Ignore if record.completes_offset() => writer.skip_to(record.offset.next()),
+            NullValues::Ignore => Ok(()),
             NullValues::Fail => {
                 let position = format!("{} at offset {}", record.origin, record.offset);
                 let text = "Null valued records are not writeable with current behavior.on.null.values 'settings.";
@@ -254,6 +255,13 @@ impl SinkTask for S3SinkTask {
         records.drain(..taken);
         outcome?;
         self.relieve_memory().await
+    }
+
+    async fn skipped(&mut self, partition: &TopicPartition, next: Offset) -> Result<()> {
+        match self.writers.get_mut(partition) {
+            Some(writer) => writer.skip_to(next),
+            None => Ok(()),
+        }
     }
 
     async fn flush(&mut self) -> Result<Offsets> {

@@ -144,7 +144,7 @@ impl NameTemplate {
                     name.push_str(&pattern.format(&zoned(values.clock, zone)));
                 }
                 Piece::Partition => {
-                    write!(name, "{}", values.partition).expect("writing to a string cannot fail")
+                    write!(name, "{}", values.partition).expect("writing to a string cannot fail");
                 }
                 Piece::StartOffset => {
                     write!(name, "{:01$}", values.start.value(), values.width)

@@ -53,7 +53,7 @@ impl Leaf<'_> {
             Value::Time(millis) => out.extend_from_slice(time_text(*millis)?.as_bytes()),
             Value::Timestamp(millis) => out.extend_from_slice(timestamp_text(*millis)?.as_bytes()),
             Value::Float32(number) if !number.is_finite() => {
-                write_not_finite((*number).into(), out)
+                write_not_finite((*number).into(), out);
             }
             Value::Float64(number) if !number.is_finite() => write_not_finite(*number, out),
             Value::Array(_) | Value::Map(_) | Value::Struct(_) => self.write_nested(out)?,

@@ -175,3 +175,228 @@ fn end_row(out: &mut Vec<u8>, start: usize, cells: usize, count: usize) {
         out.extend_from_slice(b"\"\"");
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use connect_core::config::{ConfigMap, ConnectorConfig};
+    use connect_core::data::{
+        Datum, Field, Offset, RawJson, RecordTimestamp, Schema, Struct, TopicPartition, Type, Value,
+    };
+
+    use super::*;
+
+    fn record(value: Datum) -> SinkRecord {
+        SinkRecord {
+            origin: TopicPartition::new("t", 0),
+            topic: "t".into(),
+            offset: Offset::new(0),
+            timestamp: RecordTimestamp::Unknown,
+            headers: Vec::new(),
+            key: Datum::null(),
+            value,
+            piece: None,
+            size: 0,
+        }
+    }
+
+    fn json(text: &str) -> SinkRecord {
+        let json = RawJson::validate(Bytes::copy_from_slice(text.as_bytes())).unwrap();
+        record(Datum::json(json))
+    }
+
+    fn sheet(options: &[(&str, &str)]) -> Sheet {
+        let mut config: ConfigMap = [("csv.line.end".to_owned(), "lf".to_owned())].into();
+        let pairs = options.iter();
+        config.extend(pairs.map(|(key, value)| ((*key).to_owned(), (*value).to_owned())));
+        Sheet::new(Arc::new(CsvOptions::from_map(&config).unwrap()))
+    }
+
+    /// The sheets that these records make, one after the other.
+    fn sheets(options: &[(&str, &str)], records: &[SinkRecord]) -> Vec<String> {
+        let mut texts = Vec::new();
+        let (mut sheet, mut out) = (sheet(options), Vec::new());
+        for record in records {
+            if sheet.add(record, &mut out).unwrap() == Added::HeaderTooNarrow {
+                let wider = sheet.wider();
+                sheet.finish(&mut out);
+                texts.push(String::from_utf8(std::mem::take(&mut out)).unwrap());
+                sheet = wider;
+                assert_eq!(sheet.add(record, &mut out).unwrap(), Added::Yes);
+            }
+        }
+        sheet.finish(&mut out);
+        texts.push(String::from_utf8(out).unwrap());
+        texts
+    }
+
+    fn of_json(options: &[(&str, &str)], records: &[&str]) -> Vec<String> {
+        let records: Vec<_> = records.iter().map(|text| json(text)).collect();
+        sheets(options, &records)
+    }
+
+    #[test]
+    fn fields_that_come_later_widen_the_header_and_missing_ones_are_empty() {
+        let records = [
+            r#"{"a":1,"b":"x"}"#,
+            r#"{"b":"","c":null}"#,
+            r#"{"d":true,"a":2.50}"#,
+        ];
+        assert_eq!(
+            of_json(&[], &records),
+            ["a,b,c,d\n1,x,,\n,\"\",,\n2.50,,,true\n"]
+        );
+    }
+
+    #[test]
+    fn a_header_that_is_written_stands_and_the_next_object_has_the_wider_one() {
+        let records = [r#"{"a":1}"#, r#"{"b":2}"#, r#"{"a":3}"#, r#"{"z":null}"#];
+        assert_eq!(
+            of_json(&[("csv.header.wait.bytes", "0")], &records),
+            ["a\n1\n", "a,b\n,2\n3,\n,\n"]
+        );
+    }
+
+    #[test]
+    fn the_other_rules_keep_the_columns_of_the_first_record_or_the_list() {
+        let records = [r#"{"a":1}"#, r#"{"b":[2, {"c":1.0}],"a":"x","d":"q\"q"}"#];
+        assert_eq!(
+            of_json(&[("csv.new.fields", "ignore")], &records),
+            ["a\n1\nx\n"]
+        );
+        let rest = r#""{""b"":[2,{""c"":1.0}],""d"":""q\""q""}""#;
+        assert_eq!(
+            of_json(&[("csv.new.fields", "rest")], &records),
+            [format!("a,_rest\n1,\nx,{rest}\n")]
+        );
+        let listed = [("csv.new.fields", "rest"), ("csv.columns", "_rest,n,a")];
+        assert_eq!(
+            of_json(&listed, &records),
+            [format!("_rest,n,a\n,,1\n{rest},,x\n")]
+        );
+        let refused = sheet(&[("csv.new.fields", "fail"), ("csv.columns", "a")])
+            .add(&json(records[1]), &mut Vec::new());
+        assert!(refused.unwrap_err().to_string().contains("field b"));
+    }
+
+    #[test]
+    fn listed_columns_come_first_and_lose_nothing() {
+        let records = [r#"{"x":1,"a":2}"#];
+        assert_eq!(
+            of_json(&[("csv.columns", "a,b")], &records),
+            ["a,b,x\n2,,1\n"]
+        );
+    }
+
+    #[test]
+    fn nested_fields_are_json_or_columns() {
+        let records = [
+            r#"{"id":1,"at":{"city":"Rome","geo":{"lat":1.0}},"tags":["x"],"e":{}}"#,
+            r#"{"id":2,"at":null}"#,
+        ];
+        assert_eq!(
+            of_json(&[], &records),
+            [
+                "id,at,tags,e\n1,\"{\"\"city\"\":\"\"Rome\"\",\"\"geo\"\":{\"\"lat\"\":1.0}}\",\"[\"\"x\"\"]\",{}\n2,,,\n"
+            ]
+        );
+        assert_eq!(
+            of_json(&[("csv.nested", "columns")], &records),
+            ["id,at.city,at.geo.lat,tags,e\n1,Rome,1.0,\"[\"\"x\"\"]\",{}\n2,,,,\n"]
+        );
+    }
+
+    #[test]
+    fn a_schema_gives_the_columns_even_of_structs_that_are_null() {
+        let text = Arc::new(Schema::new(Type::String).optional());
+        let field = |name: &str, schema: &Arc<Schema>| Field {
+            name: name.into(),
+            schema: schema.clone(),
+        };
+        let place = Arc::new(Schema::new(Type::Struct(vec![field("city", &text)])).optional());
+        let fields = vec![
+            field("id", &text),
+            field("at", &place),
+            field("note", &text),
+        ];
+        let schema = Arc::new(Schema::new(Type::Struct(fields)));
+        let values = vec![Value::string("7"), Value::Null, Value::Null];
+        let value = Value::Struct(Struct {
+            schema: schema.clone(),
+            values,
+        });
+        let records = [record(Datum::with_schema(schema, value))];
+        assert_eq!(sheets(&[], &records), ["id,at,note\n7,,\n"]);
+        assert_eq!(
+            sheets(&[("csv.nested", "columns")], &records),
+            ["id,at.city,note\n7,,\n"]
+        );
+    }
+
+    #[test]
+    fn what_is_no_struct_is_the_column_value_and_no_row_is_an_empty_line() {
+        assert_eq!(
+            of_json(&[], &["1", "\"a,b\"", "[1]"]),
+            ["value\n1\n\"a,b\"\n[1]\n"]
+        );
+        assert_eq!(of_json(&[], &["{}", "{}"]), ["value\n\"\"\n\"\"\n"]);
+        assert_eq!(of_json(&[], &["{}", r#"{"a":1}"#]), ["a\n\"\"\n1\n"]);
+        assert_eq!(
+            of_json(&[("csv.header.wait.bytes", "0")], &[r#"{"a":1}"#, "{}"]),
+            ["a\n1\n\"\"\n"]
+        );
+    }
+
+    #[test]
+    fn two_values_for_one_column_are_refused_and_leave_no_trace() {
+        let mut sheet = sheet(&[("csv.nested", "columns")]);
+        let mut out = Vec::new();
+        sheet.add(&json(r#"{"a":1}"#), &mut out).unwrap();
+        let twice = json(r#"{"new":1,"a":{"b":1},"a.b":2}"#);
+        let error = sheet.add(&twice, &mut out).unwrap_err();
+        assert!(error.to_string().contains("column a.b"), "{error}");
+        sheet.finish(&mut out);
+        assert_eq!(out, b"a\n1\n");
+    }
+
+    #[test]
+    fn rows_end_as_rfc_4180_has_it_unless_told_otherwise() {
+        let options = CsvOptions::from_map(&ConfigMap::new()).unwrap();
+        let mut sheet = Sheet::new(Arc::new(options));
+        let mut out = Vec::new();
+        sheet.add(&json(r#"{"a":1}"#), &mut out).unwrap();
+        sheet.finish(&mut out);
+        assert_eq!(out, b"a\r\n1\r\n");
+    }
+
+    type Fields = std::collections::BTreeMap<String, Option<String>>;
+
+    /// What an independent reader finds: rows as fields that are not empty.
+    fn read(text: &str) -> Vec<Fields> {
+        let mut reader = csv::Reader::from_reader(text.as_bytes());
+        let rows = reader.deserialize::<std::collections::BTreeMap<String, String>>();
+        rows.map(|row| {
+            let cells = row.unwrap().into_iter();
+            cells
+                .filter(|(_, cell)| !cell.is_empty())
+                .map(|(name, cell)| (name, Some(cell)))
+                .collect()
+        })
+        .collect()
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn whatever_comes_a_reader_finds_every_value_in_its_column(
+            rows in proptest::collection::vec(
+                proptest::collection::btree_map("[a-e\",\n]{1,2}", proptest::option::of("(?s).{0,6}"), 0..5), 0..12),
+            wait in proptest::sample::select(vec!["0", "40", "1048576"]),
+        ) {
+            let records: Vec<_> = rows.iter().map(|row| json(&serde_json::json!(row).to_string())).collect();
+            let written = sheets(&[("csv.header.wait.bytes", wait)], &records);
+            let found: Vec<_> = written.iter().flat_map(|text| read(text)).collect();
+            let filled = |row: &Fields| row.iter().filter(|(_, cell)| cell.as_ref().is_some_and(|cell| !cell.is_empty())).map(|(name, cell)| (name.clone(), cell.clone())).collect::<Fields>();
+            proptest::prop_assert_eq!(found, rows.iter().map(filled).collect::<Vec<_>>());
+        }
+    }
+}

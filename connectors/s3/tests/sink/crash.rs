@@ -2,24 +2,74 @@
 
 use std::time::Duration;
 
+use connect_core::clock::Clock;
 use connect_core::config::ConfigMap;
+use connect_core::data::Timestamp;
 use connect_core::{ErrorKind, Result};
 use fastrand::Rng;
 
-use crate::harness::{CommitFault, LogRecord, RunningTask, World, committed};
+use crate::harness::{CommitFault, LogRecord, Row, RunningTask, World, committed, rows_of_json};
 
 /// Record times begin here.
 const BEGIN: i64 = 1_710_052_200_000;
 
-fn partitions(chance: &mut Rng, world: &mut World) -> Vec<String> {
+/// What stays the same through all lives of a connector, since it names objects or makes their bytes.
+#[derive(Clone, Copy)]
+struct Setup {
+    options: &'static [(&'static str, &'static str)],
+    /// The clock when it begins.
+    clock: i64,
+    /// How far the clock moves between two flushes, at most.
+    pace: u64,
+    /// True if each life has a clock of its own, behind or before the last.
+    clocks_differ: bool,
+}
+
+const BY_PATH: &[(&str, &str)] = &[
+    (
+        "partitioner.class",
+        "io.confluent.connect.storage.partitioner.TimeBasedPartitioner",
+    ),
+    ("partition.duration.ms", "600000"),
+    ("path.format", "'hour'=HH/'minute'=mm"),
+    ("locale", "en"),
+    ("timezone", "Europe/Berlin"),
+];
+
+impl Setup {
+    const fn new(options: &'static [(&'static str, &'static str)]) -> Self {
+        Self {
+            options,
+            clock: BEGIN,
+            pace: 200_000,
+            clocks_differ: false,
+        }
+    }
+
+    /// Many rotations in each second, in the hour that clocks show twice; workers whose clocks differ.
+    const fn many_a_second(options: &'static [(&'static str, &'static str)]) -> Self {
+        Self {
+            options,
+            clock: 1_730_611_800_000,
+            pace: 700,
+            clocks_differ: true,
+        }
+    }
+}
+
+fn partitions(chance: &mut Rng, world: &mut World) -> Vec<Row> {
     let mut produced = Vec::new();
     for partition in 0..2 {
         let mut time = BEGIN;
         let mut records = Vec::new();
         for number in 0..chance.usize(40..90) {
             time += chance.i64(0..120_000);
-            let line = format!(r#"{{"partition":{partition},"number":{number}}}"#);
-            produced.push(line.clone());
+            let more = match chance.u8(0..4) {
+                0 => String::new(),
+                _ => format!(r#","extra{}":"a,\"b\"""#, chance.u8(0..3)),
+            };
+            let line = format!(r#"{{"partition":{partition},"number":{number}{more}}}"#);
+            produced.extend(rows_of_json(line.as_bytes()));
             records.push(LogRecord::text(line, time));
         }
         world.partitions.insert(partition, records);
@@ -29,35 +79,28 @@ fn partitions(chance: &mut Rng, world: &mut World) -> Vec<String> {
 }
 
 /// Rotation may differ from run to run; what names objects stays.
-fn config(chance: &mut Rng, world: &World, extractor: &str) -> ConfigMap {
+fn config(chance: &mut Rng, world: &World, setup: Setup) -> ConfigMap {
     let flush_size = chance.u32(1..30).to_string();
     let interval = ["-1", "60000", "300000"][chance.usize(0..3)];
     let schedule = ["-1", "-1", "600000"][chance.usize(0..3)];
-    world.config(&[
-        (
-            "partitioner.class",
-            "io.confluent.connect.storage.partitioner.TimeBasedPartitioner",
-        ),
-        ("partition.duration.ms", "600000"),
-        ("path.format", "'hour'=HH/'minute'=mm"),
-        ("locale", "en"),
-        ("timezone", "Europe/Berlin"),
-        ("timestamp.extractor", extractor),
-        ("flush.size", &flush_size),
+    let mut options = setup.options.to_vec();
+    options.extend([
+        ("flush.size", flush_size.as_str()),
         ("rotate.interval.ms", interval),
         ("rotate.schedule.interval.ms", schedule),
-    ])
+    ]);
+    world.config(&options)
 }
 
 /// One life of a task: it ends with the first error that the runtime would not try again, or by `kill`.
-async fn live(chance: &mut Rng, world: &World, task: &mut RunningTask) -> Result<()> {
+async fn live(chance: &mut Rng, world: &World, setup: Setup, task: &mut RunningTask) -> Result<()> {
     for _ in 0..chance.usize(1..12) {
         let partition = chance.i32(0..2);
         let records = chance.usize(0..20);
         task.feed(world, partition, records).await?;
         world
             .clock
-            .advance(Duration::from_millis(chance.u64(0..200_000)));
+            .advance(Duration::from_millis(chance.u64(0..setup.pace)));
         world.group.fail_next(match chance.u8(0..8) {
             0 => CommitFault::DieBefore,
             1 => CommitFault::DieAfter,
@@ -77,43 +120,113 @@ async fn live(chance: &mut Rng, world: &World, task: &mut RunningTask) -> Result
     Ok(())
 }
 
-async fn exactly_once(seed: u64, extractor: &str) {
+async fn exactly_once(seed: u64, setup: Setup) {
     let mut chance = Rng::with_seed(seed);
     let mut world = World::new().await;
+    world.clock.set(Timestamp::from_millis(setup.clock));
     let produced = partitions(&mut chance, &mut world);
     let faults = [0, 3, 10][chance.usize(0..3)];
-    for _ in 0..12 {
+    for life in 0..12 {
         world.server.faults().one_in(faults);
-        let config = config(&mut chance, &world, extractor);
+        if setup.clocks_differ && life == 6 {
+            world.clock.advance(Duration::from_secs(3_590));
+        }
+        if setup.clocks_differ {
+            let differ = world.clock.now().as_millis() + chance.i64(-3_000..3_000);
+            world.clock.set(Timestamp::from_millis(differ));
+        }
+        let config = config(&mut chance, &world, setup);
         let mut task = world.task(&config).await;
-        // How it ended does not matter: it is killed now.
-        let _ended = live(&mut chance, &world, &mut task).await;
+        // How it ended does not matter, if no name was taken: it is killed now.
+        if let Err(error) = live(&mut chance, &world, setup, &mut task).await {
+            assert_ne!(error.kind(), ErrorKind::Config, "seed {seed}: {error}");
+        }
     }
     world.server.faults().one_in(0);
     world.group.fail_next(CommitFault::None);
-    let mut config = config(&mut chance, &world, extractor);
+    let mut config = config(&mut chance, &world, setup);
     config.insert("flush.size".to_owned(), "1".to_owned());
     let mut task = world.task(&config).await;
     task.run_to_end(&world).await.unwrap();
-    assert_eq!(world.lines(), produced, "seed {seed}, {extractor}");
+    assert_eq!(world.rows(), produced, "seed {seed}");
     for (partition, records) in &world.partitions {
         let committed = committed(&world, *partition).unwrap();
         let end = i64::try_from(records.len()).unwrap();
-        assert_eq!(committed.offset.value(), end, "seed {seed}, {extractor}");
+        assert_eq!(committed.offset.value(), end, "seed {seed}");
     }
+}
+
+/// `more` beside the options of the paths by time.
+fn by_path(more: &[(&'static str, &'static str)]) -> Setup {
+    Setup::new([BY_PATH, more].concat().leak())
 }
 
 #[tokio::test]
 async fn killed_anywhere_each_record_is_once_in_the_bucket_by_record_time() {
+    let setup = by_path(&[("timestamp.extractor", "Record")]);
     for seed in 0..60 {
-        exactly_once(seed, "Record").await;
+        exactly_once(seed, setup).await;
     }
 }
 
 #[tokio::test]
 async fn killed_anywhere_each_record_is_once_in_the_bucket_by_the_wall_clock() {
+    let setup = by_path(&[("timestamp.extractor", "Wallclock")]);
     for seed in 0..60 {
-        exactly_once(seed, "Wallclock").await;
+        exactly_once(seed, setup).await;
+    }
+}
+
+const CSV: (&str, &str) = ("format.class", "sluice.s3.format.CsvFormat");
+
+#[tokio::test]
+async fn killed_anywhere_each_row_is_once_in_csv_named_by_the_second() {
+    let setup = Setup::many_a_second(&[
+        CSV,
+        ("topics.dir", ""),
+        ("timezone", "America/New_York"),
+        (
+            "file.name.template",
+            "{{topic}}/{{topic}}_{{timestamp:yyyyMMdd_HHmmss}}",
+        ),
+    ]);
+    for seed in 0..60 {
+        exactly_once(seed, setup).await;
+    }
+}
+
+/// Headers are written at once: nearly every rotation has several objects of a path.
+#[tokio::test]
+async fn killed_anywhere_each_row_is_once_in_csv_whose_headers_widen() {
+    let setup = by_path(&[
+        CSV,
+        ("csv.header.wait.bytes", "0"),
+        ("timestamp.extractor", "Record"),
+        (
+            "file.name.template",
+            "{{topic}}/{{path}}/{{timestamp:yyyyMMdd}}",
+        ),
+    ]);
+    for seed in 0..40 {
+        exactly_once(seed, setup).await;
+    }
+}
+
+#[tokio::test]
+async fn killed_anywhere_each_record_is_once_in_the_bucket_with_wall_clock_paths_and_names() {
+    let setup = Setup {
+        pace: 2_000,
+        clocks_differ: true,
+        ..by_path(&[
+            ("timestamp.extractor", "Wallclock"),
+            (
+                "file.name.template",
+                "{{path}}/{{partition}}-{{timestamp:yyyyMMdd_HHmmss}}",
+            ),
+        ])
+    };
+    for seed in 0..40 {
+        exactly_once(seed, setup).await;
     }
 }
 

@@ -96,8 +96,12 @@ pub(crate) struct World {
     pub(crate) clock: ManualClock,
     pub(crate) partitions: BTreeMap<i32, Vec<LogRecord>>,
     pub(crate) memory: MemoryBudget,
+    pub(crate) topic: String,
     folder: tempfile::TempDir,
 }
+
+/// The fields of a record that are not empty, as text.
+pub(crate) type Row = BTreeMap<String, String>;
 
 impl World {
     pub(crate) async fn new() -> Self {
@@ -111,6 +115,7 @@ impl World {
             clock: ManualClock::at(Timestamp::from_millis(1_710_052_200_000)),
             partitions: BTreeMap::new(),
             memory: MemoryBudget::new(256 << 20),
+            topic: TOPIC.to_owned(),
             folder,
         }
     }
@@ -148,7 +153,7 @@ impl World {
             .partitions
             .keys()
             .map(|number| {
-                let partition = TopicPartition::new(TOPIC, *number);
+                let partition = TopicPartition::new(self.topic.as_str(), *number);
                 Assignment {
                     committed: committed.get(&partition).cloned(),
                     partition,
@@ -162,6 +167,7 @@ impl World {
             .collect();
         RunningTask {
             task,
+            topic: self.topic.clone(),
             converter: converter(config),
             next,
         }
@@ -191,6 +197,23 @@ impl World {
             .collect()
     }
 
+    /// All records of all objects, of JSON lines and of CSV, sorted.
+    pub(crate) fn rows(&self) -> Vec<Row> {
+        let objects = self.objects();
+        let mut rows: Vec<_> = objects
+            .iter()
+            .flat_map(|(key, content)| {
+                if key.ends_with(".csv") {
+                    rows_of_csv(content)
+                } else {
+                    rows_of_json(content)
+                }
+            })
+            .collect();
+        rows.sort();
+        rows
+    }
+
     /// All lines of all objects, sorted.
     pub(crate) fn lines(&self) -> Vec<String> {
         let mut lines: Vec<_> = self
@@ -204,6 +227,37 @@ impl World {
         lines.sort();
         lines
     }
+}
+
+/// The rows of an object; every row must have as many cells as the header.
+pub(crate) fn rows_of_csv(content: &[u8]) -> Vec<Row> {
+    let mut reader = csv::Reader::from_reader(content);
+    reader
+        .deserialize()
+        .map(|row| filled(row.unwrap()))
+        .collect()
+}
+
+/// JSON lines as rows.
+pub(crate) fn rows_of_json(content: &[u8]) -> Vec<Row> {
+    let lines = content.split(|byte| *byte == b'\n');
+    lines
+        .filter(|line| !line.is_empty())
+        .map(|line| {
+            let fields: BTreeMap<String, serde_json::Value> = serde_json::from_slice(line).unwrap();
+            let text = |value: serde_json::Value| match value {
+                serde_json::Value::String(text) => text,
+                other => other.to_string(),
+            };
+            let fields = fields.into_iter();
+            filled(fields.map(|(name, value)| (name, text(value))).collect())
+        })
+        .collect()
+}
+
+fn filled(mut row: Row) -> Row {
+    row.retain(|_, value| !value.is_empty());
+    row
 }
 
 fn start_of(assignment: &Assignment) -> usize {
@@ -233,6 +287,7 @@ fn converter(config: &ConfigMap) -> Arc<dyn Converter> {
 /// A task with how far it has read.
 pub(crate) struct RunningTask {
     pub(crate) task: Box<dyn SinkTask>,
+    topic: String,
     converter: Arc<dyn Converter>,
     next: BTreeMap<i32, usize>,
 }
@@ -263,20 +318,21 @@ impl RunningTask {
         Ok(fed > 0)
     }
 
-    fn record(&self, partition: i32, offset: usize, record: &LogRecord) -> SinkRecord {
+    pub(crate) fn record(&self, partition: i32, offset: usize, record: &LogRecord) -> SinkRecord {
         let bytes = record.value.clone().map(bytes::Bytes::from);
         let size = bytes.as_ref().map_or(0, bytes::Bytes::len);
         let value = self
             .converter
-            .to_connect(TOPIC, &Vec::new(), bytes.as_ref());
+            .to_connect(&self.topic, &Vec::new(), bytes.as_ref());
         SinkRecord {
-            origin: TopicPartition::new(TOPIC, partition),
-            topic: TOPIC.into(),
+            origin: TopicPartition::new(self.topic.as_str(), partition),
+            topic: self.topic.as_str().into(),
             offset: Offset::new(i64::try_from(offset).unwrap()),
             timestamp: RecordTimestamp::CreateTime(Timestamp::from_millis(record.timestamp)),
             headers: Vec::new(),
             key: Datum::null(),
             value: value.unwrap(),
+            piece: None,
             size: u32::try_from(size).unwrap(),
         }
     }
@@ -305,6 +361,6 @@ impl RunningTask {
 pub(crate) fn committed(world: &World, partition: i32) -> Option<OffsetAndMetadata> {
     let committed = world.group.committed.lock().unwrap();
     committed
-        .get(&TopicPartition::new(TOPIC, partition))
+        .get(&TopicPartition::new(world.topic.as_str(), partition))
         .cloned()
 }

@@ -7,8 +7,10 @@
 )]
 
 mod crash;
+mod csv_objects;
 mod harness;
 mod limits;
+mod names;
 mod observed;
 
 // Linked for the plugins they register.

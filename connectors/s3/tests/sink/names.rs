@@ -1,0 +1,139 @@
+//! Names by template: the same again after a crash, never the same for other records.
+
+use connect_core::ErrorKind;
+use connect_core::config::connector_from_map;
+
+use crate::harness::{CommitFault, LogRecord, World, committed};
+
+const BY_SECOND: (&str, &str) = (
+    "file.name.template",
+    "{{topic}}_{{timestamp:yyyyMMdd_HHmmss}}",
+);
+
+fn records(count: usize) -> Vec<LogRecord> {
+    let line = |number| LogRecord::text(format!(r#"{{"number":{number}}}"#), 0);
+    (0..count).map(line).collect()
+}
+
+fn names(world: &World) -> Vec<String> {
+    world.objects().into_keys().collect()
+}
+
+#[tokio::test]
+async fn a_rotation_in_the_second_of_the_one_before_has_another_name_even_after_a_restart() {
+    let mut world = World::new().await;
+    world.partitions.insert(0, records(2));
+    let config = world.config(&[BY_SECOND, ("flush.size", "1")]);
+    for _ in 0..2 {
+        let mut task = world.task(&config).await;
+        task.feed(&world, 0, 1).await.unwrap();
+        task.flush(&world).await.unwrap();
+    }
+    assert_eq!(
+        names(&world),
+        [
+            "topics/sales_20240310_063000+0+0000000001.json",
+            "topics/sales_20240310_063000.json",
+        ]
+    );
+    assert_eq!(world.lines(), [r#"{"number":0}"#, r#"{"number":1}"#]);
+}
+
+#[tokio::test]
+async fn a_rotation_that_is_repeated_later_has_the_name_it_was_planned_with() {
+    let mut world = World::new().await;
+    world.partitions.insert(0, records(3));
+    let config = world.config(&[BY_SECOND]);
+    let mut task = world.task(&config).await;
+    task.feed(&world, 0, 3).await.unwrap();
+    world.server.faults().down(true);
+    assert!(task.flush(&world).await.unwrap_err().is_retriable());
+    assert_eq!(world.group.note_of(0), "sluice-s3/1 3@1710052200000");
+    world.server.faults().down(false);
+    world.clock.advance(std::time::Duration::from_secs(90));
+    let mut task = world.task(&config).await;
+    task.run_to_end(&world).await.unwrap();
+    assert_eq!(names(&world), ["topics/sales_20240310_063000.json"]);
+    assert_eq!(committed(&world, 0).unwrap().offset.value(), 3);
+}
+
+#[tokio::test]
+async fn an_object_of_other_records_is_never_overwritten() {
+    let mut world = World::new().await;
+    world.partitions.insert(0, records(1));
+    let template = (
+        "file.name.template",
+        "{{topic:without=_topic}}_{{timestamp:yyyyMMdd_HHmmss}}",
+    );
+    let config = world.config(&[template, ("flush.size", "1")]);
+    world.task(&config).await.run_to_end(&world).await.unwrap();
+    let before = world.objects();
+    world.topic = "sales_topic".to_owned();
+    let error = world.task(&config).await.run_to_end(&world).await;
+    let error = error.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Config);
+    assert!(!error.is_retriable());
+    let text = error.to_string();
+    assert!(
+        text.contains("from sales/0/0") && text.contains("from sales_topic/0/0"),
+        "{text}"
+    );
+    assert_eq!(world.objects(), before);
+}
+
+/// Two topics that a transform gives one name: the usual names would be the same, too.
+#[tokio::test]
+async fn renamed_topics_do_not_overwrite_each_other() {
+    let mut world = World::new().await;
+    world.partitions.insert(0, records(1));
+    let config = world.config(&[("flush.size", "1")]);
+    world.task(&config).await.run_to_end(&world).await.unwrap();
+    world.topic = "other".to_owned();
+    let mut task = world.task(&config).await;
+    let mut record = task.record(0, 0, &records(1)[0]);
+    record.topic = "sales".into();
+    task.task.put(&mut vec![record]).await.unwrap();
+    let error = task.flush(&world).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Config);
+}
+
+#[tokio::test]
+async fn an_object_whose_answer_was_lost_is_written_again() {
+    let mut world = World::new().await;
+    world.partitions.insert(0, records(3));
+    let config = world.config(&[BY_SECOND]);
+    let mut task = world.task(&config).await;
+    task.feed(&world, 0, 3).await.unwrap();
+    // The plan is committed and the object there, the last commit is not.
+    let _durable = task.task.flush().await.unwrap();
+    world.group.fail_next(CommitFault::None);
+    world.task(&config).await.run_to_end(&world).await.unwrap();
+    assert_eq!(names(&world).len(), 1);
+    assert_eq!(world.lines().len(), 3);
+}
+
+#[tokio::test]
+async fn templates_that_cannot_tell_objects_apart_are_refused() {
+    let world = World::new().await;
+    let by_path = [
+        (
+            "partitioner.class",
+            "io.confluent.connect.storage.partitioner.DailyPartitioner",
+        ),
+        ("locale", "en"),
+        ("timezone", "UTC"),
+    ];
+    let refused = |template: &'static str, more: &[(&str, &str)]| {
+        let options = [&[("file.name.template", template)], more].concat();
+        connector_from_map(&world.config(&options))
+            .map(|_| ())
+            .err()
+    };
+    for template in ["{{topic}}", "{{timestamp:HHmmss}}", "{{nothing}}"] {
+        let error = refused(template, &[]).unwrap().to_string();
+        assert!(error.contains("file.name.template"), "{error}");
+    }
+    let error = refused(BY_SECOND.1, &by_path).unwrap().to_string();
+    assert!(error.contains("{{path}}"), "{error}");
+    assert!(refused("{{path}}/{{timestamp:yyyyMMdd}}", &by_path).is_none());
+}
