@@ -43,7 +43,7 @@ impl Pipeline {
     }
 
     /// Appends what a sink sees of a record of the log: usually one record, none if a transform drops it.
-    pub(super) fn to_sink(
+    pub(super) fn push_for_sink(
         &mut self,
         record: ConsumedRecord,
         out: &mut Vec<SinkRecord>,
@@ -108,7 +108,7 @@ impl Pipeline {
     }
 
     /// Appends what the log stores of a source's record: usually one record, none if a transform drops it.
-    pub(super) fn to_log(
+    pub(super) fn push_for_log(
         &mut self,
         record: SourceRecord,
         out: &mut Vec<ProducerRecord>,

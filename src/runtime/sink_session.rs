@@ -54,6 +54,8 @@ pub(super) struct SinkSession {
     skipped: BTreeMap<TopicPartition, Offset>,
     /// Offsets that are durable and not yet committed.
     uncommitted: Offsets,
+    /// True while the task may not know all partitions that are owned: records are not taken until a rewind succeeds.
+    stale: bool,
     /// What went wrong inside a callback.
     failure: Option<Error>,
 }
@@ -67,6 +69,7 @@ impl SinkSession {
             pending: Vec::new(),
             skipped: BTreeMap::new(),
             uncommitted: Offsets::new(),
+            stale: false,
             failure: None,
         }
     }
@@ -93,8 +96,11 @@ impl SinkSession {
                 Some(Some(_)) => {}
                 None => continue, // given up between fetch and now: whoever has it reads it
             }
+            if self.stale {
+                continue; // read again from the committed offset
+            }
             let before = self.pending.len();
-            pipeline.to_sink(record, &mut self.pending)?;
+            pipeline.push_for_sink(record, &mut self.pending)?;
             if self.pending.len() == before {
                 self.skipped.insert(partition, offset.next());
             } else if !self.skipped.is_empty() {
@@ -106,6 +112,9 @@ impl SinkSession {
 
     /// Hands pending records to the task, flushes if due, commits what is durable.
     pub(super) async fn work(&mut self, flush_due: bool) -> Result<()> {
+        if self.stale {
+            return self.rewind().await;
+        }
         if !self.pending.is_empty() {
             self.task.put(&mut self.pending).await?;
         }
@@ -129,8 +138,10 @@ impl SinkSession {
         Ok(())
     }
 
-    /// Begins anew at the committed offsets of all owned partitions: after a commit was refused.
+    /// Begins anew at the committed offsets of all owned partitions: after a commit was refused, or after the task could
+    /// not open its partitions. Until it succeeds the task gets no records.
     pub(super) async fn rewind(&mut self) -> Result<()> {
+        self.stale = true;
         let partitions: Vec<_> = self.owned.keys().cloned().collect();
         self.task.close(&partitions).await?;
         self.pending.clear();
@@ -138,27 +149,27 @@ impl SinkSession {
         self.uncommitted.clear();
         let consumer = self.consumer.get()?.clone();
         let committed = consumer.committed(&partitions).await?;
-        for (partition, first) in &mut self.owned {
-            let start = committed
-                .get(partition)
-                .map(|committed| committed.offset)
-                .or(first.take());
-            if let Some(start) = start
-                && let Err(error) = consumer.seek(partition, start).await
-            {
-                // Most likely no longer owned: the next poll says so.
-                warn!(%partition, %error, "cannot go back to the committed offset");
+        for (partition, first) in &self.owned {
+            let known = committed.get(partition).map(|committed| committed.offset);
+            if let Some(start) = known.or(*first) {
+                go_back(&*consumer, partition, start).await?;
             }
         }
-        self.task.open(&assignments(&partitions, &committed)).await
+        self.task
+            .open(&assignments(&partitions, &committed))
+            .await?;
+        self.stale = false;
+        Ok(())
     }
 
     async fn take_over(&mut self, partitions: &[TopicPartition]) -> Result<()> {
+        let new = partitions.iter().map(|partition| (partition.clone(), None));
+        self.owned.extend(new);
+        if self.stale {
+            return Ok(()); // the rewind that is due opens them too
+        }
         let committed = self.consumer.get()?.committed(partitions).await?;
-        self.task.open(&assignments(partitions, &committed)).await?;
-        self.owned
-            .extend(partitions.iter().map(|partition| (partition.clone(), None)));
-        Ok(())
+        self.task.open(&assignments(partitions, &committed)).await
     }
 
     /// Flushes and commits once more while the partitions are still owned.
@@ -195,8 +206,21 @@ impl SinkSession {
 
     fn keep(&mut self, outcome: Result<()>) {
         if let Err(error) = outcome {
+            self.stale = true;
             self.failure.get_or_insert(error);
         }
+    }
+}
+
+/// Seeks; a partition that is owned no longer stays where it is, the next poll says so.
+async fn go_back(consumer: &dyn Consumer, partition: &TopicPartition, start: Offset) -> Result<()> {
+    match consumer.seek(partition, start).await {
+        Err(error) if consumer.assignment().await.contains(partition) => Err(error),
+        Err(error) => {
+            warn!(%partition, %error, "cannot go back to the committed offset");
+            Ok(())
+        }
+        Ok(()) => Ok(()),
     }
 }
 

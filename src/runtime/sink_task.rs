@@ -23,6 +23,9 @@ use super::status::StatusBoard;
 use super::worker_config::strip_prefix;
 use crate::kafka::{AutoOffsetReset, Consumer, ConsumerOptions, Isolation, Log, Subscription};
 
+#[cfg(test)]
+mod tests;
+
 /// The longest a poll waits: bounds how late a change of target state is seen.
 const LONGEST_POLL: Duration = Duration::from_secs(1);
 /// Records one poll may bring.
@@ -198,10 +201,10 @@ impl SinkLoop {
         };
         let session = self.session.clone();
         let mut session = session.lock().await;
+        session.accept(records, &mut self.spec.pipeline)?;
         if let Some(error) = session.take_failure() {
             return self.recover(&mut session, error).await;
         }
-        session.accept(records, &mut self.spec.pipeline)?;
         let now = self.spec.clock.now();
         if self.retry.is_some_and(|at| now < at) {
             return Ok(());

@@ -165,7 +165,7 @@ impl SourceLoop {
         for mut record in records {
             let (partition, offset) =
                 (record.source_partition.clone(), record.source_offset.take());
-            self.spec.pipeline.to_log(record, &mut converted)?;
+            self.spec.pipeline.push_for_log(record, &mut converted)?;
             originals.push((partition, offset, converted.len()));
         }
         let mut results = self.producer.send(converted).await?.into_iter();
