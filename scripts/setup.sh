@@ -17,6 +17,8 @@ need_package curl curl
 need_package shellcheck shellcheck
 # Debian keeps the servers' programs out of the path.
 compgen -G "/usr/lib/postgresql/*/bin/initdb" >/dev/null || need_package initdb postgresql
+# For scripts/python.sh; Debian ships venv apart from Python.
+python3 -c 'import ensurepip' >/dev/null 2>&1 || missing+=(python3-venv)
 
 if [ "${#missing[@]}" -gt 0 ]; then
     if ! command -v apt-get >/dev/null 2>&1; then
