@@ -3,11 +3,29 @@
 //! A transform is a file; each registers itself. Facts are those of Apache Kafka 4.3.1, whose own classes the recorded
 //! cases in tests/ were run through.
 
+mod drop_headers;
 mod explode;
+mod extract_field;
+mod fields;
+mod filter;
+mod flatten;
+mod header_from;
+mod hoist_field;
+mod insert_field;
+mod insert_header;
+mod mask_field;
+#[cfg_attr(not(test), expect(dead_code, reason = "casts need the rest"))]
+mod numbers;
 mod part;
+mod pattern;
+mod predicates;
+mod regex_router;
+mod replace_field;
 mod schemas;
+mod set_schema_metadata;
 #[cfg(test)]
 mod testing;
+mod value_to_key;
 
 /// Version shown by `/connector-plugins`.
 const VERSION: &str = env!("CARGO_PKG_VERSION");

@@ -1,0 +1,163 @@
+//! What transforms share: reading structs and maps, as Kafka's own transforms do, and in their words.
+
+use std::sync::Arc;
+
+use connect_core::config::ConnectorConfig;
+use connect_core::data::{Datum, Field, Schema, Struct, Type, Value};
+use connect_core::{Error, Result};
+
+/// Entries of a map without a schema.
+pub(crate) type Entries = Vec<(Value, Value)>;
+
+/// The option that most transforms have.
+#[derive(Debug, Clone, Copy, ConnectorConfig)]
+pub(crate) struct NullOption {
+    /// Whether a null in a field with a default is read as the default.
+    #[option(name = "replace.null.with.default", default = "true", importance = Medium)]
+    pub(crate) replace: bool,
+}
+
+impl NullOption {
+    /// The value of a field as Kafka reads it.
+    pub(crate) fn read(self, schema: &Schema, value: Value) -> Value {
+        match (&value, &schema.default) {
+            (Value::Null, Some(default)) if self.replace => default.clone(),
+            _ => value,
+        }
+    }
+
+    /// The values of a struct, each as Kafka reads it.
+    pub(crate) fn read_all(self, fields: &[Field], values: Vec<Value>) -> Vec<Value> {
+        let read = |(field, value): (&Field, Value)| self.read(&field.schema, value);
+        fields.iter().zip(values).map(read).collect()
+    }
+}
+
+/// The entries of a map without a schema.
+pub(crate) fn entries(value: Value, purpose: &str) -> Result<Entries> {
+    match value {
+        Value::Map(entries) => Ok(entries),
+        other => Err(Error::data(format!(
+            "Only Map objects supported in absence of schema for [{purpose}], found: {}",
+            java_class(&other)
+        ))),
+    }
+}
+
+/// The values of a struct, one per field of its schema.
+pub(crate) fn values(value: Value, purpose: &str) -> Result<Vec<Value>> {
+    match value {
+        Value::Struct(fields) => Ok(fields.values),
+        other => Err(Error::data(format!(
+            "Only Struct objects supported for [{purpose}], found: {}",
+            java_class(&other)
+        ))),
+    }
+}
+
+/// The fields of a struct's schema; none of any other.
+pub(crate) fn fields_of(schema: &Schema) -> &[Field] {
+    match &schema.kind {
+        Type::Struct(fields) => fields,
+        _ => &[],
+    }
+}
+
+/// A schema of `kind` with name, version, documentation and parameters of another: required, without default.
+pub(crate) fn like(schema: &Schema, kind: Type) -> Schema {
+    Schema {
+        optional: false,
+        default: None,
+        kind,
+        ..schema.clone()
+    }
+}
+
+/// A field.
+pub(crate) fn field(name: &Arc<str>, schema: &Arc<Schema>) -> Field {
+    Field {
+        name: name.clone(),
+        schema: schema.clone(),
+    }
+}
+
+/// A struct schema's fields, if no two have one name.
+pub(crate) fn unique(fields: Vec<Field>) -> Result<Vec<Field>> {
+    for (index, field) in fields.iter().enumerate() {
+        if fields
+            .iter()
+            .take(index)
+            .any(|known| known.name == field.name)
+        {
+            let text = "Cannot create field because of field name duplication";
+            return Err(Error::data(format!("{text} {}", field.name)));
+        }
+    }
+    Ok(fields)
+}
+
+/// A struct with its schema.
+pub(crate) fn structure(schema: &Arc<Schema>, values: Vec<Value>) -> Datum {
+    let value = Value::Struct(Struct {
+        schema: schema.clone(),
+        values,
+    });
+    Datum::with_schema(schema.clone(), value)
+}
+
+/// The entry called `name`.
+pub(crate) fn get<'a>(entries: &'a Entries, name: &str) -> Option<&'a Value> {
+    let found = entries.iter().find(|(key, _)| key.as_str() == Some(name));
+    found.map(|(_, value)| value)
+}
+
+/// Sets the entry called `name`.
+pub(crate) fn put(entries: &mut Entries, name: &Arc<str>, value: Value) {
+    match entries
+        .iter_mut()
+        .find(|(key, _)| key.as_str() == Some(name))
+    {
+        Some((_, known)) => *known = value,
+        None => entries.push((Value::String(name.clone()), value)),
+    }
+}
+
+/// The class a value has in Java, for messages.
+pub(crate) fn java_class(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Boolean(_) => "java.lang.Boolean",
+        Value::Int8(_) => "java.lang.Byte",
+        Value::Int16(_) => "java.lang.Short",
+        Value::Int32(_) => "java.lang.Integer",
+        Value::Int64(_) => "java.lang.Long",
+        Value::Float32(_) => "java.lang.Float",
+        Value::Float64(_) => "java.lang.Double",
+        Value::Number(_) => "java.math.BigInteger",
+        Value::String(_) => "java.lang.String",
+        Value::Bytes(_) => "java.nio.ByteBuffer",
+        Value::Decimal(_) => "java.math.BigDecimal",
+        Value::Date(_) | Value::Time(_) | Value::Timestamp(_) => "java.util.Date",
+        Value::Array(_) => "java.util.ArrayList",
+        Value::Map(_) => "java.util.HashMap",
+        Value::Struct(_) => "org.apache.kafka.connect.data.Struct",
+    }
+}
+
+/// Kafka's name of a type.
+pub(crate) fn type_name(kind: &Type) -> &'static str {
+    match kind {
+        Type::Int8 => "INT8",
+        Type::Int16 => "INT16",
+        Type::Int32 => "INT32",
+        Type::Int64 => "INT64",
+        Type::Float32 => "FLOAT32",
+        Type::Float64 => "FLOAT64",
+        Type::Boolean => "BOOLEAN",
+        Type::String => "STRING",
+        Type::Bytes => "BYTES",
+        Type::Array(_) => "ARRAY",
+        Type::Map(..) => "MAP",
+        Type::Struct(_) => "STRUCT",
+    }
+}
