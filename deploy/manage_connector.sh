@@ -68,7 +68,8 @@ status_by_curl() {
 }
 
 logs_by_curl() {
-    traces=$(traces_of "$(rest GET "/connectors/$name/status")")
+    status=$(rest GET "/connectors/$name/status")
+    traces=$(traces_of "$status")
     printf '%s\n' "${traces:-nothing has failed}"
     [ -z "$traces" ]
 }

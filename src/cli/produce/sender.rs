@@ -1,4 +1,4 @@
-//! Batches to a topic's partitions with rskafka: acks of all replicas, Snappy, retries with an end.
+//! Batches to the partitions of topics with rskafka: acks of all replicas, Snappy, three retries.
 //!
 //! Several requests of a partition are under way at once, so after a retry records may stand in another order.
 
@@ -7,26 +7,32 @@ use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result, anyhow};
 use rskafka::BackoffConfig;
+use rskafka::client::error::{Error as KafkaError, ProtocolError};
 use rskafka::client::partition::{Compression, PartitionClient, UnknownTopicHandling};
 use rskafka::client::{Client, ClientBuilder};
 use rskafka::record::Record;
 use tokio::task::JoinSet;
 
+use super::delivery::{BATCH_BYTES, RETRIES};
 use super::settings::Settings;
 use crate::kafka::cluster::partition_of_key;
 
-/// Bytes of a batch.
-const BATCH_BYTES: usize = 16 * 1024;
 /// Requests under way, all partitions together.
 const UNDER_WAY: usize = 24;
 const CONNECT_DEADLINE: Duration = Duration::from_secs(10);
-const SEND_DEADLINE: Duration = Duration::from_secs(60);
+/// How long one try may take; within it rskafka looks for a new leader and connects again.
+const TRY_DEADLINE: Duration = Duration::from_secs(15);
+const FIRST_PAUSE: Duration = Duration::from_millis(200);
 
 /// Gathers records by partition and sends full batches.
 pub(super) struct Sender {
+    topics: Vec<Topic>,
+    sending: JoinSet<Result<()>>,
+}
+
+struct Topic {
     partitions: Vec<Batch>,
     next: usize,
-    sending: JoinSet<Result<()>>,
 }
 
 struct Batch {
@@ -36,47 +42,51 @@ struct Batch {
 }
 
 impl Sender {
-    /// Connects, and makes the topic if it is not there.
+    /// Connects, and makes the topics that are not there.
     pub(super) async fn connect(settings: &Settings) -> Result<Self> {
         let brokers = settings.brokers.join(",");
         let connecting = async {
             let backoff = BackoffConfig {
                 max_backoff: Duration::from_secs(5),
-                deadline: Some(SEND_DEADLINE),
+                deadline: Some(TRY_DEADLINE),
                 ..BackoffConfig::default()
             };
             let builder = ClientBuilder::new(settings.brokers.clone())
                 .client_id("sluice-produce")
                 .backoff_config(backoff);
             let client = builder.build().await?;
-            open_partitions(&client, settings).await
+            let mut topics = Vec::new();
+            for stream in &settings.streams {
+                let partitions = open_partitions(&client, &stream.topic, settings.partitions);
+                topics.push(Topic {
+                    partitions: partitions.await?,
+                    next: 0,
+                });
+            }
+            Ok::<_, anyhow::Error>(topics)
         };
-        let partitions = tokio::time::timeout(CONNECT_DEADLINE, connecting)
+        let topics = tokio::time::timeout(CONNECT_DEADLINE, connecting)
             .await
             .map_err(|_| anyhow!("no Kafka answers at {brokers} within {CONNECT_DEADLINE:?}: set --brokers or KAFKA_BOOTSTRAP_SERVERS"))?
             .with_context(|| format!("connecting to Kafka at {brokers}"))?;
         Ok(Self {
-            partitions,
-            next: 0,
+            topics,
             sending: JoinSet::new(),
         })
     }
 
     /// Takes a record; sends its batch if that is full.
-    pub(super) async fn send(&mut self, key: Option<Vec<u8>>, value: Vec<u8>) -> Result<()> {
-        let index = match &key {
-            Some(key) => {
-                let partitions = u32::try_from(self.partitions.len()).unwrap_or(1);
-                partition_of_key(key, partitions) as usize
-            }
-            None => {
-                self.next = (self.next + 1) % self.partitions.len();
-                self.next
-            }
-        };
-        let batch = self
+    pub(super) async fn send(
+        &mut self,
+        stream: usize,
+        key: Option<Vec<u8>>,
+        value: Vec<u8>,
+    ) -> Result<()> {
+        let topic = self.topics.get_mut(stream).context("a known stream")?;
+        let partition = topic.partition(key.as_deref());
+        let batch = topic
             .partitions
-            .get_mut(index)
+            .get_mut(partition)
             .context("the topic has no partitions")?;
         batch.bytes += key.as_ref().map_or(0, Vec::len) + value.len();
         batch.records.push(Record {
@@ -85,34 +95,23 @@ impl Sender {
             headers: std::collections::BTreeMap::new(),
             timestamp: SystemTime::now().into(),
         });
-        if batch.bytes >= BATCH_BYTES {
-            self.send_batch(index).await?;
+        if batch.bytes >= BATCH_BYTES
+            && let Some((client, records)) = batch.take()
+        {
+            self.send_batch(client, records).await?;
         }
         Ok(())
     }
 
-    async fn send_batch(&mut self, index: usize) -> Result<()> {
+    async fn send_batch(
+        &mut self,
+        client: Arc<PartitionClient>,
+        records: Vec<Record>,
+    ) -> Result<()> {
         while self.sending.len() >= UNDER_WAY {
             self.one_done().await?;
         }
-        let Some(batch) = self
-            .partitions
-            .get_mut(index)
-            .filter(|batch| !batch.records.is_empty())
-        else {
-            return Ok(());
-        };
-        batch.bytes = 0;
-        let records = std::mem::take(&mut batch.records);
-        let client = batch.client.clone();
-        self.sending.spawn(async move {
-            let sent =
-                tokio::time::timeout(SEND_DEADLINE, client.produce(records, Compression::Snappy))
-                    .await;
-            sent.map_err(|_| anyhow!("no acknowledgement after {SEND_DEADLINE:?}"))?
-                .context("producing")?;
-            Ok(())
-        });
+        self.sending.spawn(produce(client, records));
         Ok(())
     }
 
@@ -125,26 +124,89 @@ impl Sender {
 
     /// Sends what has gathered and waits for every acknowledgement.
     pub(super) async fn flush(&mut self) -> Result<()> {
-        for index in 0..self.partitions.len() {
-            self.send_batch(index).await?;
+        let batches = self
+            .topics
+            .iter_mut()
+            .flat_map(|topic| &mut topic.partitions);
+        let waiting: Vec<_> = batches.filter_map(Batch::take).collect();
+        for (client, records) in waiting {
+            self.send_batch(client, records).await?;
         }
         while !self.sending.is_empty() {
             self.one_done().await?;
         }
         Ok(())
     }
+}
 
-    pub(super) async fn close(&mut self) -> Result<()> {
-        self.flush().await
+impl Topic {
+    /// By the key as Kafka does, or in turn.
+    fn partition(&mut self, key: Option<&[u8]>) -> usize {
+        if let Some(key) = key {
+            let partitions = u32::try_from(self.partitions.len()).unwrap_or(1);
+            return partition_of_key(key, partitions) as usize;
+        }
+        self.next = (self.next + 1) % self.partitions.len().max(1);
+        self.next
     }
 }
 
-async fn open_partitions(client: &Client, settings: &Settings) -> Result<Vec<Batch>> {
-    let topic = settings.topic.as_str();
+impl Batch {
+    fn take(&mut self) -> Option<(Arc<PartitionClient>, Vec<Record>)> {
+        self.bytes = 0;
+        let records = std::mem::take(&mut self.records);
+        (!records.is_empty()).then(|| (self.client.clone(), records))
+    }
+}
+
+/// Writes a batch; tries again where that may help.
+async fn produce(client: Arc<PartitionClient>, records: Vec<Record>) -> Result<()> {
+    for attempt in 0..RETRIES {
+        match try_once(&client, records.clone()).await {
+            Ok(()) => return Ok(()),
+            Err(error) if is_passing(&error) => {
+                let range = FIRST_PAUSE * 2_u32.pow(attempt);
+                tokio::time::sleep(range.mul_f64(0.5 + fastrand::f64() / 2.0)).await;
+            }
+            Err(error) => return Err(error).context("producing"),
+        }
+    }
+    let last = try_once(&client, records).await;
+    last.with_context(|| format!("producing, after {RETRIES} retries"))
+}
+
+async fn try_once(client: &PartitionClient, records: Vec<Record>) -> Result<(), KafkaError> {
+    let producing = client.produce(records, Compression::Snappy);
+    match tokio::time::timeout(TRY_DEADLINE, producing).await {
+        Ok(produced) => produced.map(|_| ()),
+        Err(_) => Err(KafkaError::Timeout),
+    }
+}
+
+/// True for what may pass; what a broker refuses for good is not tried again.
+fn is_passing(error: &KafkaError) -> bool {
+    match error {
+        KafkaError::ServerError { protocol_error, .. } => matches!(
+            protocol_error,
+            ProtocolError::RequestTimedOut
+                | ProtocolError::NotEnoughReplicas
+                | ProtocolError::NotEnoughReplicasAfterAppend
+                | ProtocolError::NotLeaderOrFollower
+                | ProtocolError::LeaderNotAvailable
+                | ProtocolError::NetworkException
+                | ProtocolError::KafkaStorageError
+        ),
+        KafkaError::InvalidResponse(_) => false,
+        _ => true,
+    }
+}
+
+async fn open_partitions(client: &Client, topic: &str, partitions: i32) -> Result<Vec<Batch>> {
     if partition_ids(client, topic).await?.is_empty() {
         let made = client
             .controller_client()?
-            .create_topic(topic, settings.partitions, 1, 5_000)
+            // -1: as many replicas as the brokers have by default.
+            .create_topic(topic, partitions, -1, 5_000)
             .await;
         if let Err(error) = made
             && partition_ids(client, topic).await?.is_empty()

@@ -1,46 +1,78 @@
 //! What to produce and where: flags win over the file, the file over the environment, that over defaults.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
-use serde_json::{Map, Value};
-use sluice_connector_datagen::events::EventKind;
+use sluice_connector_datagen::events::{Disorder, EventKind, System};
 
-/// Flags of one stream of events.
+use super::file::File;
+
+/// Flags that all generators have.
 #[derive(Debug, Args)]
-pub(in crate::cli) struct StreamArgs {
+pub(super) struct StreamArgs {
     /// Brokers, separated by commas [env: KAFKA_BOOTSTRAP_SERVERS] [default: localhost:9092]
     #[arg(long, visible_alias = "bootstrap-servers")]
     brokers: Option<String>,
-    /// The topic; made if it is not there [env: KAFKA_TOPIC] [default: sales_events]
+    /// The topic; made if it is not there [env: KAFKA_TOPIC] [default: sales_events, transactions or TYPE_topic]
     #[arg(long)]
     topic: Option<String>,
     /// How many events [default: without end]
-    #[arg(long, visible_alias = "events")]
+    #[arg(long, visible_aliases = ["events", "num-transactions"])]
     count: Option<u64>,
-    /// Seconds between two events [env: PRODUCER_INTERVAL] [default: 1]
+    /// Seconds between two events [env: PRODUCER_INTERVAL] [default: 1, for dealer 5]
     #[arg(long)]
     interval: Option<f64>,
     /// No pause: as fast as possible
     #[arg(long)]
     burst: bool,
+    /// Without end, or until --duration
+    #[arg(long, conflicts_with = "count")]
+    continuous: bool,
+    /// Seconds until it ends
+    #[arg(long)]
+    duration: Option<f64>,
     /// A JSON file with any of these settings
     #[arg(long)]
     config: Option<PathBuf>,
+    /// Write in transactions: readers of committed records see each event once
+    #[arg(long)]
+    exactly_once: bool,
+    /// The transactional id; a new run with it fences an older one [default: another one each time]
+    #[arg(long, requires = "exactly_once")]
+    transactional_id: Option<String>,
+    /// Percent of events dated back by 11 to 60 minutes
+    #[arg(long, value_name = "PERCENT")]
+    late: Option<f64>,
+    /// Percent of events written twice in a row; --count counts them once
+    #[arg(long, value_name = "PERCENT")]
+    duplicates: Option<f64>,
     /// The field that becomes the key [default: no key]
     #[arg(long)]
     key: Option<String>,
     /// The same seed makes the same events [default: another one each time]
     #[arg(long)]
     seed: Option<u64>,
-    /// Partitions, if the topic must be made
+    /// The number of the first event of the seed, from 0
+    #[arg(long)]
+    start: Option<u64>,
+    /// Partitions, if the topic must be made [default: 3]
     #[arg(long)]
     partitions: Option<i32>,
-    /// Say more
+    /// Show each event [env: LOG_LEVEL=DEBUG, INFO, WARNING or ERROR]
     #[arg(long, short)]
     verbose: bool,
+}
+
+/// Flags of the dealer's systems.
+#[derive(Debug, Args)]
+pub(super) struct DealerArgs {
+    /// sales, payments, interactions, inventory, procurement, telemetry, or all; runs with the same --seed tell one story [default: all]
+    #[arg(long = "type", value_name = "TYPE")]
+    kind: Option<String>,
+    #[command(flatten)]
+    stream: StreamArgs,
 }
 
 /// How much is said: LOG_LEVEL.
@@ -58,95 +90,248 @@ impl Level {
     }
 }
 
+/// What a reader may rely on.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Guarantee {
+    AtLeastOnce,
+    ExactlyOnce { transactional_id: String },
+}
+
+/// Events of one kind, to one topic.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Stream {
+    pub(super) kind: EventKind,
+    pub(super) topic: String,
+}
+
 /// Everything decided.
 #[derive(Debug)]
 pub(super) struct Settings {
-    pub(super) kind: EventKind,
+    pub(super) streams: Vec<Stream>,
     pub(super) brokers: Vec<String>,
-    pub(super) topic: String,
+    /// Events of each stream.
     pub(super) count: Option<u64>,
     pub(super) interval: Duration,
+    pub(super) duration: Option<Duration>,
     pub(super) burst: bool,
+    pub(super) guarantee: Guarantee,
+    pub(super) disorder: Disorder,
     pub(super) key: Option<String>,
     pub(super) seed: u64,
+    /// The number of the first event.
+    pub(super) start: u64,
     pub(super) partitions: i32,
     pub(super) level: Level,
 }
 
-/// Keys of the file, under any of their names.
-const FILE_KEYS: &[&[&str]] = &[
-    &["brokers", "bootstrap_servers"],
-    &["topic"],
-    &["count", "events"],
-    &["interval"],
-    &["burst"],
-    &["key"],
-    &["seed"],
-    &["partitions"],
-    &["verbose"],
-];
-
 impl Settings {
+    /// Settings of one generator.
     pub(super) fn resolve(kind: EventKind, args: StreamArgs) -> Result<Self> {
-        let file = File::read(args.config.as_deref())?;
-        let env = |key: &str| std::env::var(key).ok().filter(|value| !value.is_empty());
-        let brokers = args
-            .brokers
-            .or(file.text("brokers")?)
-            .or(env("KAFKA_BOOTSTRAP_SERVERS"));
-        let interval = match (
-            args.interval,
-            file.number("interval")?,
-            env("PRODUCER_INTERVAL"),
-        ) {
-            (Some(seconds), _, _) | (None, Some(seconds), _) => seconds,
-            (None, None, Some(text)) => text
-                .parse()
-                .with_context(|| format!("PRODUCER_INTERVAL={text} is not a number of seconds"))?,
-            (None, None, None) => 1.0,
+        let given = Given::new(args)?;
+        let default = match kind {
+            EventKind::Transactions => "transactions".to_owned(),
+            EventKind::Sales | EventKind::Orders => "sales_events".to_owned(),
+            EventKind::Dealer(system) => format!("{}_topic", system.name()),
         };
-        let key = args.key.or(file.text("key")?);
-        if let Some(key) = &key
-            && !kind.fields().contains(&key.as_str())
-        {
-            bail!("--key {key}: must be one of {}", kind.fields().join(", "));
+        let topic = given.topic()?.or(env("KAFKA_TOPIC")).unwrap_or(default);
+        given.settings(vec![Stream { kind, topic }], 1.0)
+    }
+
+    /// Settings of one or all of the dealer's systems.
+    pub(super) fn resolve_dealer(args: DealerArgs) -> Result<Self> {
+        let given = Given::new(args.stream)?;
+        let kind = args.kind.or(given.file.text("type")?);
+        let systems = systems(kind.as_deref().unwrap_or("all"))?;
+        let topic = given.topic()?;
+        if topic.is_some() && systems.len() > 1 {
+            bail!(
+                "--topic is for one --type; of all, each has its own: sales_topic, payments_topic …"
+            );
         }
+        let topic = topic.or_else(|| env("KAFKA_TOPIC").filter(|_| systems.len() == 1));
+        let stream = |system: System| Stream {
+            kind: EventKind::Dealer(system),
+            topic: topic
+                .clone()
+                .unwrap_or_else(|| format!("{}_topic", system.name())),
+        };
+        let streams = systems.into_iter().map(stream).collect();
+        given.settings(streams, 5.0)
+    }
+}
+
+fn systems(name: &str) -> Result<Vec<System>> {
+    if name.eq_ignore_ascii_case("all") {
+        return Ok(System::ALL.to_vec());
+    }
+    let named = System::ALL
+        .into_iter()
+        .find(|system| system.name().eq_ignore_ascii_case(name));
+    let names = || System::ALL.map(System::name).join(", ");
+    let system = named.with_context(|| format!("--type {name}: must be {} or all", names()))?;
+    Ok(vec![system])
+}
+
+fn env(key: &str) -> Option<String> {
+    std::env::var(key).ok().filter(|value| !value.is_empty())
+}
+
+/// Flags, with the file they name.
+struct Given {
+    args: StreamArgs,
+    file: File,
+}
+
+impl Given {
+    fn new(args: StreamArgs) -> Result<Self> {
+        let file = File::read(args.config.as_deref())?;
+        Ok(Self { args, file })
+    }
+
+    fn topic(&self) -> Result<Option<String>> {
+        Ok(self.args.topic.clone().or(self.file.text("topic")?))
+    }
+
+    fn settings(self, streams: Vec<Stream>, default_interval: f64) -> Result<Settings> {
+        let (args, file) = (&self.args, &self.file);
         let burst = args.burst || file.flag("burst")?;
-        let seconds = if burst { 0.0 } else { interval };
-        Ok(Self {
-            kind,
-            brokers: brokers
-                .unwrap_or_else(|| "localhost:9092".to_owned())
-                .split(',')
-                .map(|broker| broker.trim().to_owned())
-                .collect(),
-            topic: args
-                .topic
-                .or(file.text("topic")?)
-                .or(env("KAFKA_TOPIC"))
-                .unwrap_or_else(|| "sales_events".to_owned()),
-            count: args.count.or(file.integer("count")?),
-            interval: Duration::try_from_secs_f64(seconds)
-                .with_context(|| format!("--interval {seconds}: must be 0 or more seconds"))?,
-            burst,
-            key,
-            seed: args
-                .seed
-                .or(file.integer("seed")?)
-                .unwrap_or_else(|| fastrand::u64(..)),
-            partitions: match args.partitions {
-                Some(partitions) => partitions,
-                None => file
-                    .integer("partitions")?
-                    .and_then(|number| i32::try_from(number).ok())
-                    .unwrap_or(3),
+        let seed = args.seed.or(file.integer("seed")?);
+        let start = args.start.or(file.integer("start")?);
+        Ok(Settings {
+            brokers: self.brokers()?,
+            count: self.count()?,
+            interval: if burst {
+                Duration::ZERO
+            } else {
+                self.interval(default_interval)?
             },
-            level: level(
-                args.verbose || file.flag("verbose")?,
-                env("LOG_LEVEL").as_deref(),
-            )?,
+            duration: self.duration()?,
+            burst,
+            guarantee: self.guarantee()?,
+            disorder: self.disorder()?,
+            key: self.key(&streams)?,
+            seed: seed.unwrap_or_else(|| fastrand::u64(..)),
+            start: start.unwrap_or(0),
+            partitions: self.partitions()?,
+            level: self.level()?,
+            streams,
         })
     }
+
+    fn brokers(&self) -> Result<Vec<String>> {
+        let given = self.args.brokers.clone().or(self.file.list("brokers")?);
+        let given = given.or(env("KAFKA_BOOTSTRAP_SERVERS"));
+        let text = given.unwrap_or_else(|| "localhost:9092".to_owned());
+        Ok(text
+            .split(',')
+            .map(|broker| broker.trim().to_owned())
+            .collect())
+    }
+
+    fn count(&self) -> Result<Option<u64>> {
+        if self.args.continuous {
+            return Ok(None);
+        }
+        if self.args.count.is_some() {
+            return Ok(self.args.count);
+        }
+        let count = self.file.integer("count")?;
+        Ok(if self.file.flag("continuous")? {
+            None
+        } else {
+            count
+        })
+    }
+
+    fn interval(&self, default: f64) -> Result<Duration> {
+        let variable = env("PRODUCER_INTERVAL").map(|text| {
+            let read = text.parse();
+            read.with_context(|| format!("PRODUCER_INTERVAL={text} is not a number of seconds"))
+        });
+        let seconds = match (self.args.interval, self.file.number("interval")?) {
+            (Some(seconds), _) | (None, Some(seconds)) => seconds,
+            (None, None) => variable.transpose()?.unwrap_or(default),
+        };
+        duration("--interval", seconds)
+    }
+
+    fn duration(&self) -> Result<Option<Duration>> {
+        let seconds = self.args.duration.or(self.file.number("duration")?);
+        seconds
+            .map(|seconds| duration("--duration", seconds))
+            .transpose()
+    }
+
+    fn guarantee(&self) -> Result<Guarantee> {
+        let id = self.args.transactional_id.clone();
+        let id = id.or(self.file.text("transactional_id")?);
+        if !self.args.exactly_once && !self.file.flag("exactly_once")? {
+            return Ok(Guarantee::AtLeastOnce);
+        }
+        let transactional_id =
+            id.unwrap_or_else(|| format!("sluice-produce-{:016x}", fastrand::u64(..)));
+        Ok(Guarantee::ExactlyOnce { transactional_id })
+    }
+
+    fn disorder(&self) -> Result<Disorder> {
+        let disorder = Disorder {
+            late: self.args.late.or(self.file.number("late")?).unwrap_or(0.0),
+            duplicates: self
+                .args
+                .duplicates
+                .or(self.file.number("duplicates")?)
+                .unwrap_or(0.0),
+        };
+        for (flag, percent) in [
+            ("--late", disorder.late),
+            ("--duplicates", disorder.duplicates),
+        ] {
+            if !(0.0..=100.0).contains(&percent) {
+                bail!("{flag} {percent}: must be 0 to 100 percent");
+            }
+        }
+        Ok(disorder)
+    }
+
+    /// The key's field; at least one stream must have it.
+    fn key(&self, streams: &[Stream]) -> Result<Option<String>> {
+        let key = self.args.key.clone().or(self.file.text("key")?);
+        let has = |stream: &Stream, key: &str| stream.kind.fields().contains(&key);
+        if let Some(key) = &key
+            && !streams.iter().any(|stream| has(stream, key))
+        {
+            let fields = streams.iter().flat_map(|stream| stream.kind.fields());
+            let mut fields: Vec<_> = fields.copied().collect();
+            fields.sort_unstable();
+            fields.dedup();
+            bail!("--key {key}: must be one of {}", fields.join(", "));
+        }
+        Ok(key)
+    }
+
+    fn partitions(&self) -> Result<i32> {
+        let given = match self.args.partitions {
+            Some(partitions) => Some(partitions),
+            None => self
+                .file
+                .integer("partitions")?
+                .map(|number| i32::try_from(number).unwrap_or(i32::MAX)),
+        };
+        match given.unwrap_or(3) {
+            partitions @ 1.. => Ok(partitions),
+            partitions => bail!("--partitions {partitions}: must be 1 or more"),
+        }
+    }
+
+    fn level(&self) -> Result<Level> {
+        let verbose = self.args.verbose || self.file.flag("verbose")?;
+        level(verbose, env("LOG_LEVEL").as_deref())
+    }
+}
+
+fn duration(flag: &str, seconds: f64) -> Result<Duration> {
+    Duration::try_from_secs_f64(seconds)
+        .with_context(|| format!("{flag} {seconds}: must be 0 or more seconds"))
 }
 
 fn level(verbose: bool, text: Option<&str>) -> Result<Level> {
@@ -162,111 +347,5 @@ fn level(verbose: bool, text: Option<&str>) -> Result<Level> {
     })
 }
 
-/// Settings of a file.
-struct File(Map<String, Value>);
-
-impl File {
-    fn read(path: Option<&Path>) -> Result<Self> {
-        let Some(path) = path else {
-            return Ok(Self(Map::new()));
-        };
-        let shown = path.display();
-        let text = std::fs::read_to_string(path).with_context(|| format!("reading {shown}"))?;
-        let json: Value =
-            serde_json::from_str(&text).with_context(|| format!("{shown} is not JSON"))?;
-        let Value::Object(given) = json else {
-            bail!("{shown}: a JSON object is needed");
-        };
-        let mut settings = Map::new();
-        for (key, value) in given {
-            let normal = key.replace('-', "_");
-            let Some(name) = FILE_KEYS
-                .iter()
-                .find(|names| names.contains(&normal.as_str()))
-                .and_then(|names| names.first())
-            else {
-                let known: Vec<_> = FILE_KEYS.concat();
-                bail!(
-                    "{shown}: {key} is not known; known are {}",
-                    known.join(", ")
-                );
-            };
-            settings.insert((*name).to_owned(), value);
-        }
-        Ok(Self(settings))
-    }
-
-    fn get<T>(
-        &self,
-        key: &str,
-        what: &str,
-        read: impl Fn(&Value) -> Option<T>,
-    ) -> Result<Option<T>> {
-        match self.0.get(key) {
-            None | Some(Value::Null) => Ok(None),
-            Some(value) => read(value)
-                .map(Some)
-                .with_context(|| format!("the config file's {key} is {value}: must be {what}")),
-        }
-    }
-
-    fn text(&self, key: &str) -> Result<Option<String>> {
-        self.get(key, "text", |value| value.as_str().map(str::to_owned))
-    }
-
-    fn number(&self, key: &str) -> Result<Option<f64>> {
-        self.get(key, "a number", Value::as_f64)
-    }
-
-    fn integer(&self, key: &str) -> Result<Option<u64>> {
-        self.get(key, "a whole number", Value::as_u64)
-    }
-
-    fn flag(&self, key: &str) -> Result<bool> {
-        Ok(self
-            .get(key, "true or false", Value::as_bool)?
-            .unwrap_or(false))
-    }
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use clap::Parser;
-
-    #[derive(Debug, Parser)]
-    struct Wrapper {
-        #[command(flatten)]
-        args: StreamArgs,
-    }
-
-    fn resolved(arguments: &[&str]) -> Result<Settings> {
-        let arguments = std::iter::once("produce").chain(arguments.iter().copied());
-        Settings::resolve(EventKind::Orders, Wrapper::try_parse_from(arguments)?.args)
-    }
-
-    #[test]
-    fn flags_win_over_the_file() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("producer.json");
-        std::fs::write(&path, r#"{"bootstrap-servers": "file:1", "topic": "from_file", "interval": 2.5, "events": 7}"#).unwrap();
-        let settings =
-            resolved(&["--config", path.to_str().unwrap(), "--topic", "from_flag"]).unwrap();
-        assert_eq!(settings.topic, "from_flag");
-        assert_eq!(settings.brokers, ["file:1"]);
-        assert_eq!(settings.interval, Duration::from_millis(2500));
-        assert_eq!(settings.count, Some(7));
-    }
-
-    #[test]
-    fn what_is_wrong_is_named() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("producer.json");
-        std::fs::write(&path, r#"{"topik": "x"}"#).unwrap();
-        let error = resolved(&["--config", path.to_str().unwrap()]).unwrap_err();
-        assert!(error.to_string().contains("topik"), "{error}");
-        let error = resolved(&["--key", "nope"]).unwrap_err();
-        assert!(error.to_string().contains("customer_id"), "{error}");
-        assert!(resolved(&["--interval=-1"]).is_err());
-    }
-}
+mod tests;

@@ -198,7 +198,7 @@ async fn compaction_waits_until_half_of_a_partition_is_new() {
     let mut clean = || {
         cleaner
             .apply(&log.inner, Timestamp::from_millis(0))
-            .unwrap()
+            .unwrap();
     };
     for key in ["a", "b", "c", "d"] {
         write_pairs(&log, &[(Some(key), Some("1"))]).await;
