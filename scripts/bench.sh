@@ -15,4 +15,5 @@ if [ "$#" -gt 0 ]; then
 else
     bench startup
     bench kafka-to-s3
+    bench kafka-to-postgres
 fi

@@ -3,6 +3,7 @@
 //! Each run starts its own services. CPU time and peak memory are the worker's alone, as the kernel counts them; wall time
 //! depends on what else the machine does.
 
+mod kafka_to_postgres;
 mod kafka_to_s3;
 mod process;
 mod startup;
@@ -25,6 +26,8 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Bench {
+    /// A topic of a real Kafka to a Postgres table, beside psql
+    KafkaToPostgres(kafka_to_postgres::Options),
     /// A topic of a real Kafka to S3 objects
     KafkaToS3(kafka_to_s3::Options),
     /// From start to the first answer, on the embedded log; memory when idle
@@ -35,6 +38,9 @@ enum Bench {
 async fn main() -> Result<()> {
     let arguments = Arguments::parse();
     match arguments.bench {
+        Bench::KafkaToPostgres(options) => {
+            kafka_to_postgres::run(&arguments.sluice, &options).await
+        }
         Bench::KafkaToS3(options) => kafka_to_s3::run(&arguments.sluice, &options).await,
         Bench::Startup(options) => startup::run(&arguments.sluice, &options).await,
     }

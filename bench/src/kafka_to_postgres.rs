@@ -1,0 +1,416 @@
+//! A topic of payments on a real Kafka, read to its end into a Postgres table; beside psql, which copies the same rows.
+//!
+//! psql reads them from a file in Postgres's own binary form: the least that bringing rows into a table takes.
+
+use std::fs::File;
+use std::io::{BufWriter, Write};
+use std::path::Path;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+use clap::Args;
+use serde_json::{Value, json};
+use sluice_services::{Kafka, KafkaOptions, Postgres, PostgresOptions};
+
+use crate::median;
+use crate::worker::Worker;
+
+const TOPIC: &str = "payments";
+const NAME: &str = "bench";
+const DATABASE: &str = "postgres";
+/// The table that both write, and the one that keeps what they must have written.
+const TABLE: &str = "payments";
+const REFERENCE: &str = "reference";
+const COLUMNS: &str = "payment_id bigint NOT NULL, customer_id text, paid_at timestamptz, \
+    amount double precision, currency text, quantity integer, is_refund boolean";
+/// The longest a run may take.
+const DEADLINE: Duration = Duration::from_secs(600);
+
+#[derive(Debug, Args)]
+pub(crate) struct Options {
+    /// Records in the topic, and rows of 7 columns; about 170 bytes of JSON each
+    #[arg(long, default_value_t = 2_000_000)]
+    rows: u64,
+    /// Partitions of the topic
+    #[arg(long, default_value_t = 4)]
+    partitions: u32,
+    /// `batch.size`
+    #[arg(long, default_value_t = 20_000)]
+    batch_size: u64,
+    /// `tasks.max`
+    #[arg(long, default_value_t = 1)]
+    tasks: u32,
+    /// `delivery.guarantee`
+    #[arg(long, default_value = "at_least_once")]
+    guarantee: String,
+    /// How many runs of each kind, each by a new worker
+    #[arg(long, default_value_t = 3)]
+    repeat: u32,
+}
+
+/// What is done to the table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Mode {
+    /// All rows are new, no key.
+    Append,
+    /// Every other row is there and replaced.
+    Upsert,
+}
+
+impl Mode {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Append => "append",
+            Self::Upsert => "upsert",
+        }
+    }
+
+    fn sink_options(self) -> Value {
+        match self {
+            Self::Append => json!({ "insert.mode": "insert", "pk.mode": "none" }),
+            Self::Upsert => json!({
+                "insert.mode": "upsert",
+                "pk.mode": "record_value",
+                "pk.fields": "payment_id",
+            }),
+        }
+    }
+
+    /// Makes the table anew, as it is before a run.
+    fn prepare(self, postgres: &Postgres) -> Result<()> {
+        let mut sql = format!("DROP TABLE IF EXISTS {TABLE}; CREATE TABLE {TABLE} ({COLUMNS});");
+        if self == Self::Upsert {
+            sql.push_str(&format!(
+                "ALTER TABLE {TABLE} ADD PRIMARY KEY (payment_id);
+                 INSERT INTO {TABLE} SELECT payment_id, 'old', paid_at, amount, currency, 0, is_refund
+                 FROM {REFERENCE} WHERE payment_id % 2 = 0;"
+            ));
+        }
+        sql.push_str(&format!("ANALYZE {TABLE};"));
+        postgres.sql(DATABASE, &sql)?;
+        // What was written before is not to be paid for in the measurement.
+        postgres.sql(DATABASE, "CHECKPOINT")?;
+        Ok(())
+    }
+
+    /// What psql runs on a file of rows.
+    fn psql(self, file: &Path) -> Vec<String> {
+        let copy =
+            |table: &str| format!("\\copy {table} from '{}' (format binary)", file.display());
+        match self {
+            Self::Append => vec![copy(TABLE)],
+            Self::Upsert => vec![
+                format!("CREATE TEMP TABLE staged (LIKE {TABLE})"),
+                copy("staged"),
+                format!(
+                    "INSERT INTO {TABLE} SELECT * FROM staged ON CONFLICT (payment_id) DO UPDATE SET
+                     customer_id = EXCLUDED.customer_id, paid_at = EXCLUDED.paid_at, amount = EXCLUDED.amount,
+                     currency = EXCLUDED.currency, quantity = EXCLUDED.quantity, is_refund = EXCLUDED.is_refund"
+                ),
+            ],
+        }
+    }
+}
+
+/// What one run of the sink took.
+struct Run {
+    wall: Duration,
+    cpu: Duration,
+    peak_resident: u64,
+}
+
+struct Bench<'a> {
+    sluice: &'a Path,
+    options: &'a Options,
+    kafka: Kafka,
+    postgres: Postgres,
+    folder: tempfile::TempDir,
+}
+
+pub(crate) async fn run(sluice: &Path, options: &Options) -> Result<()> {
+    let bench = Bench {
+        sluice,
+        options,
+        kafka: Kafka::start(&KafkaOptions::default())?,
+        postgres: Postgres::start(&PostgresOptions {
+            settings: settings(),
+            tls: None,
+        })?,
+        folder: tempfile::tempdir()?,
+    };
+    bench.kafka.create_topic(TOPIC, options.partitions, &[])?;
+    bench.fill_topic()?;
+    bench.fill_reference()?;
+    println!(
+        "{} rows of 7 columns in {} partitions, batch.size {}, tasks.max {}, {}",
+        options.rows, options.partitions, options.batch_size, options.tasks, options.guarantee
+    );
+    for mode in [Mode::Append, Mode::Upsert] {
+        bench.compare(mode).await?;
+    }
+    Ok(())
+}
+
+/// Room for the log, so that no checkpoint falls into one run and not into the next.
+fn settings() -> std::collections::BTreeMap<String, String> {
+    [
+        ("shared_buffers", "512MB"),
+        ("max_wal_size", "8GB"),
+        ("checkpoint_timeout", "1h"),
+        ("autovacuum", "off"),
+    ]
+    .map(|(key, value)| (key.to_owned(), value.to_owned()))
+    .into()
+}
+
+impl Bench<'_> {
+    /// psql and the sink in turns: what the machine does beside them meets both.
+    async fn compare(&self, mode: Mode) -> Result<()> {
+        let (mut by_psql, mut by_sink, mut cpu, mut peak) = (Vec::new(), Vec::new(), Vec::new(), 0);
+        #[expect(clippy::cast_precision_loss, reason = "a count of rows")]
+        let millions = self.options.rows as f64 / 1e6;
+        let name = mode.name();
+        for number in 1..=self.options.repeat {
+            let psql = self.by_psql(mode)?;
+            let sink = self.by_sink(mode, number).await?;
+            by_psql.push(millions * 1e3 / psql.as_secs_f64());
+            by_sink.push(millions * 1e3 / sink.wall.as_secs_f64());
+            cpu.push(sink.cpu.as_secs_f64() / millions);
+            peak = peak.max(sink.peak_resident / 1_000_000);
+            println!(
+                "{name} {number}: psql {:.2} s; sink {:.2} s, {:.2} CPU s per million, peak RSS {} MB",
+                psql.as_secs_f64(),
+                sink.wall.as_secs_f64(),
+                sink.cpu.as_secs_f64() / millions,
+                sink.peak_resident / 1_000_000,
+            );
+        }
+        let middle = |values: &[f64]| median(values).context("at least one run");
+        let (psql, sink) = (middle(&by_psql)?, middle(&by_sink)?);
+        println!(
+            "kafka to postgres, {name}: {sink:.0} thousand rows/s, {:.0} % of psql's {psql:.0}, \
+             {:.2} CPU s per million rows (medians of {}), peak RSS {peak} MB",
+            100.0 * sink / psql,
+            middle(&cpu)?,
+            self.options.repeat
+        );
+        Ok(())
+    }
+
+    /// The same number of records in each partition, written by kcat.
+    fn fill_topic(&self) -> Result<()> {
+        let partitions = u64::from(self.options.partitions.max(1));
+        let lines = self.folder.path().join("lines");
+        for partition in 0..partitions {
+            write_records(
+                &lines,
+                (partition..self.options.rows).step_by(usize::try_from(partitions)?),
+            )?;
+            let status = Command::new("kcat")
+                .args(["-P", "-b", &self.kafka.bootstrap(), "-t", TOPIC, "-l"])
+                .args(["-p", &partition.to_string()])
+                .arg(&lines)
+                .status()
+                .context("kcat")?;
+            ensure!(status.success(), "kcat ended with {status}");
+        }
+        std::fs::remove_file(lines)?;
+        Ok(())
+    }
+
+    /// The rows that the records stand for, and psql's file of them.
+    fn fill_reference(&self) -> Result<()> {
+        let rows = self.folder.path().join("csv");
+        let mut file = BufWriter::new(File::create(&rows)?);
+        for index in 0..self.options.rows {
+            let payment = Payment::number(index);
+            writeln!(file, "{}", payment.csv())?;
+        }
+        file.flush()?;
+        let create = format!("CREATE TABLE {REFERENCE} ({COLUMNS})");
+        let read = format!("\\copy {REFERENCE} from '{}' csv", rows.display());
+        let write = format!(
+            "\\copy {REFERENCE} to '{}' (format binary)",
+            self.file().display()
+        );
+        self.psql(&[create, read, write])?;
+        std::fs::remove_file(rows)?;
+        Ok(())
+    }
+
+    fn file(&self) -> std::path::PathBuf {
+        self.folder.path().join("binary")
+    }
+
+    fn psql(&self, commands: &[String]) -> Result<()> {
+        let arguments: Vec<&str> = commands
+            .iter()
+            .flat_map(|command| ["-c", command])
+            .collect();
+        let output = self.postgres.psql(DATABASE, &arguments)?;
+        ensure!(
+            output.status.success(),
+            "psql: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        Ok(())
+    }
+
+    fn by_psql(&self, mode: Mode) -> Result<Duration> {
+        mode.prepare(&self.postgres)?;
+        let commands = mode.psql(&self.file());
+        let begun = Instant::now();
+        self.psql(&commands)?;
+        let wall = begun.elapsed();
+        self.verify()?;
+        Ok(wall)
+    }
+
+    /// One worker from its deployment until the last row is there.
+    async fn by_sink(&self, mode: Mode, number: u32) -> Result<Run> {
+        mode.prepare(&self.postgres)?;
+        let folder = tempfile::tempdir()?;
+        let worker =
+            Worker::start(self.sluice, folder.path(), Some(&self.kafka.bootstrap())).await?;
+        let due = self.bytes_of(TABLE)? + self.bytes_of(REFERENCE)? / 100 * 95;
+        let begun = Instant::now();
+        let before = worker.usage()?;
+        worker.deploy(NAME, &self.config(mode, number)).await?;
+        while self.bytes_of(TABLE)? < due || self.missing_rows()? > 0 {
+            if begun.elapsed() > DEADLINE {
+                bail!("not done: {}", worker.status(NAME).await?);
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        let wall = begun.elapsed();
+        let after = worker.usage()?;
+        drop(worker);
+        self.verify()?;
+        Ok(Run {
+            wall,
+            cpu: after.cpu.saturating_sub(before.cpu),
+            peak_resident: after.peak_resident,
+        })
+    }
+
+    fn config(&self, mode: Mode, number: u32) -> Value {
+        let mut config = json!({
+            "connector.class": "io.confluent.connect.jdbc.JdbcSinkConnector",
+            "tasks.max": self.options.tasks.to_string(),
+            "topics": TOPIC,
+            "connection.url": self.postgres.jdbc_url(DATABASE),
+            "connection.user": Postgres::USER,
+            "connection.password": Postgres::PASSWORD,
+            "table.name.format": TABLE,
+            "batch.size": self.options.batch_size.to_string(),
+            "delivery.guarantee": self.options.guarantee,
+            "delivery.offsets.table": format!("offsets_{}_{number}", mode.name()),
+            "consumer.override.group.id": format!("bench-{}-{number}", mode.name()),
+        });
+        if let (Some(config), Value::Object(options)) =
+            (config.as_object_mut(), mode.sink_options())
+        {
+            config.extend(options);
+        }
+        config
+    }
+
+    /// Costs the server next to nothing, unlike counting.
+    fn bytes_of(&self, table: &str) -> Result<u64> {
+        self.number(&format!("pg_relation_size('{table}')"))
+    }
+
+    fn missing_rows(&self) -> Result<u64> {
+        let written = self.number(&format!("count(*) FROM {TABLE} WHERE quantity > 0"))?;
+        Ok(self.options.rows.saturating_sub(written))
+    }
+
+    fn number(&self, what: &str) -> Result<u64> {
+        let answer = self.postgres.sql(DATABASE, &format!("SELECT {what}"))?;
+        answer
+            .trim()
+            .parse()
+            .with_context(|| format!("{what}: {answer}"))
+    }
+
+    /// Rows are compared: a fast run that wrote too little, too much or something else is none.
+    fn verify(&self) -> Result<()> {
+        let sum = |table: &str| {
+            let sql = format!("SELECT count(*), sum(hashtext(r::text)::bigint) FROM {table} r");
+            self.postgres.sql(DATABASE, &sql)
+        };
+        let (written, expected) = (sum(TABLE)?, sum(REFERENCE)?);
+        ensure!(
+            written == expected,
+            "count and sum {written}, not {expected}"
+        );
+        Ok(())
+    }
+}
+
+/// A record, and the row it stands for.
+struct Payment {
+    id: u64,
+    customer: u64,
+    time: String,
+    cents: u64,
+    quantity: u64,
+    is_refund: bool,
+}
+
+impl Payment {
+    fn number(index: u64) -> Self {
+        // Spread without a generator: the same rows in each run.
+        let spread = index.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 20;
+        let (minute, second) = (index / 60_000 % 60, index / 1_000 % 60);
+        Self {
+            id: index,
+            customer: spread % 100_000,
+            time: format!(
+                "2026-02-26T10:{minute:02}:{second:02}.{:03}Z",
+                index % 1_000
+            ),
+            cents: spread % 500_000,
+            quantity: 1 + spread % 9,
+            is_refund: spread.is_multiple_of(50),
+        }
+    }
+
+    fn amount(&self) -> String {
+        format!("{}.{:02}", self.cents / 100, self.cents % 100)
+    }
+
+    fn json(&self) -> String {
+        format!(
+            r#"{{"payment_id":{},"customer_id":"CUST_{:05}","paid_at":"{}","amount":{},"currency":"EUR","quantity":{},"is_refund":{}}}"#,
+            self.id,
+            self.customer,
+            self.time,
+            self.amount(),
+            self.quantity,
+            self.is_refund
+        )
+    }
+
+    fn csv(&self) -> String {
+        format!(
+            "{},CUST_{:05},{},{},EUR,{},{}",
+            self.id,
+            self.customer,
+            self.time,
+            self.amount(),
+            self.quantity,
+            self.is_refund
+        )
+    }
+}
+
+fn write_records(path: &Path, indices: impl Iterator<Item = u64>) -> Result<()> {
+    let mut file = BufWriter::new(File::create(path)?);
+    for index in indices {
+        writeln!(file, "{}", Payment::number(index).json())?;
+    }
+    file.flush()?;
+    Ok(())
+}
