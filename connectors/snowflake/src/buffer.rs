@@ -9,7 +9,7 @@ use connect_core::data::{Offset, SinkRecord, Timestamp, TopicPartition};
 use crate::batch::{Batch, BatchFile, Span};
 use crate::config::{BufferOptions, RowOptions};
 use crate::copy;
-use crate::fields::Fields;
+use crate::fields::{Fields, seen};
 use crate::file::{OpenFile, StageFile};
 use crate::naming::TableName;
 use crate::row;
@@ -55,23 +55,20 @@ impl Buffer {
         options: &RowOptions,
         now: Timestamp,
     ) -> Result<()> {
+        let seen = match options.schematization {
+            true => seen(record).map_err(|error| row::at(record, error))?,
+            false => Vec::new(),
+        };
         let (file, fields) = self
             .files
             .entry(table.clone())
-            .or_insert_with(|| (OpenFile::new(record.offset), Fields::default()));
-        if options.schematization {
-            fields
-                .note(record)
-                .map_err(|error| row::at(record, error))?;
-        }
+            .or_insert_with(|| (OpenFile::new(), Fields::default()));
         let before = file.lines().len();
         if row::append(record, options, file.lines())? {
             self.bytes += file.lines().len() - before;
             self.rows += 1;
             file.added(record.offset);
-        }
-        if file.rows == 0 {
-            self.files.remove(table);
+            fields.note(record, seen);
         }
         self.open_record = !record.completes_offset();
         self.reached(record.offset.next(), now);
@@ -132,7 +129,8 @@ impl Buffer {
         };
         self.since = None;
         (self.rows, self.bytes) = (0, 0);
-        for (table, (file, fields)) in std::mem::take(&mut self.files) {
+        let files = std::mem::take(&mut self.files).into_iter();
+        for (table, (file, fields)) in files.filter(|(_, (file, _))| file.rows > 0) {
             let name = format!("{}/{}_{}.json.gz", table.path(), file.first, file.last);
             let rows = file.rows;
             let file = StageFile {

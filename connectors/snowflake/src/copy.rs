@@ -64,7 +64,9 @@ pub(crate) fn loaded(answer: &Rows) -> Result<u64, SnowflakeError> {
                 .and_then(|text| text.parse::<u64>().ok())
         };
         let errors = number("errors_seen").unwrap_or(0);
-        if errors > 0 || answer.get(row, "status") != Some("LOADED") {
+        // A file that was loaded before may be named as skipped.
+        let is_fine = matches!(answer.get(row, "status"), Some("LOADED" | "LOAD_SKIPPED"));
+        if errors > 0 || !is_fine {
             let file = answer.get(row, "file").unwrap_or("a file");
             let reason = answer.get(row, "first_error").unwrap_or("no reason given");
             let text = format!("{file} was not loaded: {reason}");

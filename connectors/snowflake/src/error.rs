@@ -33,13 +33,12 @@ pub(crate) fn cause_of(code: &str) -> Cause {
         "390201" | "002043" => Cause::Setup,
         "000625" => Cause::Locked,
         "000606" | "090073" | "090109" => Cause::Warehouse,
-        "002003" | "002020" | "000904" | "001430" => Cause::Missing,
+        "002002" | "002003" | "002020" | "000904" | "001430" | "091016" => Cause::Missing,
         // Cancelled, timed out, an internal error, a transaction that was aborted, throttled.
         "000603" | "000604" | "000605" | "000630" | "000640" | "000621" | "390142" => {
             Cause::Passing
         }
         "003001" | "003003" | "003540" => Cause::Auth,
-        "100080" => Cause::Missing,
         _ if code.starts_with("390") => Cause::Auth,
         _ if code.starts_with("100") => Cause::Row,
         _ => Cause::Other,
@@ -151,6 +150,7 @@ mod tests {
         assert_eq!(cause_of("390201"), Cause::Setup);
         assert_eq!(cause_of("003001"), Cause::Auth);
         assert_eq!(cause_of("002003"), Cause::Missing);
+        assert_eq!(cause_of("091016"), Cause::Missing);
         assert_eq!(cause_of("100038"), Cause::Row);
         assert_eq!(cause_of("001003"), Cause::Other);
     }

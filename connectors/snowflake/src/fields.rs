@@ -37,15 +37,9 @@ pub(crate) struct Field {
 pub(crate) struct Fields(pub(crate) BTreeMap<String, Field>);
 
 impl Fields {
-    /// Notes the fields of a record.
-    ///
-    /// # Errors
-    /// A data error if the value has no fields.
-    pub(crate) fn note(&mut self, record: &SinkRecord) -> Result<()> {
-        if record.value.is_null() {
-            return Ok(());
-        }
-        for (name, kind) in fields_of(&record.value)? {
+    /// Notes what was [`seen`] in a record.
+    pub(crate) fn note(&mut self, record: &SinkRecord, seen: Vec<Seen>) {
+        for (name, kind) in seen {
             let field = self.0.entry(name).or_default();
             let Some(kind) = kind else { continue };
             field.present += 1;
@@ -54,7 +48,6 @@ impl Fields {
                 .entry(kind)
                 .or_insert_with(|| format!("{} at offset {}", record.origin, record.offset));
         }
-        Ok(())
     }
 
     /// The fields of both.
@@ -69,8 +62,21 @@ impl Fields {
     }
 }
 
-/// Names and kinds; no kind for null.
-fn fields_of(value: &Datum) -> Result<Vec<(String, Option<FieldKind>)>> {
+/// A field's name and kind; no kind for null.
+pub(crate) type Seen = (String, Option<FieldKind>);
+
+/// The fields of a record.
+///
+/// # Errors
+/// A data error if the value has no fields.
+pub(crate) fn seen(record: &SinkRecord) -> Result<Vec<Seen>> {
+    if record.value.is_null() {
+        return Ok(Vec::new());
+    }
+    fields_of(&record.value)
+}
+
+fn fields_of(value: &Datum) -> Result<Vec<Seen>> {
     match value.value() {
         Value::Struct(fields) => {
             let Type::Struct(declared) = &fields.schema.kind else {

@@ -27,6 +27,7 @@ enum Packing {
 /// A file that takes rows of one table and partition.
 #[derive(Debug)]
 pub(crate) struct OpenFile {
+    /// Of its rows; meaningless without any.
     pub(crate) first: Offset,
     pub(crate) last: Offset,
     pub(crate) rows: u64,
@@ -51,11 +52,11 @@ fn failed(cause: impl std::error::Error + Send + Sync + 'static) -> Error {
 }
 
 impl OpenFile {
-    pub(crate) fn new(first: Offset) -> Self {
+    pub(crate) fn new() -> Self {
         let encoder = GzEncoder::new(Vec::new(), Compression::default());
         Self {
-            first,
-            last: first,
+            first: Offset::new(0),
+            last: Offset::new(0),
             rows: 0,
             lines: Vec::new(),
             packing: Some(Packing::Idle(Box::new(encoder))),
@@ -70,6 +71,9 @@ impl OpenFile {
 
     /// Notes that a line was added.
     pub(crate) fn added(&mut self, offset: Offset) {
+        if self.rows == 0 {
+            self.first = offset;
+        }
         self.last = offset;
         self.rows += 1;
     }

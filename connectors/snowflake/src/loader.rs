@@ -130,7 +130,7 @@ impl Loader {
             .iter()
             .filter_map(|claim| {
                 let next = stored.get(&claim.partition)?;
-                let behind = claim.committed.is_some_and(|committed| committed > *next);
+                let behind = claim.committed.unwrap_or(claim.first) > *next;
                 behind.then(|| (claim.partition.clone(), *next))
             })
             .collect();

@@ -49,9 +49,9 @@ pub enum Fault {
     CutBefore,
     /// The effect is there; the answer is lost.
     CutAfter,
-    /// No answer ever; no effect.
+    /// No effect and no answer until [`Faults::release`].
     HangBefore,
-    /// No answer ever; the effect is there.
+    /// The effect is there; no answer until [`Faults::release`].
     HangAfter,
     /// The session token has expired.
     Expire,
@@ -74,6 +74,7 @@ pub struct Faults {
     planned: Mutex<VecDeque<Planned>>,
     injected: AtomicU64,
     hung: Notify,
+    released: Notify,
 }
 
 impl Faults {
@@ -107,6 +108,11 @@ impl Faults {
         self.hung.notified().await;
     }
 
+    /// Requests that hang go on now.
+    pub fn release(&self) {
+        self.released.notify_waiters();
+    }
+
     fn locked(&self) -> std::sync::MutexGuard<'_, VecDeque<Planned>> {
         self.planned
             .lock()
@@ -133,9 +139,12 @@ impl Faults {
         Some(fault)
     }
 
-    /// Never returns.
+    /// Waits for [`Self::release`].
     pub(crate) async fn hang(&self) {
+        let released = self.released.notified();
+        tokio::pin!(released);
+        released.as_mut().enable();
         self.hung.notify_one();
-        std::future::pending::<()>().await;
+        released.await;
     }
 }

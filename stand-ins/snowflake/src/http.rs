@@ -23,7 +23,6 @@ use crate::sql::ast::Statement;
 use crate::sql::parse;
 use crate::types::SqlType;
 use crate::uploads::UploadRequest;
-use crate::value::Value;
 use crate::world::{InProgress, TokenRefusal};
 
 /// The longest request: a file of a stage.
@@ -87,12 +86,12 @@ async fn with_fault(
         }
         Some(Fault::HangBefore) => {
             shared.faults.hang().await;
-            cut()
+            effect().await
         }
         Some(Fault::HangAfter) => {
-            effect().await;
+            let answer = effect().await;
             shared.faults.hang().await;
-            cut()
+            answer
         }
         _ => effect().await,
     }
@@ -417,11 +416,7 @@ fn query_reply(shared: &Shared, id: u64, outcome: &Result<Answer>) -> Json {
             &session.role,
         )
     });
-    let rows: Vec<Json> = answer
-        .rows
-        .iter()
-        .map(|row| row.iter().map(Value::wire).collect())
-        .collect();
+    let rows = answer.wire_rows();
     success(json!({
         "parameters": [{"name": "TIMEZONE", "value": "UTC"}],
         "rowtype": answer.columns.iter().map(|(name, kind)| row_type(name, *kind)).collect::<Vec<_>>(),

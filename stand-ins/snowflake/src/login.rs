@@ -66,22 +66,15 @@ pub(crate) fn login(world: &mut World, body: &Json, wishes: &Wishes) -> Result<J
         validates,
     )?;
     let session = Session {
-        id: world.catalog.next_number(),
         read_only: options.read_only_roles.contains(&role),
-        user: user.name.clone(),
-        roles: user.roles,
         role,
         schema: schema.filter(|_| database.is_some()),
         database,
-        warehouse: warehouse.or(user.default_warehouse),
-        token: Token::new("session", options.session_validity),
-        master: Token::new("master", options.master_validity),
-        transaction: None,
-        temporary_stages: Vec::new(),
-        parameters: std::collections::BTreeMap::new(),
-        answered: std::collections::VecDeque::new(),
+        warehouse: warehouse.or(user.default_warehouse.clone()),
+        ..Session::of_user(world.catalog.next_number(), &user, options)
     };
     let reply = reply(options, &session);
+    world.logins += 1;
     world.sessions.insert(session.id, session);
     Ok(reply)
 }

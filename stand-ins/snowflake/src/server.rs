@@ -9,9 +9,13 @@ use tokio::net::TcpListener;
 use tokio::sync::Notify;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
+use crate::catalog::Row;
+use crate::error::Refusal;
 use crate::faults::Faults;
 use crate::http;
+use crate::run::{Flow, run};
 use crate::session::Session;
+use crate::sql::parse;
 use crate::value::Value;
 use crate::world::{SnowflakeOptions, World};
 
@@ -127,6 +131,18 @@ impl SnowflakeStandIn {
         self.shared.world().catalog.tables.remove(table);
     }
 
+    /// Drops a stage with its files, as somebody else might.
+    pub fn drop_stage(&self, stage: &str) {
+        self.shared.world().catalog.stages.remove(stage);
+    }
+
+    /// Removes the files of a stage, as somebody else might.
+    pub fn empty_stage(&self, stage: &str) {
+        if let Some(stage) = self.shared.world().catalog.stages.get_mut(stage) {
+            stage.files.clear();
+        }
+    }
+
     /// Empties a table, as somebody else might.
     pub fn truncate_table(&self, table: &str) {
         if let Some(table) = self.shared.world().catalog.tables.get_mut(table) {
@@ -134,9 +150,33 @@ impl SnowflakeStandIn {
         }
     }
 
+    /// Runs a statement as the first user, as somebody else might; the rows of its answer.
+    ///
+    /// # Errors
+    /// The refusal.
+    pub fn sql(&self, sql: &str) -> Result<Vec<Vec<serde_json::Value>>> {
+        let refused =
+            |refusal: Refusal| Error::external(format!("{} ({})", refusal.message, refusal.code));
+        let statement = parse(sql).map_err(refused)?;
+        let mut world = self.shared.world();
+        let user = world.options.users.first().cloned();
+        let user = user.ok_or_else(|| Error::config("the stand-in has no user"))?;
+        let id = world.catalog.next_number();
+        let mut session = Session::of_user(id, &user, &world.options);
+        match run(&mut world, &mut session, &statement).map_err(refused)? {
+            Flow::Done(answer) => Ok(answer.wire_rows()),
+            Flow::Blocked(_) => Err(Error::external("another transaction holds the table")),
+        }
+    }
+
     /// How many sessions are open.
     pub fn sessions(&self) -> usize {
         self.shared.world().sessions.len()
+    }
+
+    /// How many sessions were ever opened.
+    pub fn logins(&self) -> u64 {
+        self.shared.world().logins
     }
 
     /// How many transactions are open.
@@ -151,6 +191,11 @@ impl SnowflakeStandIn {
         let world = self.shared.world();
         let stage = world.catalog.stages.get(stage);
         stage.map_or_else(Vec::new, |stage| stage.files.keys().cloned().collect())
+    }
+
+    /// The names of all stages, in order.
+    pub fn stages(&self) -> Vec<String> {
+        self.shared.world().catalog.stages.keys().cloned().collect()
     }
 
     /// The names of all tables, in order.
@@ -172,10 +217,14 @@ impl SnowflakeStandIn {
     /// The committed rows of a table, each value as an answer spells it.
     pub fn rows(&self, table: &str) -> Vec<Vec<serde_json::Value>> {
         let world = self.shared.world();
-        let rows = world.catalog.tables.get(table).map(|table| &table.rows);
-        rows.into_iter()
-            .flat_map(|rows| rows.values())
-            .map(|row| row.iter().map(Value::wire).collect())
-            .collect()
+        let Some(table) = world.catalog.tables.get(table) else {
+            return Vec::new();
+        };
+        let padded = |row: &Row| {
+            let mut values: Vec<_> = row.iter().map(Value::wire).collect();
+            values.resize(table.columns.len(), serde_json::Value::Null);
+            values
+        };
+        table.rows.values().map(padded).collect()
     }
 }

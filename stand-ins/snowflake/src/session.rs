@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use crate::error::{Refusal, Result};
 use crate::sql::ast::ObjectName;
 use crate::transaction::Transaction;
+use crate::world::{SnowflakeOptions, User};
 
 /// A token until it expires.
 #[derive(Debug, Clone)]
@@ -54,6 +55,27 @@ pub(crate) struct Session {
 }
 
 impl Session {
+    /// A session with a user's defaults, in the only schema.
+    pub(crate) fn of_user(id: u64, user: &User, options: &SnowflakeOptions) -> Self {
+        let role = user.roles.first().cloned().unwrap_or_default();
+        Self {
+            id,
+            user: user.name.clone(),
+            roles: user.roles.clone(),
+            read_only: options.read_only_roles.contains(&role),
+            role,
+            database: Some(options.database.clone()),
+            schema: Some(options.schema.clone()),
+            warehouse: user.default_warehouse.clone(),
+            token: Token::new("session", options.session_validity),
+            master: Token::new("master", options.master_validity),
+            transaction: None,
+            temporary_stages: Vec::new(),
+            parameters: BTreeMap::new(),
+            answered: VecDeque::new(),
+        }
+    }
+
     /// The name inside the schema, if the parts before it are this session's.
     ///
     /// # Errors

@@ -77,6 +77,8 @@ pub(crate) struct World {
     pub(crate) options: SnowflakeOptions,
     pub(crate) catalog: Catalog,
     pub(crate) sessions: BTreeMap<u64, Session>,
+    /// How many logins there were.
+    pub(crate) logins: u64,
     /// By the identity of the table.
     pub(crate) locks: BTreeMap<u64, Lock>,
     pub(crate) uploads: Uploads,
@@ -98,6 +100,7 @@ impl World {
             options,
             catalog: Catalog::default(),
             sessions: BTreeMap::new(),
+            logins: 0,
             locks: BTreeMap::new(),
             uploads: Uploads::new(),
             warehouse_suspended: false,

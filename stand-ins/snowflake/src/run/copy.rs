@@ -140,7 +140,7 @@ fn wanted(catalog: &Catalog, session: &Session, copy: &Copy) -> Result<Vec<(Stri
         Some(file) => Ok((path, file.clone())),
         None => {
             let text = format!("Remote file '{path}' was not found. If you are running a copy command, please make sure files are not deleted when they are being loaded.");
-            Err(Refusal::new("100080", "22000", text))
+            Err(Refusal::new("091016", "22000", text))
         }
     });
     found.collect()

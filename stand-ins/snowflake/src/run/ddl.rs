@@ -63,10 +63,11 @@ pub(super) fn create_table(
 
 pub(super) fn create_stage(
     catalog: &mut Catalog,
-    session: &Session,
+    session: &mut Session,
     name: &ObjectName,
-    if_not_exists: bool,
+    mode: (bool, bool),
 ) -> Result<Answer> {
+    let (if_not_exists, temporary) = mode;
     let name = session.resolve(name)?;
     session.may_write("schema", session.schema.as_deref().unwrap_or_default())?;
     if catalog.stages.contains_key(&name) {
@@ -75,6 +76,9 @@ pub(super) fn create_stage(
             return Ok(Answer::status(StatementKind::Ddl, &text));
         }
         return Err(exists(&name));
+    }
+    if temporary {
+        session.temporary_stages.push(name.clone());
     }
     let text = format!("Stage area {name} successfully created.");
     catalog.stages.insert(name, Stage::default());

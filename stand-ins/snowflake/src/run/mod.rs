@@ -72,6 +72,12 @@ impl Answer {
         }
     }
 
+    /// Its rows as JSON spells them.
+    pub(crate) fn wire_rows(&self) -> Vec<Vec<serde_json::Value>> {
+        let row = |row: &Vec<Value>| row.iter().map(Value::wire).collect();
+        self.rows.iter().map(row).collect()
+    }
+
     /// `status`: a sentence.
     pub(crate) fn status(kind: StatementKind, text: &str) -> Self {
         Self::new(kind, &[("status", TEXT)], vec![vec![Value::text(text)]])

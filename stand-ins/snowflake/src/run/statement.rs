@@ -108,12 +108,7 @@ fn dispatch(world: &mut World, session: &mut Session, statement: &Statement) -> 
             name,
             if_not_exists,
             temporary,
-        } => {
-            if *temporary {
-                session.temporary_stages.push(session.resolve(name)?);
-            }
-            ddl::create_stage(catalog, session, name, *if_not_exists)
-        }
+        } => ddl::create_stage(catalog, session, name, (*if_not_exists, *temporary)),
         Statement::AlterTable { name, alter } => ddl::alter_table(catalog, session, name, alter),
         Statement::DropTable { name, if_exists } => {
             ddl::drop_table(catalog, session, name, *if_exists)
