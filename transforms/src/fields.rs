@@ -135,12 +135,29 @@ pub(crate) fn java_class(value: &Value) -> &'static str {
         Value::Float64(_) => "java.lang.Double",
         Value::Number(_) => "java.math.BigInteger",
         Value::String(_) => "java.lang.String",
-        Value::Bytes(_) => "java.nio.ByteBuffer",
+        Value::Bytes(_) => "[B",
         Value::Decimal(_) => "java.math.BigDecimal",
         Value::Date(_) | Value::Time(_) | Value::Timestamp(_) => "java.util.Date",
         Value::Array(_) => "java.util.ArrayList",
         Value::Map(_) => "java.util.HashMap",
         Value::Struct(_) => "org.apache.kafka.connect.data.Struct",
+    }
+}
+
+/// The class a value has in Java as Java prints the class itself.
+pub(crate) fn java_type(value: &Value) -> String {
+    match value {
+        Value::Bytes(_) => "class [B".to_owned(),
+        other => format!("class {}", java_class(other)),
+    }
+}
+
+/// A schema as Java prints it: its name, if it has one, and its type.
+pub(crate) fn schema_text(schema: &Schema) -> String {
+    let kind = type_name(&schema.kind);
+    match &schema.name {
+        Some(name) => format!("Schema{{{name}:{kind}}}"),
+        None => format!("Schema{{{kind}}}"),
     }
 }
 

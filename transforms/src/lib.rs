@@ -3,6 +3,8 @@
 //! A transform is a file; each registers itself. Facts are those of Apache Kafka 4.3.1, whose own classes the recorded
 //! cases in tests/ were run through.
 
+mod calendar;
+mod cast;
 mod drop_headers;
 mod explode;
 mod extract_field;
@@ -14,7 +16,6 @@ mod hoist_field;
 mod insert_field;
 mod insert_header;
 mod mask_field;
-#[cfg_attr(not(test), expect(dead_code, reason = "casts need the rest"))]
 mod numbers;
 mod part;
 mod pattern;
@@ -23,8 +24,11 @@ mod regex_router;
 mod replace_field;
 mod schemas;
 mod set_schema_metadata;
+mod simple_date;
 #[cfg(test)]
 mod testing;
+mod timestamp_converter;
+mod timestamp_router;
 mod value_to_key;
 
 /// Version shown by `/connector-plugins`.

@@ -97,8 +97,13 @@ pub(crate) fn decimal_as_long(decimal: &Decimal) -> i64 {
     low_bits(&whole)
 }
 
-/// The lowest 64 bits in two's complement, as `BigInteger.longValue` gives them.
-pub(crate) fn low_bits(number: &BigInt) -> i64 {
+/// The lowest 64 bits of an integer of any length, as `BigInteger.longValue` gives them; 0 if it is none.
+pub(crate) fn big_as_long(text: &str) -> i64 {
+    let number: BigInt = text.parse().unwrap_or_default();
+    low_bits(&number)
+}
+
+fn low_bits(number: &BigInt) -> i64 {
     let fill = if number.sign() == num_bigint::Sign::Minus {
         u8::MAX
     } else {

@@ -1,0 +1,265 @@
+//! Reading text by a pattern.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use super::{DAYS, HOUR, MINUTE, MONTHS, Piece, SimpleDate, short};
+use crate::calendar::{MILLIS_PER_DAY, Moment, days_to};
+
+/// Zones with a name: hours from UTC.
+const ZONES: [(&str, i64); 14] = [
+    ("UTC", 0),
+    ("GMT", 0),
+    ("UT", 0),
+    ("Z", 0),
+    ("EST", -5),
+    ("EDT", -4),
+    ("CST", -6),
+    ("CDT", -5),
+    ("MST", -7),
+    ("MDT", -6),
+    ("PST", -8),
+    ("PDT", -7),
+    ("CET", 1),
+    ("CEST", 2),
+];
+
+impl SimpleDate {
+    /// The moment that `text` says, in milliseconds since the epoch; `None` if it does not match.
+    pub(crate) fn read(&self, text: &str) -> Option<i64> {
+        if self.unreadable().is_some() {
+            return None;
+        }
+        let mut rest = Rest(text);
+        let mut found = Found::default();
+        for (index, piece) in self.0.iter().enumerate() {
+            match piece {
+                Piece::Text(character) => rest.0 = rest.0.strip_prefix(*character)?,
+                Piece::Field(letter, count) => {
+                    // Numbers that touch have as many digits as the pattern has letters.
+                    let touches = self.0.get(index + 1).is_some_and(is_number);
+                    found.take(&mut rest, (*letter, *count), touches)?;
+                }
+            }
+        }
+        found.millis()
+    }
+}
+
+fn is_number(piece: &Piece) -> bool {
+    match piece {
+        Piece::Field('M' | 'L', count) => *count <= 2,
+        Piece::Field(letter, _) => "yDdHkKhmsS".contains(*letter),
+        Piece::Text(_) => false,
+    }
+}
+
+/// What is not read yet.
+struct Rest<'a>(&'a str);
+
+impl Rest<'_> {
+    fn skip_blanks(&mut self) {
+        self.0 = self.0.trim_start_matches([' ', '\t']);
+    }
+
+    /// A number and how many digits it has; with `digits`, of just so many at most.
+    fn number(&mut self, digits: Option<usize>) -> Option<(i64, usize)> {
+        let limit = digits.unwrap_or(usize::MAX);
+        let is_digit = |byte: &u8| byte.is_ascii_digit();
+        let length = self.0.bytes().take(limit).take_while(is_digit).count();
+        let (number, rest) = self.0.split_at_checked(length)?;
+        let number: i32 = number.parse().ok()?;
+        self.0 = rest;
+        Some((number.into(), length))
+    }
+
+    /// The index of the longest of `names`, in any case.
+    fn name<'a>(&mut self, names: impl Iterator<Item = (usize, &'a str)>) -> Option<usize> {
+        let fits = |name: &str| {
+            let start = self.0.get(..name.len());
+            start.is_some_and(|start| start.eq_ignore_ascii_case(name))
+        };
+        let (index, name) = names
+            .filter(|(_, name)| fits(name))
+            .max_by_key(|(_, name)| name.len())?;
+        self.0 = self.0.get(name.len()..)?;
+        Some(index)
+    }
+
+    /// One of `names` or its first three letters.
+    fn long_or_short(&mut self, names: &[&str]) -> Option<usize> {
+        let long = names.iter().copied().enumerate();
+        let short = names.iter().map(|name| short(name)).enumerate();
+        self.name(long.chain(short))
+    }
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Hour {
+    OfDay(i64),
+    OfHalf(i64),
+}
+
+/// What was read.
+#[derive(Debug, Default)]
+struct Found {
+    is_bc: bool,
+    year: Option<i64>,
+    /// The year had two digits for two letters.
+    short_year: bool,
+    month: Option<i64>,
+    day: Option<i64>,
+    day_of_year: Option<i64>,
+    hour: Option<Hour>,
+    is_pm: bool,
+    minute: i64,
+    second: i64,
+    milli: i64,
+    /// Milliseconds to take off for UTC.
+    offset: i64,
+}
+
+impl Found {
+    fn take(
+        &mut self,
+        rest: &mut Rest<'_>,
+        (letter, count): (char, usize),
+        touches: bool,
+    ) -> Option<()> {
+        rest.skip_blanks();
+        match letter {
+            'G' => self.is_bc = rest.name([(0, "AD"), (1, "BC")].into_iter())? == 1,
+            'a' => self.is_pm = rest.name([(0, "AM"), (1, "PM")].into_iter())? == 1,
+            'E' => {
+                rest.long_or_short(&DAYS)?;
+            }
+            'M' | 'L' if count > 2 => {
+                let month = rest.long_or_short(&MONTHS)?;
+                self.month = i64::try_from(month + 1).ok();
+            }
+            'X' => self.offset = iso_zone(rest, count)?,
+            'z' | 'Z' => self.offset = general_zone(rest)?,
+            _ => {
+                let (number, digits) = rest.number(touches.then_some(count))?;
+                self.set(letter, number);
+                if letter == 'y' {
+                    self.short_year = count <= 2 && digits == 2;
+                }
+            }
+        }
+        Some(())
+    }
+
+    fn set(&mut self, letter: char, number: i64) {
+        match letter {
+            'y' => self.year = Some(number),
+            'M' | 'L' => self.month = Some(number),
+            'd' => (self.day, self.day_of_year) = (Some(number), None),
+            'D' => (self.day, self.day_of_year) = (None, Some(number)),
+            'H' => self.hour = Some(Hour::OfDay(number)),
+            'k' => self.hour = Some(Hour::OfDay(if number == 24 { 0 } else { number })),
+            'K' => self.hour = Some(Hour::OfHalf(number)),
+            'h' => self.hour = Some(Hour::OfHalf(if number == 12 { 0 } else { number })),
+            'm' => self.minute = number,
+            's' => self.second = number,
+            _ => self.milli = number,
+        }
+    }
+
+    fn millis(&self) -> Option<i64> {
+        let year = match self.year {
+            None => 1970,
+            Some(year) if self.is_bc => 1 - year,
+            Some(year) => year,
+        };
+        if !self.short_year {
+            return self.in_year(year);
+        }
+        let earliest = earliest_short_year();
+        let start = Moment::of(earliest).year;
+        let year = start - start.rem_euclid(100) + year;
+        let millis = self.in_year(if year < start { year + 100 } else { year })?;
+        if millis < earliest {
+            return self.in_year(year + 100);
+        }
+        Some(millis)
+    }
+
+    fn in_year(&self, year: i64) -> Option<i64> {
+        let days = match self.day_of_year {
+            Some(day) => days_to(year, 1, 1) + day - 1,
+            None => days_to(year, self.month.unwrap_or(1), self.day.unwrap_or(1)),
+        };
+        let hour = match self.hour {
+            Some(Hour::OfDay(hour)) => hour,
+            half => {
+                let hour = if let Some(Hour::OfHalf(hour)) = half {
+                    hour
+                } else {
+                    0
+                };
+                hour + if self.is_pm { 12 } else { 0 }
+            }
+        };
+        let time = hour * HOUR + self.minute * MINUTE + self.second * 1000 + self.milli;
+        days.checked_mul(MILLIS_PER_DAY)?
+            .checked_add(time - self.offset)
+    }
+}
+
+/// Years of two digits lie between 80 years ago and 20 years from now.
+fn earliest_short_year() -> i64 {
+    let now = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    let now = i64::try_from(now.as_millis()).unwrap_or_default();
+    let today = Moment::of(now);
+    days_to(today.year - 80, today.month, today.day) * MILLIS_PER_DAY + today.millis
+}
+
+/// `Z`, or sign and hours, then minutes for two letters, after a colon for three.
+fn iso_zone(rest: &mut Rest<'_>, count: usize) -> Option<i64> {
+    if let Some(after) = rest.0.strip_prefix('Z') {
+        rest.0 = after;
+        return Some(0);
+    }
+    signed(rest, |rest| {
+        let hours = two_digits(rest)?;
+        if count == 3 {
+            rest.0 = rest.0.strip_prefix(':')?;
+        }
+        let minutes = if count == 1 { 0 } else { two_digits(rest)? };
+        Some(hours * HOUR + minutes * MINUTE)
+    })
+}
+
+/// `+hhmm`, a name, or `GMT+h:mm`.
+fn general_zone(rest: &mut Rest<'_>) -> Option<i64> {
+    if rest.0.starts_with(['+', '-']) {
+        return signed(rest, |rest| {
+            let hours = two_digits(rest)?;
+            Some(hours * HOUR + two_digits(rest)? * MINUTE)
+        });
+    }
+    let names = ZONES.iter().map(|(name, _)| *name).enumerate();
+    let (name, hours) = ZONES.get(rest.name(names)?)?;
+    if *name == "GMT" && rest.0.starts_with(['+', '-']) {
+        return signed(rest, |rest| {
+            let (hours, _) = rest.number(Some(2))?;
+            rest.0 = rest.0.strip_prefix(':')?;
+            Some(hours * HOUR + two_digits(rest)? * MINUTE)
+        });
+    }
+    Some(hours * HOUR)
+}
+
+fn signed(rest: &mut Rest<'_>, read: impl Fn(&mut Rest<'_>) -> Option<i64>) -> Option<i64> {
+    let is_west = rest.0.starts_with('-');
+    rest.0 = rest.0.strip_prefix(['+', '-'])?;
+    let offset = read(rest)?;
+    Some(if is_west { -offset } else { offset })
+}
+
+fn two_digits(rest: &mut Rest<'_>) -> Option<i64> {
+    let (number, digits) = rest.number(Some(2))?;
+    (digits == 2).then_some(number)
+}
