@@ -14,8 +14,8 @@ const VERSION: &str = "4.3.1";
 /// Tools print their whole configuration without this.
 const LOGGING: &str = r#"<Configuration status="ERROR"><Appenders><Console name="console" target="SYSTEM_ERR"><PatternLayout pattern="%d %p %m (%c)%n"/></Console></Appenders><Loggers><Root level="WARN"><AppenderRef ref="console"/></Root></Loggers></Configuration>"#;
 
-/// The folder with the jars and `log4j2.xml`.
-pub(crate) fn kafka_jars() -> Result<PathBuf> {
+/// The folder with Apache Kafka's jars and `log4j2.xml`; fetched now if they are not there.
+pub fn kafka_jars() -> Result<PathBuf> {
     filled_once(&format!("kafka-{VERSION}"), fetch)
 }
 

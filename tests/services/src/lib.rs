@@ -10,6 +10,7 @@ mod postgres;
 mod process;
 
 pub use cache::cache_folder;
+pub use jars::kafka_jars;
 pub use kafka::{Kafka, KafkaOptions};
 pub use postgres::{Postgres, PostgresOptions};
 pub use process::{Service, free_port};
