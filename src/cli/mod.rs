@@ -7,7 +7,6 @@ mod logging;
 mod output;
 mod plugins;
 mod produce;
-mod properties;
 mod rest_client;
 mod worker;
 

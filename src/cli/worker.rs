@@ -12,9 +12,9 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use super::logging::{self, LogFormat};
-use super::properties;
+
 use crate::rest::RestServer;
-use crate::runtime::{Herder, Worker, WorkerSettings};
+use crate::runtime::{Herder, Worker, WorkerSettings, properties};
 
 /// Variables with this prefix are worker properties: `CONNECT_BOOTSTRAP_SERVERS` is `bootstrap.servers`.
 const ENVIRONMENT: &str = "CONNECT_";
@@ -45,7 +45,7 @@ pub(super) struct WorkerArgs {
 
 pub(super) async fn run(args: WorkerArgs) -> Result<ExitCode> {
     logging::start(args.log_format, "info");
-    let settings = WorkerSettings::read(all_properties(&args)?)?;
+    let settings = WorkerSettings::read(&all_properties(&args)?)?;
     let listener = settings
         .config
         .listeners

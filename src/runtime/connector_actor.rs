@@ -62,20 +62,29 @@ pub(super) fn spawn(
         target,
         connector: None,
         has_tasks: had_tasks,
-        tasks: TaskRunner::new(environment, status.clone()),
+        tasks: TaskRunner::new(environment.clone(), status.clone()),
+        environment,
         status: status.clone(),
     };
     tokio::spawn(actor.run(receiver));
     (sender, status)
 }
 
+struct Started {
+    connector: Arc<dyn Connector>,
+    /// Placeholders looked up.
+    config: ConfigMap,
+}
+
 struct ConnectorActor {
     name: Arc<str>,
     plugin: &'static ConnectorPlugin,
+    /// As the user gave it: with placeholders.
     config: ConfigMap,
     target: TargetState,
-    /// Set once it has started.
-    connector: Option<Arc<dyn Connector>>,
+    /// Set once it has started, with the configuration it started with.
+    connector: Option<Started>,
+    environment: Arc<Environment>,
     /// Whether it has tasks while it is paused: not before its first start, nor after a stop.
     has_tasks: bool,
     tasks: TaskRunner,
@@ -154,7 +163,7 @@ impl ConnectorActor {
             Err(failure) => {
                 error!(
                     connector = &*self.name,
-                    error = failure.trace(),
+                    error = self.status.trace_of(&failure),
                     "connector failed"
                 );
                 self.status.connector_failed(&failure);
@@ -168,7 +177,8 @@ impl ConnectorActor {
             self.tasks.tell(Wanted::Pause);
             return Ok(());
         }
-        let plan = self.plan_of(connector_from_map(&self.config)?.into())?;
+        let config = self.resolved()?;
+        let plan = self.plan_of(connector_from_map(&config)?.into(), config)?;
         self.tasks.start_all(&plan, Wanted::Pause);
         Ok(())
     }
@@ -183,34 +193,45 @@ impl ConnectorActor {
         Ok(())
     }
 
-    /// The plan of the tasks; starts the connector if it has not been.
+    /// The plan of the tasks. Starts the connector if it has not been, or if what placeholders stand for has changed.
     async fn plan(&mut self) -> Result<TaskPlan> {
+        let config = self.resolved()?;
         let connector = match &self.connector {
-            Some(connector) => connector.clone(),
-            None => self.start_connector().await?,
+            Some(started) if started.config == config => started.connector.clone(),
+            _ => self.start_connector(&config).await?,
         };
-        self.plan_of(connector)
+        self.plan_of(connector, config)
     }
 
-    fn plan_of(&self, connector: Arc<dyn Connector>) -> Result<TaskPlan> {
+    /// The configuration with the values of now in place of placeholders.
+    fn resolved(&self) -> Result<ConfigMap> {
+        let resolved = self.environment.providers.resolve(&self.config)?;
+        self.status.hide(resolved.redaction);
+        Ok(resolved.config)
+    }
+
+    fn plan_of(&self, connector: Arc<dyn Connector>, config: ConfigMap) -> Result<TaskPlan> {
         Ok(TaskPlan {
             name: self.name.clone(),
             kind: self.plugin.kind,
-            count: task_count(&*connector, &self.config)?,
-            config: self.config.clone(),
+            count: task_count(&*connector, &config)?,
+            config,
             connector,
         })
     }
 
-    async fn start_connector(&mut self) -> Result<Arc<dyn Connector>> {
-        let connector: Arc<dyn Connector> = connector_from_map(&self.config)?.into();
+    async fn start_connector(&mut self, config: &ConfigMap) -> Result<Arc<dyn Connector>> {
+        let connector: Arc<dyn Connector> = connector_from_map(config)?.into();
         tokio::time::timeout(START_DEADLINE, connector.start())
             .await
             .map_err(|_| {
                 Error::external(format!("no end after {START_DEADLINE:?}"))
                     .operation("start connector")
             })??;
-        self.connector = Some(connector.clone());
+        self.connector = Some(Started {
+            connector: connector.clone(),
+            config: config.clone(),
+        });
         Ok(connector)
     }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use connect_core::clock::Clock;
 use connect_core::plugin::MemoryBudget;
 
+use super::config_providers::ConfigProviders;
 use super::worker_config::WorkerSettings;
 use crate::kafka::Log;
 use crate::storage::OffsetStorage;
@@ -13,6 +14,7 @@ use crate::storage::OffsetStorage;
 pub(super) struct Environment {
     pub(super) log: Arc<dyn Log>,
     pub(super) settings: WorkerSettings,
+    pub(super) providers: ConfigProviders,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) memory: MemoryBudget,
     pub(super) offsets: OffsetStorage,

@@ -1,12 +1,15 @@
 //! Who runs what: herder, worker, tasks.
 
 mod chain;
+mod config_providers;
 mod connector_actor;
 mod control;
 mod environment;
 mod herder;
 mod info;
 mod pipeline;
+mod plugin_catalog;
+pub mod properties;
 mod sink_session;
 mod sink_task;
 mod source_task;

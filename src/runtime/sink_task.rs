@@ -190,7 +190,7 @@ impl SinkLoop {
                 self.attempts += 1;
                 let pause = RETRY.pause(self.attempts, &error);
                 warn!(
-                    error = error.trace(),
+                    error = self.spec.status.trace_of(&error),
                     ?pause,
                     "polling failed, trying again"
                 );
@@ -252,7 +252,7 @@ impl SinkLoop {
         let pause = RETRY.pause(self.attempts, &error);
         self.retry = Some(self.spec.clock.now().saturating_add(pause));
         warn!(
-            error = error.trace(),
+            error = self.spec.status.trace_of(&error),
             attempt = self.attempts,
             ?pause,
             "trying again"
@@ -262,7 +262,7 @@ impl SinkLoop {
                 return Err(error);
             }
             warn!(
-                error = error.trace(),
+                error = self.spec.status.trace_of(&error),
                 "going back to the committed offsets failed"
             );
         }

@@ -147,7 +147,7 @@ impl SourceLoop {
                 self.attempts += 1;
                 let pause = RETRY.pause(self.attempts, &error);
                 warn!(
-                    error = error.trace(),
+                    error = self.spec.status.trace_of(&error),
                     ?pause,
                     "polling failed, trying again"
                 );

@@ -6,14 +6,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
 use connect_core::config::{
-    ConfigMap, config_errors, config_infos, config_key_infos, connector_from_map,
-    find_connector_plugin, find_converter_plugin, find_predicate_plugin, find_transform_plugin,
-    framework_definition, invalid_message, unknown_keys,
+    ConfigMap, config_errors, connector_from_map, find_connector_plugin, framework_definition,
+    invalid_message, unknown_keys,
 };
-use connect_core::plugin::{
-    ConnectorPlugin, ConnectorType, connector_plugins, converter_plugins, predicate_plugins,
-    transform_plugins,
-};
+use connect_core::plugin::ConnectorPlugin;
 use tokio::sync::{Mutex, mpsc, oneshot};
 use tracing::{error, warn};
 
@@ -24,6 +20,7 @@ use super::info::{
     ConfigInfos, ConnectorInfo, ConnectorStateInfo, PluginInfo, ServerInfo, State, TargetState,
     TaskInfo, TaskName, TaskState,
 };
+use super::plugin_catalog;
 use super::status::StatusBoard;
 use crate::storage::{ConfigStorage, StoredConnector};
 
@@ -41,6 +38,13 @@ struct Managed {
     tasks: u32,
     commands: mpsc::Sender<Command>,
     status: StatusBoard,
+}
+
+/// A configuration that suits its plugin.
+struct Checked {
+    plugin: &'static ConnectorPlugin,
+    /// Placeholders looked up.
+    resolved: ConfigMap,
 }
 
 /// The herder of a worker alone.
@@ -73,7 +77,7 @@ impl StandaloneHerder {
             ) {
                 Ok(plugin) => {
                     let target = target_of(&stored.target_state);
-                    let tasks = tasks_after(target, stored.tasks, &stored.config);
+                    let tasks = self.tasks_of(target, stored.tasks, &stored.config);
                     let managed = self.manage(plugin, &name, stored.config, target, tasks);
                     connectors.insert(name, managed);
                 }
@@ -129,9 +133,11 @@ impl StandaloneHerder {
         }
     }
 
-    /// Checks a configuration; warns of keys that nobody knows.
-    fn checked(&self, name: &str, config: &ConfigMap) -> Answer<&'static ConnectorPlugin> {
-        let Some(class) = config.get("connector.class") else {
+    /// Checks a configuration with the values of its placeholders; warns of keys that nobody knows.
+    fn checked(&self, name: &str, config: &ConfigMap) -> Answer<Checked> {
+        let resolved = self.environment.providers.resolve(config);
+        let resolved = resolved.map_err(|error| internal(&error))?;
+        let Some(class) = resolved.config.get("connector.class") else {
             let shown: Vec<_> = config.keys().cloned().collect();
             return Err(HerderError::BadRequest(format!(
                 "Connector config {{{}}} contains no connector type",
@@ -140,16 +146,27 @@ impl StandaloneHerder {
         };
         let plugin = find_connector_plugin(class)
             .map_err(|error| HerderError::Internal(error.message().to_owned()))?;
-        let nullable = config
+        let nullable = resolved
+            .config
             .iter()
             .map(|(key, value)| (key.clone(), Some(value.clone())))
             .collect();
         let errors = config_errors(plugin, &nullable);
         if !errors.is_empty() {
-            return Err(HerderError::BadRequest(invalid_message(&errors)));
+            let message = resolved.redaction.apply(invalid_message(&errors));
+            return Err(HerderError::BadRequest(message));
         }
         self.check_unknown(name, plugin, config)?;
-        Ok(plugin)
+        Ok(Checked {
+            plugin,
+            resolved: resolved.config,
+        })
+    }
+
+    /// How many tasks a stored connector has once its target state is `target`; none if it cannot be configured now.
+    fn tasks_of(&self, target: TargetState, before: u32, config: &ConfigMap) -> u32 {
+        let resolved = self.environment.providers.resolve(config);
+        resolved.map_or(0, |resolved| tasks_after(target, before, &resolved.config))
     }
 
     fn check_unknown(
@@ -204,11 +221,11 @@ impl StandaloneHerder {
         name: &str,
         config: ConfigMap,
     ) -> Answer<ConnectorInfo> {
-        let plugin = self.checked(name, &config)?;
+        let Checked { plugin, resolved } = self.checked(name, &config)?;
         let Some(managed) = connectors.get_mut(name) else {
             return Err(not_found(name));
         };
-        let tasks = tasks_after(managed.target, managed.tasks, &config);
+        let tasks = tasks_after(managed.target, managed.tasks, &resolved);
         self.store(name, &config, managed.target, tasks).await?;
         managed.config = config.clone();
         managed.tasks = tasks;
@@ -361,14 +378,14 @@ impl Herder for StandaloneHerder {
         config: ConfigMap,
         initial: TargetState,
     ) -> Answer<ConnectorInfo> {
-        let plugin = self.checked(name, &config)?;
+        let Checked { plugin, resolved } = self.checked(name, &config)?;
         let mut connectors = self.connectors.lock().await;
         if connectors.contains_key(name) {
             return Err(HerderError::Conflict(format!(
                 "Connector {name} already exists"
             )));
         }
-        let tasks = tasks_after(initial, 0, &config);
+        let tasks = tasks_after(initial, 0, &resolved);
         self.store(name, &config, initial, tasks).await?;
         let managed = self.manage(plugin, name, config, initial, tasks);
         let created = info(name, &managed);
@@ -428,7 +445,7 @@ impl Herder for StandaloneHerder {
     async fn set_target_state(&self, name: &str, target: TargetState) -> Answer<()> {
         let mut connectors = self.connectors.lock().await;
         let managed = connectors.get_mut(name).ok_or_else(|| unknown(name))?;
-        let tasks = tasks_after(target, managed.tasks, &managed.config);
+        let tasks = self.tasks_of(target, managed.tasks, &managed.config);
         self.store(name, &managed.config, target, tasks).await?;
         managed.tasks = tasks;
         managed.target = target;
@@ -474,60 +491,11 @@ impl Herder for StandaloneHerder {
     }
 
     fn plugins(&self, connectors_only: bool) -> Vec<PluginInfo> {
-        let info = |class: &str, kind: &str, version: &str| PluginInfo {
-            class: class.to_owned(),
-            kind: kind.to_owned(),
-            version: Some(version.to_owned()),
-        };
-        let of_kind = |kind: ConnectorType, name: &'static str| {
-            connector_plugins()
-                .into_iter()
-                .filter(move |plugin| plugin.kind == kind)
-                .map(move |plugin| info(plugin.class, name, plugin.version))
-        };
-        let mut plugins: Vec<_> = of_kind(ConnectorType::Sink, "sink")
-            .chain(of_kind(ConnectorType::Source, "source"))
-            .collect();
-        if !connectors_only {
-            let transforms = transform_plugins().into_iter();
-            plugins.extend(
-                transforms.map(|plugin| info(plugin.class, "transformation", plugin.version)),
-            );
-            let predicates = predicate_plugins().into_iter();
-            plugins
-                .extend(predicates.map(|plugin| info(plugin.class, "predicate", plugin.version)));
-            let converters = converter_plugins();
-            let made = converters.iter().filter(|plugin| plugin.make.is_some());
-            plugins.extend(made.map(|plugin| info(plugin.class, "converter", plugin.version)));
-            let made = converters
-                .iter()
-                .filter(|plugin| plugin.make_header.is_some());
-            plugins
-                .extend(made.map(|plugin| info(plugin.class, "header_converter", plugin.version)));
-        }
-        plugins
+        plugin_catalog::plugins(connectors_only)
     }
 
     fn plugin_config(&self, plugin: &str) -> Answer<serde_json::Value> {
-        let definition = find_converter_plugin(plugin)
-            .map(|plugin| plugin.definition)
-            .or_else(|| find_transform_plugin(plugin).map(|plugin| plugin.definition))
-            .or_else(|| find_predicate_plugin(plugin).map(|plugin| plugin.definition));
-        if let Some(definition) = definition {
-            return Ok(config_key_infos(&definition()).into());
-        }
-        let found = find_connector_plugin(plugin)
-            .map_err(|_| HerderError::NotFound(format!("Unknown plugin {plugin}.")))?;
-        let own = (found.definition)();
-        let mut infos = config_key_infos(&own);
-        let framework = framework_definition(found.kind);
-        let more = config_key_infos(&framework).into_iter();
-        infos.extend(more.filter(|info| {
-            info.get("name")
-                .and_then(|name| name.as_str())
-                .is_none_or(|name| own.option(name).is_none())
-        }));
-        Ok(infos.into())
+        plugin_catalog::plugin_config(plugin)
     }
 
     async fn validate(
@@ -535,20 +503,7 @@ impl Herder for StandaloneHerder {
         plugin: &str,
         config: BTreeMap<String, Option<String>>,
     ) -> Answer<ConfigInfos> {
-        let Some(Some(class)) = config.get("connector.class") else {
-            return Err(HerderError::BadRequest(
-                "Connector config contains no connector type".to_owned(),
-            ));
-        };
-        let found = find_connector_plugin(class)
-            .map_err(|error| HerderError::BadRequest(error.message().to_owned()))?;
-        let same = find_connector_plugin(plugin).is_ok_and(|asked| std::ptr::eq(asked, found));
-        if !same {
-            return Err(HerderError::BadRequest(format!(
-                "Included connector type {class} does not match request type {plugin}"
-            )));
-        }
-        Ok(config_infos(found, &config))
+        plugin_catalog::validate(plugin, config, &self.environment.providers)
     }
 }
 

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use connect_core::Error;
 use connect_core::plugin::ConnectorType;
 
+use super::config_providers::Redaction;
 use super::info::{ConnectorState, ConnectorStateInfo, State, TaskState};
 
 /// The states of one connector; written by its parts, read by REST.
@@ -20,6 +21,7 @@ struct Board {
     version: &'static str,
     connector: (State, Option<String>),
     tasks: BTreeMap<u32, (State, Option<String>)>,
+    redaction: Redaction,
 }
 
 impl StatusBoard {
@@ -36,6 +38,7 @@ impl StatusBoard {
             version,
             connector: (State::Unassigned, None),
             tasks: BTreeMap::new(),
+            redaction: Redaction::default(),
         })))
     }
 
@@ -47,8 +50,20 @@ impl StatusBoard {
         self.with(|board| board.connector = (state, None));
     }
 
+    /// What must not be shown of the configuration in use.
+    pub(super) fn hide(&self, redaction: Redaction) {
+        self.with(|board| board.redaction = redaction);
+    }
+
+    /// What may be shown and logged of an error.
+    pub(super) fn trace_of(&self, error: &Error) -> String {
+        let redaction = self.with(|board| board.redaction.clone());
+        redaction.apply(error.trace())
+    }
+
     pub(super) fn connector_failed(&self, error: &Error) {
-        self.with(|board| board.connector = (State::Failed, Some(error.trace())));
+        let trace = self.trace_of(error);
+        self.with(|board| board.connector = (State::Failed, Some(trace)));
     }
 
     pub(super) fn task(&self, task: u32, state: State) {
@@ -56,11 +71,8 @@ impl StatusBoard {
     }
 
     pub(super) fn task_failed(&self, task: u32, error: &Error) {
-        self.with(|board| {
-            board
-                .tasks
-                .insert(task, (State::Failed, Some(error.trace())))
-        });
+        let trace = self.trace_of(error);
+        self.with(|board| board.tasks.insert(task, (State::Failed, Some(trace))));
     }
 
     /// Forgets all tasks.

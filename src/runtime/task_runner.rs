@@ -142,7 +142,7 @@ async fn watch_task(work: JoinHandle<Result<()>>, task: u32, status: StatusBoard
             status.task(task, State::Unassigned);
         }
         Ok(Err(failure)) => {
-            error!(error = failure.trace(), "task failed");
+            error!(error = status.trace_of(&failure), "task failed");
             status.task_failed(task, &failure);
         }
         Err(end) if end.is_cancelled() => status.task(task, State::Unassigned),

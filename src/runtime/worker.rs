@@ -52,6 +52,7 @@ impl Worker {
         let environment = Environment {
             log: log.clone(),
             memory: MemoryBudget::new(memory_budget),
+            providers: settings.providers.clone(),
             settings,
             clock: Arc::new(SystemClock),
             offsets,

@@ -9,6 +9,8 @@ use connect_core::config::{
 };
 use connect_core::{Error, Result};
 
+use super::config_providers::ConfigProviders;
+
 /// Options of the worker.
 #[derive(Debug, Clone, ConnectorConfig)]
 #[config(group = "Worker")]
@@ -46,6 +48,9 @@ pub struct WorkerConfig {
     /// Bytes of records all sink tasks may hold in memory together; a quarter of the memory there is if not given.
     #[option(name = "memory.budget.bytes", validator = Validator::AtLeast(1_048_576))]
     pub memory_budget: Option<usize>,
+    /// Aliases of config providers, each with `config.providers.<alias>.class` and `config.providers.<alias>.param.…`.
+    #[option(name = "config.providers", default = "")]
+    pub config_providers: Vec<String>,
     /// The group of a distributed cluster.
     #[option(
         name = "group.id",
@@ -76,6 +81,7 @@ const PASSED_ON: &[&str] = &[
     "key.converter.",
     "value.converter.",
     "header.converter.",
+    "config.providers.",
 ];
 
 /// Keys of a distributed Kafka Connect worker that mean nothing to a worker alone.
@@ -96,21 +102,26 @@ pub struct WorkerSettings {
     pub config: WorkerConfig,
     /// All properties, for clients and converters.
     pub properties: ConfigMap,
+    /// Where placeholders in configurations are looked up.
+    pub(super) providers: ConfigProviders,
     /// What should be said about them at start.
     pub warnings: Vec<String>,
 }
 
 impl WorkerSettings {
-    /// Reads a worker's properties.
+    /// Reads a worker's properties; placeholders in them are looked up.
     ///
     /// # Errors
     /// A configuration error that lists every wrong key.
-    pub fn read(properties: ConfigMap) -> Result<Self> {
+    pub fn read(properties: &ConfigMap) -> Result<Self> {
+        let providers = ConfigProviders::of(properties).map_err(|errors| wrong(&errors))?;
+        let properties = providers.resolve(properties)?.config;
         let config = WorkerConfig::from_map(&properties).map_err(|errors| wrong(&errors))?;
         let warnings = warnings(&properties);
         Ok(Self {
             config,
             properties,
+            providers,
             warnings,
         })
     }

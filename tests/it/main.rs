@@ -14,4 +14,5 @@ mod p4;
 mod produce;
 mod ready_configs;
 mod rest;
+mod secrets;
 mod support;

@@ -82,11 +82,8 @@ impl Demo {
             ("data.dir", args.dir.join("worker").display().to_string()),
             ("offset.flush.interval.ms", "1000".to_owned()),
         ];
-        let settings = WorkerSettings::read(
-            properties
-                .map(|(key, value)| (key.to_owned(), value))
-                .into(),
-        )?;
+        let properties = properties.map(|(key, value)| (key.to_owned(), value));
+        let settings = WorkerSettings::read(&properties.into())?;
         let worker = Worker::start(settings, format!("127.0.0.1:{port}")).await?;
         let stop = CancellationToken::new();
         tokio::spawn(server.serve(worker.herder(), stop.clone()));

@@ -123,7 +123,7 @@ async fn log_with_records(folder: &TempDir) -> Arc<EmbeddedLog> {
 
 fn spec(log: Arc<EmbeddedLog>, fragile: &Fragile) -> SinkTaskSpec {
     let config = ConfigMap::from([("topics".to_owned(), TOPIC.to_owned())]);
-    let mut worker = WorkerSettings::read(ConfigMap::new()).unwrap();
+    let mut worker = WorkerSettings::read(&ConfigMap::new()).unwrap();
     let schemas = "value.converter.schemas.enable".to_owned();
     worker.properties.insert(schemas, "false".to_owned());
     SinkTaskSpec {

@@ -15,6 +15,7 @@ pub(crate) const SLUICE: &str = env!("CARGO_BIN_EXE_sluice");
 pub(crate) struct WorkerProcess {
     folder: PathBuf,
     bootstrap: Option<String>,
+    settings: Vec<String>,
     port: u16,
     service: Option<Service>,
     starts: u32,
@@ -23,9 +24,19 @@ pub(crate) struct WorkerProcess {
 impl WorkerProcess {
     /// A worker below `folder`, on the embedded log if there is no `bootstrap`.
     pub(crate) fn start(folder: &Path, bootstrap: Option<String>) -> Result<Self> {
+        Self::start_with(folder, bootstrap, &[])
+    }
+
+    /// With more worker properties, `key=value` each.
+    pub(crate) fn start_with(
+        folder: &Path,
+        bootstrap: Option<String>,
+        settings: &[&str],
+    ) -> Result<Self> {
         let mut worker = Self {
             folder: folder.to_owned(),
             bootstrap,
+            settings: settings.iter().map(|&setting| setting.to_owned()).collect(),
             port: free_port()?,
             service: None,
             starts: 0,
@@ -52,6 +63,7 @@ impl WorkerProcess {
                 .iter()
                 .map(|bootstrap| format!("bootstrap.servers={bootstrap}")),
         );
+        properties.extend(self.settings.iter().cloned());
         for property in properties {
             command.args(["--set", &property]);
         }

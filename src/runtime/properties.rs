@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 /// Reads properties: `key=value`, `key: value`, `key value`; `#` and `!` begin comments; a backslash at the end goes on in
 /// the next line; `\n`, `\t`, `\uXXXX` and the like are escapes. Of equal keys the last counts.
-pub(super) fn parse(text: &str) -> BTreeMap<String, String> {
+pub fn parse(text: &str) -> BTreeMap<String, String> {
     logical_lines(text).iter().map(|line| split(line)).collect()
 }
 

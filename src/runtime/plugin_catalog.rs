@@ -1,0 +1,137 @@
+//! What plugins there are, what they take, and whether a configuration suits them.
+
+use std::collections::BTreeMap;
+
+use connect_core::config::{
+    ConfigMap, config_infos, config_key_infos, find_connector_plugin, find_converter_plugin,
+    find_predicate_plugin, find_transform_plugin, framework_definition,
+};
+use connect_core::plugin::{
+    ConnectorType, connector_plugins, converter_plugins, predicate_plugins, transform_plugins,
+};
+use serde_json::Value;
+
+use super::config_providers::{ConfigProviders, Resolved};
+use super::herder::HerderError;
+use super::info::{ConfigInfos, PluginInfo};
+
+type Answer<T> = Result<T, HerderError>;
+
+/// Every plugin; only connectors if asked for them.
+pub(super) fn plugins(connectors_only: bool) -> Vec<PluginInfo> {
+    let info = |class: &str, kind: &str, version: &str| PluginInfo {
+        class: class.to_owned(),
+        kind: kind.to_owned(),
+        version: Some(version.to_owned()),
+    };
+    let of_kind = |kind: ConnectorType, name: &'static str| {
+        connector_plugins()
+            .into_iter()
+            .filter(move |plugin| plugin.kind == kind)
+            .map(move |plugin| info(plugin.class, name, plugin.version))
+    };
+    let mut plugins: Vec<_> = of_kind(ConnectorType::Sink, "sink")
+        .chain(of_kind(ConnectorType::Source, "source"))
+        .collect();
+    if !connectors_only {
+        let transforms = transform_plugins().into_iter();
+        plugins
+            .extend(transforms.map(|plugin| info(plugin.class, "transformation", plugin.version)));
+        let predicates = predicate_plugins().into_iter();
+        plugins.extend(predicates.map(|plugin| info(plugin.class, "predicate", plugin.version)));
+        let converters = converter_plugins();
+        let made = converters.iter().filter(|plugin| plugin.make.is_some());
+        plugins.extend(made.map(|plugin| info(plugin.class, "converter", plugin.version)));
+        let made = converters
+            .iter()
+            .filter(|plugin| plugin.make_header.is_some());
+        plugins.extend(made.map(|plugin| info(plugin.class, "header_converter", plugin.version)));
+    }
+    plugins
+}
+
+/// The options of a plugin, as `/connector-plugins/{plugin}/config` shows them.
+pub(super) fn plugin_config(plugin: &str) -> Answer<serde_json::Value> {
+    let definition = find_converter_plugin(plugin)
+        .map(|plugin| plugin.definition)
+        .or_else(|| find_transform_plugin(plugin).map(|plugin| plugin.definition))
+        .or_else(|| find_predicate_plugin(plugin).map(|plugin| plugin.definition));
+    if let Some(definition) = definition {
+        return Ok(config_key_infos(&definition()).into());
+    }
+    let found = find_connector_plugin(plugin)
+        .map_err(|_| HerderError::NotFound(format!("Unknown plugin {plugin}.")))?;
+    let own = (found.definition)();
+    let mut infos = config_key_infos(&own);
+    let framework = framework_definition(found.kind);
+    let more = config_key_infos(&framework).into_iter();
+    infos.extend(more.filter(|info| {
+        info.get("name")
+            .and_then(|name| name.as_str())
+            .is_none_or(|name| own.option(name).is_none())
+    }));
+    Ok(infos.into())
+}
+
+/// Checks a configuration with the values of its placeholders, and shows the placeholders.
+pub(super) fn validate(
+    plugin: &str,
+    config: BTreeMap<String, Option<String>>,
+    providers: &ConfigProviders,
+) -> Answer<ConfigInfos> {
+    let raw: ConfigMap = config
+        .iter()
+        .filter_map(|(key, value)| Some((key.clone(), value.clone()?)))
+        .collect();
+    let resolved = providers
+        .resolve(&raw)
+        .map_err(|error| HerderError::Internal(error.trace()))?;
+    let Some(class) = resolved.config.get("connector.class") else {
+        return Err(HerderError::BadRequest(
+            "Connector config contains no connector type".to_owned(),
+        ));
+    };
+    let found = find_connector_plugin(class)
+        .map_err(|error| HerderError::BadRequest(error.message().to_owned()))?;
+    let same = find_connector_plugin(plugin).is_ok_and(|asked| std::ptr::eq(asked, found));
+    if !same {
+        return Err(HerderError::BadRequest(format!(
+            "Included connector type {class} does not match request type {plugin}"
+        )));
+    }
+    let mut nullable = config;
+    for (key, value) in &resolved.config {
+        nullable.insert(key.clone(), Some(value.clone()));
+    }
+    let mut infos = config_infos(found, &nullable);
+    let shown = infos.get_mut("configs").and_then(Value::as_array_mut);
+    for info in shown.into_iter().flatten() {
+        if let Some(value) = info.get_mut("value") {
+            hide(value, &raw, &resolved);
+        }
+    }
+    Ok(infos)
+}
+
+/// Puts placeholders back where a value or an error shows what they stand for.
+fn hide(info: &mut Value, raw: &ConfigMap, resolved: &Resolved) {
+    let key = info.get("name").and_then(Value::as_str).unwrap_or_default();
+    let given = raw.get(key).zip(resolved.config.get(key));
+    let changed = given.filter(|(raw, value)| raw != value);
+    let changed = changed.map(|(raw, value)| (raw.clone(), value.clone()));
+    if let Some(errors) = info.get_mut("errors").and_then(Value::as_array_mut) {
+        for error in errors {
+            let mut text = error.as_str().unwrap_or_default().to_owned();
+            if let Some((raw, value)) = changed.as_ref().filter(|(_, value)| !value.is_empty()) {
+                text = text.replace(value, raw);
+            }
+            *error = resolved.redaction.apply(text).into();
+        }
+    }
+    if let (Some((raw, _)), Some(shown)) = (changed, info.get_mut("value"))
+        && shown.is_string()
+        && shown != "[hidden]"
+    {
+        *shown = raw.into();
+    }
+}
