@@ -93,9 +93,12 @@ fn read_pid(watchdog: &mut Child) -> Result<u32> {
 
 impl Drop for Service {
     fn drop(&mut self) {
-        // Closing standard input makes the watchdog kill the service; the signal is quicker where it is still there.
+        // Only while it is still ours: the number of a process that has ended may be another's by now.
+        if self.is_running() {
+            let _gone_already = self.signal("KILL");
+        }
+        // Closing standard input makes the watchdog kill the service, should the signal have failed.
         drop(self.watchdog.stdin.take());
-        let _gone_already = self.signal("KILL");
         let _reaped = self.watchdog.wait();
     }
 }
