@@ -115,7 +115,10 @@ impl Mode {
 
 /// What one run of the sink took.
 struct Run {
+    /// From the deployment to the last row.
     wall: Duration,
+    /// From the deployment to the first rows: the worker joins its group, the sink connects.
+    begin: Duration,
     cpu: Duration,
     peak_resident: u64,
 }
@@ -167,33 +170,44 @@ fn settings() -> std::collections::BTreeMap<String, String> {
 impl Bench<'_> {
     /// psql and the sink in turns: what the machine does beside them meets both.
     async fn compare(&self, mode: Mode) -> Result<()> {
-        let (mut by_psql, mut by_sink, mut cpu, mut peak) = (Vec::new(), Vec::new(), Vec::new(), 0);
+        let (mut psql, mut sink) = (Vec::new(), Vec::new());
+        for number in 1..=self.options.repeat {
+            psql.push(self.by_psql(mode)?);
+            let run = self.by_sink(mode, number).await?;
+            println!(
+                "{} {number}: psql {:.2} s; sink {:.2} s after {:.2} s to begin, {:.2} CPU s, peak RSS {} MB",
+                mode.name(),
+                psql.last().map_or(0.0, Duration::as_secs_f64),
+                (run.wall - run.begin).as_secs_f64(),
+                run.begin.as_secs_f64(),
+                run.cpu.as_secs_f64(),
+                run.peak_resident / 1_000_000,
+            );
+            sink.push(run);
+        }
+        self.summarize(mode, &psql, &sink)
+    }
+
+    fn summarize(&self, mode: Mode, psql: &[Duration], sink: &[Run]) -> Result<()> {
         #[expect(clippy::cast_precision_loss, reason = "a count of rows")]
         let millions = self.options.rows as f64 / 1e6;
-        let name = mode.name();
-        for number in 1..=self.options.repeat {
-            let psql = self.by_psql(mode)?;
-            let sink = self.by_sink(mode, number).await?;
-            by_psql.push(millions * 1e3 / psql.as_secs_f64());
-            by_sink.push(millions * 1e3 / sink.wall.as_secs_f64());
-            cpu.push(sink.cpu.as_secs_f64() / millions);
-            peak = peak.max(sink.peak_resident / 1_000_000);
-            println!(
-                "{name} {number}: psql {:.2} s; sink {:.2} s, {:.2} CPU s per million, peak RSS {} MB",
-                psql.as_secs_f64(),
-                sink.wall.as_secs_f64(),
-                sink.cpu.as_secs_f64() / millions,
-                sink.peak_resident / 1_000_000,
-            );
-        }
-        let middle = |values: &[f64]| median(values).context("at least one run");
-        let (psql, sink) = (middle(&by_psql)?, middle(&by_sink)?);
+        let rate = |duration: Duration| millions * 1e3 / duration.as_secs_f64();
+        let middle = |values: Vec<f64>| median(&values).context("at least one run");
+        let psql = middle(psql.iter().copied().map(rate).collect())?;
+        let all = middle(sink.iter().map(|run| rate(run.wall)).collect())?;
+        let flowing = sink.iter().map(|run| rate(run.wall - run.begin));
+        let flowing = middle(flowing.collect())?;
+        let cpu = sink.iter().map(|run| run.cpu.as_secs_f64() / millions);
+        let peak = sink.iter().map(|run| run.peak_resident / 1_000_000).max();
         println!(
-            "kafka to postgres, {name}: {sink:.0} thousand rows/s, {:.0} % of psql's {psql:.0}, \
-             {:.2} CPU s per million rows (medians of {}), peak RSS {peak} MB",
-            100.0 * sink / psql,
-            middle(&cpu)?,
-            self.options.repeat
+            "kafka to postgres, {}: {flowing:.0} thousand rows/s, {:.0} % of psql's {psql:.0}; {all:.0} with the time to \
+             begin, {:.0} %; {:.2} CPU s per million rows (medians of {}), peak RSS {} MB",
+            mode.name(),
+            100.0 * flowing / psql,
+            100.0 * all / psql,
+            middle(cpu.collect())?,
+            sink.len(),
+            peak.unwrap_or_default()
         );
         Ok(())
     }
@@ -273,11 +287,15 @@ impl Bench<'_> {
         let folder = tempfile::tempdir()?;
         let worker =
             Worker::start(self.sluice, folder.path(), Some(&self.kafka.bootstrap())).await?;
-        let due = self.bytes_of(TABLE)? + self.bytes_of(REFERENCE)? / 100 * 95;
+        let size = self.bytes_of(TABLE)?;
         let begun = Instant::now();
         let before = worker.usage()?;
         worker.deploy(NAME, &self.config(mode, number)).await?;
-        while self.bytes_of(TABLE)? < due || self.missing_rows()? > 0 {
+        let mut begin = None;
+        while !self.is_done(mode)? {
+            if begin.is_none() && self.bytes_of(TABLE)? > size {
+                begin = Some(begun.elapsed());
+            }
             if begun.elapsed() > DEADLINE {
                 bail!("not done: {}", worker.status(NAME).await?);
             }
@@ -289,6 +307,7 @@ impl Bench<'_> {
         self.verify()?;
         Ok(Run {
             wall,
+            begin: begin.unwrap_or_default(),
             cpu: after.cpu.saturating_sub(before.cpu),
             peak_resident: after.peak_resident,
         })
@@ -316,14 +335,24 @@ impl Bench<'_> {
         config
     }
 
-    /// Costs the server next to nothing, unlike counting.
-    fn bytes_of(&self, table: &str) -> Result<u64> {
-        self.number(&format!("pg_relation_size('{table}')"))
+    /// Whether the last record of each partition is in the table: they are written in order. Looking must cost the
+    /// server next to nothing, so the size is asked where there is no index.
+    fn is_done(&self, mode: Mode) -> Result<bool> {
+        let least = match mode {
+            Mode::Append => self.bytes_of(REFERENCE)? / 100 * 95,
+            Mode::Upsert => 0,
+        };
+        if self.bytes_of(TABLE)? < least {
+            return Ok(false);
+        }
+        let partitions = u64::from(self.options.partitions).min(self.options.rows);
+        let first = self.options.rows - partitions;
+        let last = format!("count(*) FROM {TABLE} WHERE payment_id >= {first} AND quantity > 0");
+        Ok(self.number(&last)? == partitions)
     }
 
-    fn missing_rows(&self) -> Result<u64> {
-        let written = self.number(&format!("count(*) FROM {TABLE} WHERE quantity > 0"))?;
-        Ok(self.options.rows.saturating_sub(written))
+    fn bytes_of(&self, table: &str) -> Result<u64> {
+        self.number(&format!("pg_relation_size('{table}')"))
     }
 
     fn number(&self, what: &str) -> Result<u64> {
