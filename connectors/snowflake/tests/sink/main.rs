@@ -8,6 +8,7 @@ mod flushing;
 mod harness;
 mod keys;
 mod logins;
+mod python;
 mod rows;
 mod schematization;
 mod setup;

@@ -225,7 +225,8 @@ fn grouped(
         let scope = scope(&source.columns, row, session);
         let mut key = String::new();
         for expression in group {
-            key += &format!("{:?}\u{0}", scope.evaluate(expression)?);
+            let meant = selected(expression, items, &source.columns);
+            key += &format!("{:?}\u{0}", scope.evaluate(meant)?);
         }
         match groups.iter_mut().find(|(known, _)| *known == key) {
             Some((_, rows)) => rows.push(row),
