@@ -1,12 +1,12 @@
 //! `ExtractField`: puts one field in the place of the key or value.
 
 use connect_core::config::{ConnectorConfig, OptionError};
-use connect_core::data::{Datum, Value};
+use connect_core::data::{Datum, Schema, Type, Value};
 use connect_core::option_names;
 use connect_core::plugin::{Transform, TransformRecord, Transformed};
 use connect_core::{Error, Result};
 
-use crate::fields::{NullOption, entries, fields_of, values};
+use crate::fields::{NullOption, entries, fields_of, not_a_struct};
 use crate::part::{Part, register_parts};
 
 const PURPOSE: &str = "field extraction";
@@ -28,11 +28,11 @@ struct ExtractFieldOptions {
     /// The field.
     #[option(name = "field", importance = Medium)]
     field: String,
+    #[option(flatten)]
+    null: NullOption,
     /// `V1`: the field is at the top. `V2`: it is a path; dots separate steps, and backticks stand around a step that holds dots.
     #[option(name = "field.syntax.version", default = "V1", importance = High)]
     syntax: Syntax,
-    #[option(flatten)]
-    null: NullOption,
 }
 
 struct ExtractField {
@@ -46,8 +46,9 @@ impl ExtractField {
     fn new(options: ExtractFieldOptions, part: Part) -> Result<Self, Vec<OptionError>> {
         let steps = match options.syntax {
             Syntax::V1 => vec![options.field.clone()],
-            Syntax::V2 => steps(&options.field)
-                .map_err(|reason| vec![OptionError::invalid("field", &options.field, &reason)])?,
+            Syntax::V2 => {
+                steps(&options.field).map_err(|reason| vec![OptionError::new("field", reason)])?
+            }
         };
         Ok(Self {
             part,
@@ -58,74 +59,98 @@ impl ExtractField {
     }
 
     fn of_struct(&self, mut datum: Datum) -> Result<Datum> {
-        for step in &self.steps {
-            let (schema, value) = datum.into_parts();
-            let unknown = || Error::data(format!("Unknown field: {}", self.name));
-            let schema = schema.ok_or_else(unknown)?;
-            let fields = fields_of(&schema).iter();
-            let (index, field) = fields
-                .enumerate()
-                .find(|(_, field)| *field.name == **step)
-                .ok_or_else(unknown)?;
+        for (depth, step) in self.steps.iter().enumerate() {
+            let (Some(schema), value) = datum.into_parts() else {
+                return Err(self.unknown());
+            };
+            if depth == 0 && !matches!(value, Value::Struct(_) | Value::Null) {
+                return Err(not_a_struct(&value, PURPOSE));
+            }
+            let index = self.place(&schema, step)?;
+            let field = fields_of(&schema)
+                .get(index)
+                .ok_or_else(|| self.unknown())?;
             let value = match value {
-                Value::Null => Value::Null,
-                value => {
-                    let mut values = values(value, PURPOSE)?;
-                    if index < values.len() {
-                        self.null.read(&field.schema, values.swap_remove(index))
-                    } else {
-                        Value::Null
-                    }
+                Value::Struct(mut fields) if index < fields.values.len() => {
+                    let value = fields.values.swap_remove(index);
+                    self.null.read(&field.schema, value)
                 }
+                _ => Value::Null,
             };
             datum = Datum::with_schema(field.schema.clone(), value);
         }
         Ok(datum)
     }
 
+    /// Where the field of a step stands.
+    fn place(&self, schema: &Schema, step: &str) -> Result<usize> {
+        let Type::Struct(fields) = &schema.kind else {
+            return Err(Error::data("Cannot look up fields on non-struct type"));
+        };
+        let place = fields.iter().position(|field| *field.name == *step);
+        place.ok_or_else(|| self.unknown())
+    }
+
+    fn unknown(&self) -> Error {
+        Error::data(format!("Unknown field: {}", self.name))
+    }
+
     fn of_map(&self, mut value: Value) -> Result<Datum> {
         for (depth, step) in self.steps.iter().enumerate() {
-            value = match value {
-                Value::Null => return Ok(Datum::null()),
-                other if depth > 0 && !matches!(other, Value::Map(_)) => return Ok(Datum::null()),
-                other => {
-                    let found = entries(other, PURPOSE)?
-                        .into_iter()
-                        .find(|(name, _)| name.as_str() == Some(step));
-                    found.map_or(Value::Null, |(_, value)| value)
-                }
+            if value.is_null() {
+                return Ok(Datum::null());
+            }
+            let purpose = if depth > 0 {
+                "nested field access"
+            } else {
+                PURPOSE
             };
+            let mut entries = entries(value, purpose)?.into_iter();
+            let found = entries.find(|(name, _)| name.as_str() == Some(step));
+            value = found.map_or(Value::Null, |(_, value)| value);
         }
         Ok(Datum::schemaless(value))
     }
 }
 
-/// The steps of a path: dots separate them, backticks keep dots in one, a backslash keeps a backtick.
+/// The steps of a path: dots separate them, backticks around a step keep its dots. A backtick in such a step stands for
+/// itself, and needs a backslash before it only where it would end the step.
 fn steps(path: &str) -> Result<Vec<String>, String> {
+    if path.is_empty() {
+        return Err("Empty path".to_owned());
+    }
     let mut steps = vec![String::new()];
-    let mut characters = path.chars().peekable();
-    let mut quoted = false;
-    while let Some(character) = characters.next() {
-        let at_start = steps.last().is_none_or(String::is_empty);
-        let at_end = matches!(characters.peek(), None | Some('.'));
+    let mut opened = None;
+    let mut at_start = true;
+    let mut characters = path.chars().enumerate().peekable();
+    while let Some((position, character)) = characters.next() {
+        let at_end = matches!(characters.peek(), None | Some((_, '.')));
+        let Some(step) = steps.last_mut() else { break };
         match character {
-            '`' if !quoted && at_start => quoted = true,
-            '`' if quoted && at_end => quoted = false,
-            '\\' if quoted && characters.peek() == Some(&'`') => {
-                characters.next();
-                steps.last_mut().into_iter().for_each(|step| step.push('`'));
+            '`' if at_start => opened = Some(position),
+            '`' if opened.is_some() && at_end => {
+                if step.ends_with('\\') {
+                    step.pop();
+                    step.push('`');
+                } else {
+                    opened = None;
+                }
             }
-            '.' if !quoted => steps.push(String::new()),
-            other => steps
-                .last_mut()
-                .into_iter()
-                .for_each(|step| step.push(other)),
+            '.' if opened.is_none() => {
+                steps.push(String::new());
+                at_start = true;
+                continue;
+            }
+            other => step.push(other),
         }
+        at_start = false;
     }
-    if quoted {
-        return Err(format!("Incomplete backtick pair in path: [{path}]"));
+    match opened {
+        None => Ok(steps),
+        Some(position) => Err(format!(
+            "Incomplete backtick pair in path: [{path}], consider adding a backslash before backtick at position {position} to escape it"
+        )),
     }
-    Ok(steps)
 }
 
 impl Transform for ExtractField {

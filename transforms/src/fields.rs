@@ -48,11 +48,16 @@ pub(crate) fn entries(value: Value, purpose: &str) -> Result<Entries> {
 pub(crate) fn values(value: Value, purpose: &str) -> Result<Vec<Value>> {
     match value {
         Value::Struct(fields) => Ok(fields.values),
-        other => Err(Error::data(format!(
-            "Only Struct objects supported for [{purpose}], found: {}",
-            java_class(&other)
-        ))),
+        other => Err(not_a_struct(&other, purpose)),
     }
+}
+
+/// The error for what should be a struct.
+pub(crate) fn not_a_struct(value: &Value, purpose: &str) -> Error {
+    let class = java_class(value);
+    Error::data(format!(
+        "Only Struct objects supported for [{purpose}], found: {class}"
+    ))
 }
 
 /// The fields of a struct's schema; none of any other.

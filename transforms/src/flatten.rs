@@ -7,11 +7,15 @@ use connect_core::data::{Datum, Field, Schema, Type, Value};
 use connect_core::plugin::{Transform, TransformRecord, Transformed};
 use connect_core::{Error, Result};
 
-use crate::fields::{Entries, entries, fields_of, like, put, structure, type_name, unique, values};
+use crate::fields::{
+    Entries, NullOption, entries, fields_of, like, put, structure, type_name, unique, values,
+};
 use crate::part::{Part, register_parts};
 use crate::schemas::SchemaCache;
 
 const PURPOSE: &str = "flattening";
+/// Flatten has no option for it.
+const DEFAULTS: NullOption = NullOption { replace: true };
 
 /// Options of Flatten.
 #[derive(Debug, ConnectorConfig)]
@@ -119,18 +123,20 @@ struct Parent<'a> {
 /// The values in the order of the flat fields; those of a struct that is null are null.
 fn flat_values(schema: &Schema, value: Value, flat: &mut Vec<Value>) -> Result<()> {
     let mut nested = match value {
-        Value::Null => Vec::new(),
-        value => values(value, PURPOSE)?,
-    }
-    .into_iter();
+        Value::Null => None,
+        value => Some(values(value, PURPOSE)?.into_iter()),
+    };
     for field in fields_of(schema) {
-        let value = nested.next().unwrap_or(Value::Null);
+        let value = match &mut nested {
+            None => Value::Null,
+            Some(nested) => {
+                let value = nested.next().unwrap_or(Value::Null);
+                DEFAULTS.read(&field.schema, value)
+            }
+        };
         match &field.schema.kind {
             Type::Struct(_) => flat_values(&field.schema, value, flat)?,
-            _ => flat.push(match (value, &field.schema.default) {
-                (Value::Null, Some(default)) => default.clone(),
-                (value, _) => value,
-            }),
+            _ => flat.push(value),
         }
     }
     Ok(())

@@ -94,6 +94,13 @@ impl InsertField {
     }
 
     fn schema(&self, schema: &Schema) -> Result<Arc<Schema>> {
+        if self
+            .insertions
+            .iter()
+            .any(|insertion| insertion.name.is_empty())
+        {
+            return Err(Error::data("fieldName cannot be null."));
+        }
         let inserted = self.insertions.iter().map(|insertion| {
             let mut schema = insertion.source.schema();
             schema.optional = insertion.optional;
@@ -144,7 +151,7 @@ impl Source {
                 Some(offset) => Some(Value::Int64(offset.value())),
                 None => {
                     return Err(Error::data(
-                        "Only SinkRecord supported for [field insertion]",
+                        "Only SinkRecord supported for [field insertion], found: org.apache.kafka.connect.source.SourceRecord",
                     ));
                 }
             },

@@ -22,6 +22,7 @@ mod pattern;
 mod predicates;
 mod regex_router;
 mod replace_field;
+mod replacement;
 mod schemas;
 mod set_schema_metadata;
 mod simple_date;

@@ -5,8 +5,10 @@ use connect_core::data::{Datum, Decimal, Value};
 use connect_core::plugin::{Transform, TransformRecord, Transformed};
 use connect_core::{Error, Result};
 
-use crate::fields::{NullOption, entries, fields_of, java_class, put, structure, values};
-use crate::numbers::decimal_from_text;
+use crate::fields::{NullOption, entries, fields_of, java_type, put, structure, values};
+use crate::numbers::{
+    decimal_as_double, decimal_as_float, decimal_as_long, decimal_from_text, exact_from_text,
+};
 use crate::part::{Part, register_parts};
 
 const PURPOSE: &str = "mask fields";
@@ -68,7 +70,7 @@ fn zero(value: &Value) -> Result<Value> {
         Value::Array(_) => Value::Array(Vec::new()),
         Value::Map(_) => Value::Map(Vec::new()),
         other => {
-            let class = java_class(other);
+            let class = java_type(other);
             return Err(Error::data(format!("Cannot mask value of type: {class}")));
         }
     })
@@ -76,29 +78,42 @@ fn zero(value: &Value) -> Result<Value> {
 
 /// The replacement, read as a value of the same type.
 fn replaced(value: &Value, replacement: &str) -> Result<Value> {
-    let class = java_class(value);
-    let read = match value {
-        Value::Int8(_) => replacement.parse().ok().map(Value::Int8),
-        Value::Int16(_) => replacement.parse().ok().map(Value::Int16),
-        Value::Int32(_) => replacement.parse().ok().map(Value::Int32),
-        Value::Int64(_) | Value::Number(_) => replacement.parse().ok().map(Value::Int64),
-        Value::Float32(_) => replacement.parse().ok().map(Value::Float32),
-        Value::Float64(_) => replacement.parse().ok().map(Value::Float64),
-        Value::Decimal(decimal) => {
-            decimal_from_text(replacement, decimal.scale).map(Value::Decimal)
+    match value {
+        Value::String(_) => Ok(Value::string(replacement)),
+        Value::Decimal(decimal) => decimal_from_text(replacement, decimal.scale)
+            .map(Value::Decimal)
+            .ok_or_else(|| not_a(replacement, "number")),
+        value => {
+            let number = exact_from_text(replacement);
+            let number = number.ok_or_else(|| not_a(replacement, "a number"));
+            narrowed(value, number)
         }
-        Value::String(_) => Some(Value::string(replacement)),
-        _ => {
+    }
+}
+
+/// Of a number too long for the field the low bits stay, of a fraction the whole part.
+#[expect(clippy::cast_possible_truncation, reason = "Java keeps the low bits")]
+fn narrowed(value: &Value, number: Result<Decimal>) -> Result<Value> {
+    Ok(match value {
+        Value::Int8(_) => Value::Int8(decimal_as_long(&number?) as i8),
+        Value::Int16(_) => Value::Int16(decimal_as_long(&number?) as i16),
+        Value::Int32(_) => Value::Int32(decimal_as_long(&number?) as i32),
+        Value::Int64(_) | Value::Number(_) => Value::Int64(decimal_as_long(&number?)),
+        Value::Float32(_) => Value::Float32(decimal_as_float(&number?)),
+        Value::Float64(_) => Value::Float64(decimal_as_double(&number?)),
+        other => {
+            let class = java_type(other);
             return Err(Error::data(format!(
                 "Cannot mask value of type {class} with custom replacement."
             )));
         }
-    };
-    read.ok_or_else(|| {
-        Error::data(format!(
-            "Unable to convert {replacement} ({class}) to number"
-        ))
     })
+}
+
+fn not_a(replacement: &str, what: &str) -> Error {
+    Error::data(format!(
+        "Unable to convert {replacement} (class java.lang.String) to {what}"
+    ))
 }
 
 impl Transform for MaskField {

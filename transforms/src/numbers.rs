@@ -7,31 +7,8 @@ use num_bigint::BigInt;
 /// Exponents of decimals are kept small: a text of a few bytes must not become gigabytes of zeros.
 const MAX_EXPONENT: i32 = 10_000;
 
-/// An exact decimal: `unscaled × 10^-scale`.
-struct Exact {
-    unscaled: BigInt,
-    scale: i32,
-}
-
-/// The decimal that `text` says, with just this scale; `None` if it is no number or has more digits after the point.
-pub(crate) fn decimal_from_text(text: &str, scale: i32) -> Option<Decimal> {
-    let exact = exact(text)?;
-    let more = scale.checked_sub(exact.scale)?;
-    let power = BigInt::from(10).pow(more.unsigned_abs());
-    let unscaled = if more >= 0 {
-        exact.unscaled * power
-    } else if (&exact.unscaled % &power) == BigInt::ZERO {
-        exact.unscaled / power
-    } else {
-        return None;
-    };
-    Some(Decimal {
-        unscaled: Bytes::from(unscaled.to_signed_bytes_be()),
-        scale,
-    })
-}
-
-fn exact(text: &str) -> Option<Exact> {
+/// The decimal that `text` says, with the digits it has, as `BigDecimal` reads it.
+pub(crate) fn exact_from_text(text: &str) -> Option<Decimal> {
     let (mantissa, exponent) = match text.split_once(['e', 'E']) {
         Some((mantissa, exponent)) => (mantissa, exponent.parse::<i32>().ok()?),
         None => (text, 0),
@@ -43,9 +20,29 @@ fn exact(text: &str) -> Option<Exact> {
     if !is_number || exponent.abs() > MAX_EXPONENT {
         return None;
     }
-    Some(Exact {
-        unscaled: digits.parse().ok()?,
+    let unscaled: BigInt = digits.parse().ok()?;
+    Some(Decimal {
+        unscaled: Bytes::from(unscaled.to_signed_bytes_be()),
         scale: i32::try_from(fraction.len()).ok()?.checked_sub(exponent)?,
+    })
+}
+
+/// The decimal that `text` says, with just this scale; `None` if it is no number or has more digits after the point.
+pub(crate) fn decimal_from_text(text: &str, scale: i32) -> Option<Decimal> {
+    let exact = exact_from_text(text)?;
+    let unscaled = BigInt::from_signed_bytes_be(&exact.unscaled);
+    let more = scale.checked_sub(exact.scale)?;
+    let power = BigInt::from(10).pow(more.unsigned_abs());
+    let unscaled = if more >= 0 {
+        unscaled * power
+    } else if (&unscaled % &power) == BigInt::ZERO {
+        unscaled / power
+    } else {
+        return None;
+    };
+    Some(Decimal {
+        unscaled: Bytes::from(unscaled.to_signed_bytes_be()),
+        scale,
     })
 }
 
@@ -75,9 +72,17 @@ pub(crate) fn decimal_text(decimal: &Decimal) -> String {
 
 /// A decimal as the nearest double.
 pub(crate) fn decimal_as_double(decimal: &Decimal) -> f64 {
+    scientific(decimal).parse().unwrap_or(f64::NAN)
+}
+
+/// A decimal as the nearest float.
+pub(crate) fn decimal_as_float(decimal: &Decimal) -> f32 {
+    scientific(decimal).parse().unwrap_or(f32::NAN)
+}
+
+fn scientific(decimal: &Decimal) -> String {
     let unscaled = BigInt::from_signed_bytes_be(&decimal.unscaled);
-    let exponent = -i64::from(decimal.scale);
-    format!("{unscaled}e{exponent}").parse().unwrap_or(f64::NAN)
+    format!("{unscaled}e{}", -i64::from(decimal.scale))
 }
 
 /// The whole part of a decimal, its lowest 64 bits as `BigDecimal.longValue` gives them.
@@ -239,7 +244,7 @@ mod tests {
 
     #[test]
     fn decimals_become_java_numbers() {
-        let read = |text| decimal_from_text(text, 2).unwrap();
+        let read = |text| exact_from_text(text).unwrap();
         assert_eq!(decimal_as_long(&read("-7.99")), -7);
         assert_eq!(decimal_as_long(&read("18446744073709551617")), 1);
         assert_eq!(decimal_as_long(&read("-18446744073709551617")), -1);

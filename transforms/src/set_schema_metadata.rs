@@ -34,6 +34,10 @@ struct SetSchemaMetadata {
 
 impl SetSchemaMetadata {
     fn new(options: SetSchemaMetadataOptions, part: Part) -> Result<Self, Vec<OptionError>> {
+        if options.name.is_none() && options.version.is_none() {
+            let text = "Neither schema name nor version configured";
+            return Err(vec![OptionError::new("schema.name", text)]);
+        }
         Ok(Self {
             part,
             name: options.name.map(Into::into),

@@ -115,7 +115,7 @@ fn check_letter(letter: char, count: usize) -> Result<(), String> {
 fn write_field(moment: Moment, letter: char, count: usize, text: &mut String) {
     let number = match letter {
         'y' => return write_year(moment.year, count, text),
-        'Y' => return write_year(moment.week().0, count, text),
+        'Y' if count == 2 => return write_number(moment.week().0.rem_euclid(100), count, text),
         'M' | 'L' if count > 2 => return write_name(&MONTHS, moment.month - 1, count, text),
         'E' => return write_name(&DAYS, moment.weekday, count, text),
         'G' => return text.push_str(if moment.year > 0 { "AD" } else { "BC" }),
@@ -144,6 +144,7 @@ fn number(moment: Moment, letter: char) -> i64 {
         }
     };
     match letter {
+        'Y' => moment.week().0,
         'M' | 'L' => moment.month,
         'w' => moment.week().1,
         'W' => moment.week_of_month(),
@@ -168,9 +169,13 @@ fn write_year(year: i64, count: usize, text: &mut String) {
     write_number(year, count, text);
 }
 
+/// The sign does not count for the width.
 fn write_number(number: i64, width: usize, text: &mut String) {
+    if number < 0 {
+        text.push('-');
+    }
     // Writing to a string cannot fail.
-    write!(text, "{number:0width$}").unwrap_or_default();
+    write!(text, "{:0width$}", number.unsigned_abs()).unwrap_or_default();
 }
 
 fn write_name(names: &[&str], index: i64, count: usize, text: &mut String) {

@@ -230,7 +230,10 @@ impl TimestampConverter {
             false => field.clone(),
         };
         let fields = fields_of(schema).iter().map(converted);
-        like(schema, Type::Struct(fields.collect()))
+        Schema {
+            optional: schema.optional,
+            ..like(schema, Type::Struct(fields.collect()))
+        }
     }
 }
 

@@ -39,8 +39,14 @@ struct ValueToKey {
 
 impl ValueToKey {
     fn new(options: ValueToKeyOptions) -> Result<Self, Vec<OptionError>> {
+        let mut fields: Vec<Arc<str>> = Vec::new();
+        for field in options.fields {
+            if !fields.iter().any(|known| **known == *field) {
+                fields.push(field.into());
+            }
+        }
         Ok(Self {
-            fields: options.fields.into_iter().map(Into::into).collect(),
+            fields,
             null: options.null,
             shapes: SchemaCache::default(),
         })

@@ -8,8 +8,8 @@ use connect_core::{Error, Result};
 use crate::calendar::MILLIS_PER_DAY;
 use crate::fields::java_type;
 use crate::numbers::{
-    big_as_long, decimal_as_double, decimal_as_long, decimal_text, double_from_text, double_text,
-    float_from_text, float_text,
+    big_as_long, decimal_as_double, decimal_as_float, decimal_as_long, decimal_text,
+    double_from_text, double_text, float_from_text, float_text,
 };
 use crate::simple_date::SimpleDate;
 
@@ -111,7 +111,7 @@ impl<'a> Number<'a> {
             Self::Long(number) => number as f32,
             Self::Float(number) => number,
             Self::Double(number) => number as f32,
-            Self::Decimal(decimal) => decimal_as_double(decimal) as f32,
+            Self::Decimal(decimal) => decimal_as_float(decimal),
             Self::Big(text) => text.parse().unwrap_or(f32::NAN),
         }
     }

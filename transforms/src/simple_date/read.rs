@@ -57,15 +57,19 @@ fn is_number(piece: &Piece) -> bool {
 struct Rest<'a>(&'a str);
 
 impl Rest<'_> {
-    fn skip_blanks(&mut self) {
+    /// Leaves blanks out; how many.
+    fn skip_blanks(&mut self) -> usize {
+        let before = self.0.len();
         self.0 = self.0.trim_start_matches([' ', '\t']);
+        before - self.0.len()
     }
 
-    /// A number and how many digits it has; with `digits`, of just so many at most.
-    fn number(&mut self, digits: Option<usize>) -> Option<(i64, usize)> {
-        let limit = digits.unwrap_or(usize::MAX);
-        let is_digit = |byte: &u8| byte.is_ascii_digit();
-        let length = self.0.bytes().take(limit).take_while(is_digit).count();
+    /// A number and how many signs it has, `limit` at most.
+    fn number(&mut self, limit: usize) -> Option<(i64, usize)> {
+        let start = self.0.bytes().take(limit).enumerate();
+        let is_part =
+            |(index, byte): &(usize, u8)| byte.is_ascii_digit() || (*index == 0 && *byte == b'-');
+        let length = start.take_while(is_part).count();
         let (number, rest) = self.0.split_at_checked(length)?;
         let number: i32 = number.parse().ok()?;
         self.0 = rest;
@@ -125,7 +129,12 @@ impl Found {
         (letter, count): (char, usize),
         touches: bool,
     ) -> Option<()> {
-        rest.skip_blanks();
+        // Fields that touch have their width, blanks before them included.
+        let width = if touches { count } else { usize::MAX };
+        if touches && rest.0.len() < width {
+            return None;
+        }
+        let width = width.saturating_sub(rest.skip_blanks());
         match letter {
             'G' => self.is_bc = rest.name([(0, "AD"), (1, "BC")].into_iter())? == 1,
             'a' => self.is_pm = rest.name([(0, "AM"), (1, "PM")].into_iter())? == 1,
@@ -139,7 +148,7 @@ impl Found {
             'X' => self.offset = iso_zone(rest, count)?,
             'z' | 'Z' => self.offset = general_zone(rest)?,
             _ => {
-                let (number, digits) = rest.number(touches.then_some(count))?;
+                let (number, digits) = rest.number(width)?;
                 self.set(letter, number);
                 if letter == 'y' {
                     self.short_year = count <= 2 && digits == 2;
@@ -166,25 +175,22 @@ impl Found {
     }
 
     fn millis(&self) -> Option<i64> {
-        let year = match self.year {
-            None => 1970,
-            Some(year) if self.is_bc => 1 - year,
-            Some(year) => year,
-        };
+        let year = self.year.unwrap_or(1970);
         if !self.short_year {
             return self.in_year(year);
         }
         let earliest = earliest_short_year();
         let start = Moment::of(earliest).year;
-        let year = start - start.rem_euclid(100) + year;
-        let millis = self.in_year(if year < start { year + 100 } else { year })?;
-        if millis < earliest {
-            return self.in_year(year + 100);
+        let offset = (year - start).rem_euclid(100);
+        let millis = self.in_year(start + offset)?;
+        if offset == 0 && millis < earliest {
+            return self.in_year(start + 100);
         }
         Some(millis)
     }
 
     fn in_year(&self, year: i64) -> Option<i64> {
+        let year = if self.is_bc { 1 - year } else { year };
         let days = match self.day_of_year {
             Some(day) => days_to(year, 1, 1) + day - 1,
             None => days_to(year, self.month.unwrap_or(1), self.day.unwrap_or(1)),
@@ -244,7 +250,7 @@ fn general_zone(rest: &mut Rest<'_>) -> Option<i64> {
     let (name, hours) = ZONES.get(rest.name(names)?)?;
     if *name == "GMT" && rest.0.starts_with(['+', '-']) {
         return signed(rest, |rest| {
-            let (hours, _) = rest.number(Some(2))?;
+            let (hours, _) = rest.number(2)?;
             rest.0 = rest.0.strip_prefix(':')?;
             Some(hours * HOUR + two_digits(rest)? * MINUTE)
         });
@@ -260,6 +266,6 @@ fn signed(rest: &mut Rest<'_>, read: impl Fn(&mut Rest<'_>) -> Option<i64>) -> O
 }
 
 fn two_digits(rest: &mut Rest<'_>) -> Option<i64> {
-    let (number, digits) = rest.number(Some(2))?;
+    let (number, digits) = rest.number(2)?;
     (digits == 2).then_some(number)
 }

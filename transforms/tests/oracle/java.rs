@@ -1,0 +1,44 @@
+//! Kafka's own classes, in a JVM.
+
+use std::fs::{self, File};
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, ensure};
+use serde_json::Value;
+use sluice_services::kafka_jars;
+
+/// The package of Kafka's transforms.
+pub(crate) const PACKAGE: &str = "org.apache.kafka.connect.transforms.";
+
+/// The oracle's answers, one for each request.
+pub(crate) fn answers(requests: &[Value]) -> Result<Vec<Value>> {
+    let folder = tempfile::tempdir()?;
+    let input = folder.path().join("requests");
+    let lines: Vec<_> = requests.iter().map(Value::to_string).collect();
+    fs::write(&input, lines.join("\n"))?;
+    let jars = kafka_jars()?;
+    let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/oracle/Oracle.java");
+    let output = Command::new("java")
+        .args([
+            "-Xmx256m",
+            "-Duser.language=en",
+            "-Duser.country=US",
+            "-Duser.timezone=UTC",
+            "-cp",
+        ])
+        .arg(format!("{}/*", jars.display()))
+        .arg(program)
+        .stdin(Stdio::from(File::open(&input)?))
+        .output()
+        .context("starting java: is a JDK installed?")?;
+    let errors = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "the oracle failed: {errors}");
+    let answers: Vec<Value> = String::from_utf8(output.stdout)?
+        .lines()
+        .map(serde_json::from_str)
+        .collect::<Result<_, _>>()?;
+    let (got, asked) = (answers.len(), requests.len());
+    ensure!(got == asked, "{got} answers to {asked} requests: {errors}");
+    Ok(answers)
+}

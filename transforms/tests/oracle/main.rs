@@ -1,0 +1,133 @@
+//! Every transform and predicate beside Kafka's own: the same records, configurations and definitions, the same results.
+//!
+//! Kafka's classes run in a JVM (Oracle.java), on the jars that the services fetch. What is meant to differ is listed in
+//! differences.rs with its reason; a listed difference that is none any more is an error too.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "in a test a panic is the report"
+)]
+
+mod cases;
+mod differences;
+mod java;
+mod notation;
+mod ours;
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+
+use connect_core::config::config_key_infos;
+use connect_core::plugin::{predicate_plugins, transform_plugins};
+use serde_json::{Value, json};
+use sluice_converters as _;
+use sluice_transforms as _;
+
+use cases::Case;
+
+/// Case, ours, Kafka's.
+type Compared = (Case, Value, Value);
+
+fn compared() -> Vec<Compared> {
+    let cases = cases::all();
+    let requests: Vec<_> = cases.iter().map(Case::request).collect();
+    let kafkas = java::answers(&requests).unwrap();
+    let both = |(case, kafkas): (Case, Value)| {
+        let ours = ours::answer(&case);
+        (case, ours, kafkas)
+    };
+    cases.into_iter().zip(kafkas).map(both).collect()
+}
+
+/// A part of a result that is not the same.
+struct Found<'a> {
+    way: String,
+    ours: &'a Value,
+    kafkas: &'a Value,
+}
+
+/// The parts of two results that are not the same, with the way to each.
+fn found<'a>(way: &str, ours: &'a Value, kafkas: &'a Value) -> Vec<Found<'a>> {
+    match (ours, kafkas) {
+        (ours, kafkas) if ours == kafkas => Vec::new(),
+        (Value::Object(our_parts), Value::Object(their_parts))
+            if both_fail_or_none(ours, kafkas) =>
+        {
+            let names: BTreeSet<_> = our_parts.keys().chain(their_parts.keys()).collect();
+            let below = |name: &&String| {
+                let name = name.as_str();
+                found(&format!("{way}/{name}"), &ours[name], &kafkas[name])
+            };
+            names.iter().flat_map(below).collect()
+        }
+        _ => {
+            let way = way.to_owned();
+            vec![Found { way, ours, kafkas }]
+        }
+    }
+}
+
+fn both_fail_or_none(ours: &Value, kafkas: &Value) -> bool {
+    ours.get("error").is_some() == kafkas.get("error").is_some()
+}
+
+#[test]
+fn records_come_out_as_kafka_makes_them() {
+    let compared = compared();
+    assert!(compared.len() >= 150, "{} cases", compared.len());
+    let mut report = String::new();
+    let mut used = BTreeSet::new();
+    for (case, ours, kafkas) in &compared {
+        for Found { way, ours, kafkas } in found("", ours, kafkas) {
+            if let Some(entry) = differences::listed(case, &way, ours, kafkas) {
+                used.insert(entry);
+            } else {
+                let name = case.name();
+                writeln!(report, "{name}\n  {way}: ours {ours}, kafka's {kafkas}").unwrap();
+            }
+        }
+    }
+    for (entry, difference) in differences::LISTED.iter().enumerate() {
+        if !used.contains(&entry) {
+            let reason = difference.reason;
+            writeln!(
+                report,
+                "listed difference {entry} is none any more: {reason}"
+            )
+            .unwrap();
+        }
+    }
+    assert!(report.is_empty(), "of {} cases:\n{report}", compared.len());
+}
+
+#[test]
+fn every_class_of_kafka_is_there_with_its_options() {
+    let transforms = transform_plugins();
+    let transforms = transforms
+        .iter()
+        .map(|plugin| (plugin.class, plugin.definition));
+    let predicates = predicate_plugins();
+    let predicates = predicates
+        .iter()
+        .map(|plugin| (plugin.class, plugin.definition));
+    let ours: Vec<_> = transforms
+        .chain(predicates)
+        .filter_map(|(class, definition)| Some((class.strip_prefix(java::PACKAGE)?, definition)))
+        .collect();
+    let mut requests = vec![json!({"classes": true})];
+    let definition = |(class, _): &(&str, _)| json!({"class": class, "definition": true});
+    requests.extend(ours.iter().map(definition));
+    let mut kafkas = java::answers(&requests).unwrap().into_iter();
+    let classes: Vec<_> = ours.iter().map(|(class, _)| *class).collect();
+    assert_eq!(json!(classes), kafkas.next().unwrap());
+    for ((class, definition), kafkas) in ours.iter().zip(kafkas) {
+        let mut ours = config_key_infos(&definition());
+        for option in &mut ours {
+            let option = option.as_object_mut().unwrap();
+            option.shift_remove("documentation");
+            option.shift_remove("dependents");
+        }
+        assert_eq!(Value::from(ours), kafkas, "{class}");
+    }
+}
