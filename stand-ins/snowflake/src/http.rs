@@ -336,7 +336,10 @@ fn attempt(shared: &Shared, id: u64, statement: &Statement) -> Result<(Flow, Dur
     let patience = session.lock_timeout();
     world.sessions.insert(id, session);
     drop(world);
-    shared.released.notify_waiters();
+    // A statement that waits has released nothing.
+    if !matches!(flow, Ok(Flow::Blocked(_))) {
+        shared.released.notify_waiters();
+    }
     Ok((flow?, patience))
 }
 

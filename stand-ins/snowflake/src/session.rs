@@ -117,7 +117,7 @@ impl Session {
     /// The answer to a request that came before.
     pub(crate) fn answer_to(&self, request: &str) -> Option<serde_json::Value> {
         let mut answered = self.answered.iter();
-        let found = answered.find(|(id, _)| id == request);
+        let found = answered.find(|(id, _)| id == request && !id.is_empty());
         found.map(|(_, answer)| answer.clone())
     }
 

@@ -67,6 +67,36 @@ impl Scope<'_> {
         }
     }
 
+    /// Refuses names that are not there, also where there is no row to evaluate.
+    pub(super) fn check(&self, expression: &Expression) -> Result<()> {
+        match expression {
+            Expression::Value(_) | Expression::Place(_) => Ok(()),
+            Expression::Column(qualifier, name) => {
+                self.column(qualifier.as_deref(), name).map(drop)
+            }
+            Expression::Call(_, arguments) => self.check_all(arguments),
+            Expression::Aggregate { argument, .. } => argument
+                .as_deref()
+                .map_or(Ok(()), |inner| self.check(inner)),
+            Expression::Cast(inner, _)
+            | Expression::Field(inner, _)
+            | Expression::Not(inner)
+            | Expression::IsNull(inner, _) => self.check(inner),
+            Expression::In(inner, items, _) => {
+                self.check(inner)?;
+                self.check_all(items)
+            }
+            Expression::Index(left, right) | Expression::Binary(left, _, right) => {
+                self.check(left)?;
+                self.check(right)
+            }
+        }
+    }
+
+    fn check_all(&self, expressions: &[Expression]) -> Result<()> {
+        expressions.iter().try_for_each(|one| self.check(one))
+    }
+
     fn column(&self, qualifier: Option<&str>, name: &str) -> Result<Value> {
         let mut found = self.columns.iter().enumerate().filter(|(_, column)| {
             column.name == name && (qualifier.is_none() || column.qualifier.as_deref() == qualifier)

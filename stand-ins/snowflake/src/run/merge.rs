@@ -36,6 +36,7 @@ struct Effect {
 pub(super) fn merge(catalog: &mut Catalog, session: &mut Session, merge: &Merge) -> Result<Answer> {
     let table = found(catalog, session, &merge.table)?;
     let using = source(catalog, session, &merge.source)?;
+    check(merge, &table, &using, session)?;
     let rows = open(session)?.rows(&table);
     let mut effect = Effect::default();
     for using_row in &using.rows {
@@ -67,6 +68,18 @@ pub(super) fn merge(catalog: &mut Catalog, session: &mut Session, merge: &Merge)
         }
     }
     apply(catalog, session, &table, merge, effect)
+}
+
+/// Refuses names that are not there.
+fn check(merge: &Merge, table: &Table, using: &Relation, session: &Session) -> Result<()> {
+    let both = joined(merge, table, &[], using, &[]);
+    let scope = scope(&both, session);
+    scope.check(&merge.condition)?;
+    let updates = merge.update.iter().flatten().map(|(_, value)| value);
+    let inserts = merge.insert.iter().flat_map(|(_, values)| values);
+    updates
+        .chain(inserts)
+        .try_for_each(|value| scope.check(value))
 }
 
 fn apply(

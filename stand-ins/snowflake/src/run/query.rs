@@ -44,6 +44,7 @@ pub(super) fn relation(catalog: &Catalog, session: &Session, query: &Query) -> R
             rows: vec![Vec::new()],
         },
     };
+    check(&source, session, query)?;
     if let Some(filter) = &query.filter {
         let mut kept = Vec::new();
         for row in source.rows {
@@ -81,6 +82,21 @@ pub(super) fn relation(catalog: &Catalog, session: &Session, query: &Query) -> R
         );
     }
     Ok(named(&source, items, rows))
+}
+
+/// Refuses names that are not there; names in GROUP BY and ORDER BY may be those of the select list.
+fn check(source: &Relation, session: &Session, query: &Query) -> Result<()> {
+    let scope = scope(&source.columns, &[], session);
+    let items: &[Projection] = match &query.items {
+        Items::All => &[],
+        Items::List(items) => items,
+    };
+    let order = query.order.iter().map(|(expression, _)| expression);
+    let by = query.group.iter().chain(order);
+    let meant = by.map(|expression| selected(expression, items, &source.columns));
+    let selected = items.iter().map(|item| &item.expression);
+    let mut all = selected.chain(&query.filter).chain(meant);
+    all.try_for_each(|expression| scope.check(expression))
 }
 
 fn scope<'a>(columns: &'a [Visible], row: &'a [Value], session: &'a Session) -> Scope<'a> {
