@@ -52,6 +52,11 @@ fn to_der(text: &str) -> Result<Vec<u8>, String> {
     }
     body.push_str(rest);
     body.retain(|c| !c.is_whitespace());
+    if body.starts_with("${") {
+        let text =
+            "a placeholder that no provider of the worker has looked up: see config.providers";
+        return Err(text.to_owned());
+    }
     if body.is_empty() {
         return Err("there is no key".to_owned());
     }

@@ -1,6 +1,10 @@
 //! The Snowflake sink through its plugin interface, against the strict stand-in.
 
-#![expect(clippy::unwrap_used, reason = "a test may panic")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test may panic"
+)]
 
 mod crashes;
 mod faults;
@@ -9,6 +13,7 @@ mod harness;
 mod keys;
 mod logins;
 mod python;
+mod ready_configs;
 mod rows;
 mod schematization;
 mod setup;
