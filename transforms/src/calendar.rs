@@ -65,7 +65,8 @@ pub(crate) fn days_to(year: i64, month: i64, day: i64) -> i64 {
         (month - 1).rem_euclid(12) + 1,
     );
     let gregorian = days_to_first(year, month, true) + day - 1;
-    if gregorian >= FIRST_GREGORIAN_DAY {
+    // In the year of the change the day decides, in others the year, however far the day counts on.
+    if year > 1582 || (year == 1582 && gregorian >= FIRST_GREGORIAN_DAY) {
         gregorian
     } else {
         days_to_first(year, month, false) + day - 1

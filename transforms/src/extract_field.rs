@@ -10,6 +10,8 @@ use crate::fields::{NullOption, entries, fields_of, not_a_struct};
 use crate::part::{Part, register_parts};
 
 const PURPOSE: &str = "field extraction";
+/// The option is for the field, not for what it lies in.
+const ON_THE_WAY: NullOption = NullOption { replace: true };
 
 /// How the field is named.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,7 +75,9 @@ impl ExtractField {
             let value = match value {
                 Value::Struct(mut fields) if index < fields.values.len() => {
                     let value = fields.values.swap_remove(index);
-                    self.null.read(&field.schema, value)
+                    let is_last = depth + 1 == self.steps.len();
+                    let null = if is_last { self.null } else { ON_THE_WAY };
+                    null.read(&field.schema, value)
                 }
                 _ => Value::Null,
             };

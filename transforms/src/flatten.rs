@@ -129,14 +129,12 @@ fn flat_values(schema: &Schema, value: Value, flat: &mut Vec<Value>) -> Result<(
     for field in fields_of(schema) {
         let value = match &mut nested {
             None => Value::Null,
-            Some(nested) => {
-                let value = nested.next().unwrap_or(Value::Null);
-                DEFAULTS.read(&field.schema, value)
-            }
+            Some(nested) => nested.next().unwrap_or(Value::Null),
         };
         match &field.schema.kind {
             Type::Struct(_) => flat_values(&field.schema, value, flat)?,
-            _ => flat.push(value),
+            _ if nested.is_some() => flat.push(DEFAULTS.read(&field.schema, value)),
+            _ => flat.push(Value::Null),
         }
     }
     Ok(())

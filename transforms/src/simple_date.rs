@@ -115,7 +115,7 @@ fn check_letter(letter: char, count: usize) -> Result<(), String> {
 fn write_field(moment: Moment, letter: char, count: usize, text: &mut String) {
     let number = match letter {
         'y' => return write_year(moment.year, count, text),
-        'Y' if count == 2 => return write_number(moment.week().0.rem_euclid(100), count, text),
+        'Y' if count == 2 => return write_short_year(moment.week().0, text),
         'M' | 'L' if count > 2 => return write_name(&MONTHS, moment.month - 1, count, text),
         'E' => return write_name(&DAYS, moment.weekday, count, text),
         'G' => return text.push_str(if moment.year > 0 { "AD" } else { "BC" }),
@@ -167,6 +167,14 @@ fn write_year(year: i64, count: usize, text: &mut String) {
     let year = if year > 0 { year } else { 1 - year };
     let year = if count == 2 { year % 100 } else { year };
     write_number(year, count, text);
+}
+
+/// The year of a week keeps its sign, as Java has it.
+fn write_short_year(year: i64, text: &mut String) {
+    if year < 0 {
+        text.push('-');
+    }
+    write_number(year.abs() % 100, 2, text);
 }
 
 /// The sign does not count for the width.

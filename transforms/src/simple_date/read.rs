@@ -6,11 +6,10 @@ use super::{DAYS, HOUR, MINUTE, MONTHS, Piece, SimpleDate, short};
 use crate::calendar::{MILLIS_PER_DAY, Moment, days_to};
 
 /// Zones with a name: hours from UTC.
-const ZONES: [(&str, i64); 14] = [
+const ZONES: [(&str, i64); 13] = [
     ("UTC", 0),
+    ("Coordinated Universal Time", 0),
     ("GMT", 0),
-    ("UT", 0),
-    ("Z", 0),
     ("EST", -5),
     ("EDT", -4),
     ("CST", -6),
@@ -36,7 +35,8 @@ impl SimpleDate {
                 Piece::Text(character) => rest.0 = rest.0.strip_prefix(*character)?,
                 Piece::Field(letter, count) => {
                     // Numbers that touch have as many digits as the pattern has letters.
-                    let touches = self.0.get(index + 1).is_some_and(is_number);
+                    let next = self.0.get(index + 1);
+                    let touches = is_number(piece) && next.is_some_and(is_number);
                     found.take(&mut rest, (*letter, *count), touches)?;
                 }
             }
@@ -97,12 +97,6 @@ impl Rest<'_> {
     }
 }
 
-#[derive(Debug, Clone, Copy)]
-enum Hour {
-    OfDay(i64),
-    OfHalf(i64),
-}
-
 /// What was read.
 #[derive(Debug, Default)]
 struct Found {
@@ -113,8 +107,12 @@ struct Found {
     month: Option<i64>,
     day: Option<i64>,
     day_of_year: Option<i64>,
-    hour: Option<Hour>,
-    is_pm: bool,
+    weekday: Option<i64>,
+    /// Each with the number of fields read before it.
+    hour_of_day: Option<(i64, usize)>,
+    hour_of_half: Option<(i64, usize)>,
+    half: Option<(i64, usize)>,
+    fields: usize,
     minute: i64,
     second: i64,
     milli: i64,
@@ -134,13 +132,17 @@ impl Found {
         if touches && rest.0.len() < width {
             return None;
         }
-        let width = width.saturating_sub(rest.skip_blanks());
+        let is_name = "GaE".contains(letter) || (count > 2 && "ML".contains(letter));
+        let blanks = if is_name { 0 } else { rest.skip_blanks() };
+        let width = width.saturating_sub(blanks);
+        self.fields += 1;
         match letter {
             'G' => self.is_bc = rest.name([(0, "AD"), (1, "BC")].into_iter())? == 1,
-            'a' => self.is_pm = rest.name([(0, "AM"), (1, "PM")].into_iter())? == 1,
-            'E' => {
-                rest.long_or_short(&DAYS)?;
+            'a' => {
+                let half = rest.name([(0, "AM"), (1, "PM")].into_iter())?;
+                self.half = Some((i64::try_from(half).ok()?, self.fields));
             }
+            'E' => self.weekday = i64::try_from(rest.long_or_short(&DAYS)?).ok(),
             'M' | 'L' if count > 2 => {
                 let month = rest.long_or_short(&MONTHS)?;
                 self.month = i64::try_from(month + 1).ok();
@@ -164,10 +166,10 @@ impl Found {
             'M' | 'L' => self.month = Some(number),
             'd' => (self.day, self.day_of_year) = (Some(number), None),
             'D' => (self.day, self.day_of_year) = (None, Some(number)),
-            'H' => self.hour = Some(Hour::OfDay(number)),
-            'k' => self.hour = Some(Hour::OfDay(if number == 24 { 0 } else { number })),
-            'K' => self.hour = Some(Hour::OfHalf(number)),
-            'h' => self.hour = Some(Hour::OfHalf(if number == 12 { 0 } else { number })),
+            'H' => self.hour_of_day = Some((number, self.fields)),
+            'k' => self.hour_of_day = Some((if number == 24 { 0 } else { number }, self.fields)),
+            'K' => self.hour_of_half = Some((number, self.fields)),
+            'h' => self.hour_of_half = Some((if number == 12 { 0 } else { number }, self.fields)),
             'm' => self.minute = number,
             's' => self.second = number,
             _ => self.milli = number,
@@ -191,24 +193,38 @@ impl Found {
 
     fn in_year(&self, year: i64) -> Option<i64> {
         let year = if self.is_bc { 1 - year } else { year };
-        let days = match self.day_of_year {
-            Some(day) => days_to(year, 1, 1) + day - 1,
-            None => days_to(year, self.month.unwrap_or(1), self.day.unwrap_or(1)),
-        };
-        let hour = match self.hour {
-            Some(Hour::OfDay(hour)) => hour,
-            half => {
-                let hour = if let Some(Hour::OfHalf(hour)) = half {
-                    hour
-                } else {
-                    0
-                };
-                hour + if self.is_pm { 12 } else { 0 }
-            }
-        };
-        let time = hour * HOUR + self.minute * MINUTE + self.second * 1000 + self.milli;
-        days.checked_mul(MILLIS_PER_DAY)?
+        let time = self.hour() * HOUR + self.minute * MINUTE + self.second * 1000 + self.milli;
+        self.days(year)
+            .checked_mul(MILLIS_PER_DAY)?
             .checked_add(time - self.offset)
+    }
+
+    fn days(&self, year: i64) -> i64 {
+        let month = self.month.unwrap_or(1);
+        match (self.day_of_year, self.day, self.weekday) {
+            (Some(day), _, _) => days_to(year, 1, 1) + day - 1,
+            (None, Some(day), _) => days_to(year, month, day),
+            // The first such day of the month.
+            (None, None, Some(weekday)) => {
+                let first = days_to(year, month, 1);
+                let starts_on = Moment::of(first * MILLIS_PER_DAY).weekday;
+                first + (weekday - starts_on).rem_euclid(7)
+            }
+            (None, None, None) => days_to(year, month, 1),
+        }
+    }
+
+    /// The hour of the day, unless hour and half of the day are both given and one of them comes after it.
+    fn hour(&self) -> i64 {
+        let (hour, half) = (self.hour_of_half, self.half);
+        let last = hour.zip(half).map(|((_, hour), (_, half))| hour.max(half));
+        match self.hour_of_day {
+            Some((hour, place)) if last.is_none_or(|last| last < place) => hour,
+            _ => {
+                let value = |given: Option<(i64, usize)>| given.map_or(0, |(value, _)| value);
+                value(hour) + 12 * value(half)
+            }
+        }
     }
 }
 
@@ -229,11 +245,11 @@ fn iso_zone(rest: &mut Rest<'_>, count: usize) -> Option<i64> {
         return Some(0);
     }
     signed(rest, |rest| {
-        let hours = two_digits(rest)?;
+        let hours = two_digits(rest, 24)?;
         if count == 3 {
             rest.0 = rest.0.strip_prefix(':')?;
         }
-        let minutes = if count == 1 { 0 } else { two_digits(rest)? };
+        let minutes = if count == 1 { 0 } else { two_digits(rest, 60)? };
         Some(hours * HOUR + minutes * MINUTE)
     })
 }
@@ -242,8 +258,8 @@ fn iso_zone(rest: &mut Rest<'_>, count: usize) -> Option<i64> {
 fn general_zone(rest: &mut Rest<'_>) -> Option<i64> {
     if rest.0.starts_with(['+', '-']) {
         return signed(rest, |rest| {
-            let hours = two_digits(rest)?;
-            Some(hours * HOUR + two_digits(rest)? * MINUTE)
+            let hours = two_digits(rest, 24)?;
+            Some(hours * HOUR + two_digits(rest, 60)? * MINUTE)
         });
     }
     let names = ZONES.iter().map(|(name, _)| *name).enumerate();
@@ -252,7 +268,7 @@ fn general_zone(rest: &mut Rest<'_>) -> Option<i64> {
         return signed(rest, |rest| {
             let (hours, _) = rest.number(2)?;
             rest.0 = rest.0.strip_prefix(':')?;
-            Some(hours * HOUR + two_digits(rest)? * MINUTE)
+            Some(hours * HOUR + two_digits(rest, 60)? * MINUTE)
         });
     }
     Some(hours * HOUR)
@@ -265,7 +281,8 @@ fn signed(rest: &mut Rest<'_>, read: impl Fn(&mut Rest<'_>) -> Option<i64>) -> O
     Some(if is_west { -offset } else { offset })
 }
 
-fn two_digits(rest: &mut Rest<'_>) -> Option<i64> {
+fn two_digits(rest: &mut Rest<'_>, limit: i64) -> Option<i64> {
+    let is_signed = rest.0.starts_with('-');
     let (number, digits) = rest.number(2)?;
-    (digits == 2).then_some(number)
+    (digits == 2 && !is_signed && (0..limit).contains(&number)).then_some(number)
 }

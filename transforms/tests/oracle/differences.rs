@@ -40,6 +40,10 @@ const NOT_READ: &str =
     "years of weeks are written, not read: what Kafka makes of them is seldom what is meant";
 const HEADER_VALUES: &str = "the header converter does not infer floats, element types and times";
 
+const STRUCT_DEFAULT: &str =
+    "a struct's default is read, where Kafka finds that it is not of its own schema";
+const REQUIRED_NULL: &str = "a null in a required field with a default stays, where Kafka copies it from one struct and refuses it in the next";
+
 macro_rules! differences {
     ($($class:literal, $way:expr, $ours:literal, $kafkas:literal, $reason:expr;)*) => {
         &[$(Difference { class: $class, way: $way, ours: $ours, kafkas: $kafkas, reason: $reason }),*]
@@ -55,6 +59,7 @@ pub(crate) const LISTED: &[Difference] = differences![
     "Cast", MESSAGE, "configuration spec: Invalid rename mapping", "configuration renames", JAVA_CLASSES;
     "ExtractField", MESSAGE, "Empty path", "fromIndex(0) > toIndex(-1)", JAVA_CLASSES;
     "ExtractField", WHEN, "configure", "apply", AT_THE_START;
+    "HeaderFrom", "", "default", "null", REQUIRED_NULL;
     "HeaderFrom", MESSAGE, "Field does not exist: zz", "is null", NO_SUCH_FIELD;
     "InsertField", "", "the log cannot tell", "topic", TIME_UNKNOWN;
     "InsertField", MESSAGE, "static field: st", "InsertionSpec@", JAVA_CLASSES;
@@ -66,6 +71,16 @@ pub(crate) const LISTED: &[Difference] = differences![
     "RegexRouter", WHEN, "configure", "apply", AT_THE_START;
     "RegexRouter", MESSAGE, "Invalid regex", "Invalid regex", REGEX_WORDS;
     "SetSchemaMetadata", "", "\"schema\"", "Cannot list fields on non-struct type", ANY_SCHEMA;
+    "Cast", "", "default", "Struct schemas do not match", STRUCT_DEFAULT;
+    "Cast", "", "default", "null used for required field", REQUIRED_NULL;
+    "HeaderFrom", "", "default", "Struct schemas do not match", STRUCT_DEFAULT;
+    "InsertField", "", "default", "Struct schemas do not match", STRUCT_DEFAULT;
+    "InsertField", "", "default", "null used for required field", REQUIRED_NULL;
+    "MaskField", "", "default", "Struct schemas do not match", STRUCT_DEFAULT;
+    "ReplaceField", "", "default", "Struct schemas do not match", STRUCT_DEFAULT;
+    "ReplaceField", "", "default", "null used for required field", REQUIRED_NULL;
+    "SetSchemaMetadata", "", "default", "Struct schemas do not match", STRUCT_DEFAULT;
+    "ValueToKey", "", "default", "Struct schemas do not match", STRUCT_DEFAULT;
     "TimestampConverter", MESSAGE, "configuration format", "SimpleDateFormat-compatible", JAVA_CLASSES;
     "TimestampConverter", MESSAGE, "requires format option", "is null", NO_FORMAT;
     "TimestampConverter", MESSAGE, "letter Y", "Could not parse", NOT_READ;

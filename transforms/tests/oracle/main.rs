@@ -10,6 +10,7 @@
 )]
 
 mod cases;
+mod dates;
 mod differences;
 mod java;
 mod notation;
@@ -29,8 +30,7 @@ use cases::Case;
 /// Case, ours, Kafka's.
 type Compared = (Case, Value, Value);
 
-fn compared() -> Vec<Compared> {
-    let cases = cases::all();
+fn compared(cases: Vec<Case>) -> Vec<Compared> {
     let requests: Vec<_> = cases.iter().map(Case::request).collect();
     let kafkas = java::answers(&requests).unwrap();
     let both = |(case, kafkas): (Case, Value)| {
@@ -74,7 +74,7 @@ fn both_fail_or_none(ours: &Value, kafkas: &Value) -> bool {
 
 #[test]
 fn records_come_out_as_kafka_makes_them() {
-    let compared = compared();
+    let compared = compared(cases::all());
     assert!(compared.len() >= 150, "{} cases", compared.len());
     let mut report = String::new();
     let mut used = BTreeSet::new();
@@ -99,6 +99,27 @@ fn records_come_out_as_kafka_makes_them() {
         }
     }
     assert!(report.is_empty(), "of {} cases:\n{report}", compared.len());
+}
+
+#[test]
+fn random_dates_are_written_and_read_as_java_does() {
+    let mut random = fastrand::Rng::with_seed(23);
+    let written = compared(dates::writing(&mut random, 3000));
+    let mut report = String::new();
+    report_dates(&written, &mut report);
+    let read = compared(dates::reading(&mut random, &written));
+    assert!(read.len() > 1000, "{} texts", read.len());
+    report_dates(&read, &mut report);
+    assert!(report.is_empty(), "{report}");
+}
+
+fn report_dates(compared: &[Compared], report: &mut String) {
+    for (case, ours, kafkas) in compared {
+        for Found { way, ours, kafkas } in found("", ours, kafkas) {
+            let name = case.name();
+            writeln!(report, "{name}\n  {way}: ours {ours}, kafka's {kafkas}").unwrap();
+        }
+    }
 }
 
 #[test]

@@ -1,20 +1,25 @@
 //! Values and schemas in the oracle's notation, which tells every type apart.
 
+use std::sync::Arc;
+
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use connect_core::config::{ConfigMap, find_converter_plugin};
-use connect_core::data::{Datum, Decimal, Field, Schema, Type, Value};
+use connect_core::data::{Datum, Decimal, Field, Schema, Struct, Type, Value};
 use connect_core::plugin::ConverterRole;
 use num_bigint::BigInt;
 use serde_json::{Map, Value as Json, json};
 
 const MILLIS_PER_DAY: i64 = 86_400_000;
 
-/// Reads `null`, `{"plain": …}` or `{"schema": …, "payload": …}`.
+/// Reads `null`, `{"built": …}`, `{"plain": …}` or `{"schema": …, "payload": …}`.
 pub(crate) fn datum_from(json: &Json) -> Datum {
     if json.is_null() {
         return Datum::null();
+    }
+    if let Some(name) = json.get("built") {
+        return built(name.as_str().unwrap());
     }
     match json.get("plain") {
         Some(plain) => Datum::schemaless(plain_from(plain)),
@@ -31,6 +36,47 @@ fn envelope(json: &Json) -> Datum {
         .unwrap()
         .to_connect("t", &Vec::new(), Some(&bytes))
         .unwrap_or_else(|error| panic!("{json}: {}", error.trace()))
+}
+
+/// A struct in a struct, with a default, as the oracle builds it.
+fn built(name: &str) -> Datum {
+    let field = |name: &str, schema: Schema| Field {
+        name: name.into(),
+        schema: Arc::new(schema),
+    };
+    let text = Schema {
+        default: Some(Value::string("z")),
+        ..Schema::new(Type::String).optional()
+    };
+    let fields = vec![
+        field("b", Schema::new(Type::Int32)),
+        field("o", Schema::new(Type::Int32).optional()),
+        field("s", text),
+    ];
+    let mut inner = Schema::new(Type::Struct(fields)).named("inner");
+    inner.optional = name.contains("optional");
+    let structure = |schema: &Arc<Schema>, values| {
+        let schema = schema.clone();
+        Value::Struct(Struct { schema, values })
+    };
+    let without_default = Arc::new(inner.clone());
+    let default = vec![Value::Int32(2), Value::Int32(4), Value::Null];
+    inner.default = Some(structure(&without_default, default));
+    let inner = Arc::new(inner);
+    let value = if name.contains("set") {
+        structure(&inner, vec![Value::Int32(9), Value::Null, Value::Null])
+    } else {
+        Value::Null
+    };
+    let outer = Arc::new(Schema::new(Type::Struct(vec![
+        Field {
+            name: "a".into(),
+            schema: inner,
+        },
+        field("x", Schema::new(Type::Int32)),
+    ])));
+    let value = structure(&outer, vec![value, Value::Int32(1)]);
+    Datum::with_schema(outer, value)
 }
 
 fn plain_from(json: &Json) -> Value {
@@ -82,10 +128,20 @@ pub(crate) fn datum_shown(datum: &Datum) -> Json {
         "schema": datum.schema().map(|schema| schema_shown(schema)),
         "value": value_shown(datum.value()),
     });
-    if let (Value::Struct(fields), Some(schema)) = (datum.value(), datum.schema())
-        && fields.schema != *schema
-    {
-        shown["other"] = schema_shown(&fields.schema);
+    if let Value::Struct(fields) = datum.value() {
+        let own = without_default(&fields.schema);
+        if datum.schema().map(|schema| without_default(schema)) != Some(own.clone()) {
+            shown["other"] = own;
+        }
+    }
+    shown
+}
+
+/// A default cannot hold a schema that holds it.
+fn without_default(schema: &Schema) -> Json {
+    let mut shown = schema_shown(schema);
+    if let Some(shown) = shown.as_object_mut() {
+        shown.shift_remove("default");
     }
     shown
 }
