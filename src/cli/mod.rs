@@ -3,6 +3,8 @@
 mod connector;
 #[cfg(feature = "demo")]
 mod demo;
+mod environment;
+mod health;
 mod logging;
 mod output;
 mod plugins;
@@ -26,6 +28,8 @@ pub struct Cli {
 enum Command {
     /// Run a worker
     Worker(worker::WorkerArgs),
+    /// Ask a worker whether it is ready
+    Health(health::HealthArgs),
     /// List, deploy and operate the connectors of a running worker
     Connector(connector::ConnectorArgs),
     /// Write generated events to Kafka
@@ -52,6 +56,7 @@ pub fn run(cli: Cli) -> ExitCode {
     let outcome = runtime.block_on(async {
         match cli.command {
             Command::Worker(args) => worker::run(args).await,
+            Command::Health(args) => health::run(args).await,
             Command::Connector(args) => connector::run(args).await,
             Command::Produce(args) => produce::run(args).await,
             Command::Plugins(args) => plugins::run(&args),

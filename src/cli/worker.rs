@@ -7,23 +7,15 @@ use std::process::ExitCode;
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use serde_json::Value;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
+use super::environment;
 use super::logging::{self, LogFormat};
 
 use crate::rest::RestServer;
 use crate::runtime::{Herder, Worker, WorkerSettings, properties};
-
-/// Variables with this prefix are worker properties: `CONNECT_BOOTSTRAP_SERVERS` is `bootstrap.servers`.
-const ENVIRONMENT: &str = "CONNECT_";
-/// Variables of the JVM images that are not properties.
-const NOT_PROPERTIES: &[&str] = &[
-    "CONNECT_REST_URL",
-    "CONNECT_LOG4J_ROOT_LOGLEVEL",
-    "CONNECT_LOG4J_LOGGERS",
-];
 
 /// Without `bootstrap.servers` the worker keeps its own log on disk, below `data.dir` (./sluice-data).
 #[derive(Debug, Args)]
@@ -44,8 +36,36 @@ pub(super) struct WorkerArgs {
 }
 
 pub(super) async fn run(args: WorkerArgs) -> Result<ExitCode> {
-    logging::start(args.log_format, "info");
-    let settings = WorkerSettings::read(&all_properties(&args)?)?;
+    let level = environment::log_level();
+    logging::start(args.log_format, level.as_deref().unwrap_or("info"));
+    let mut signals = Signals::listen()?;
+    let (worker, server) = tokio::select! {
+        started = start(&args) => started?,
+        () = signals.next() => {
+            info!("stopped before the start was over");
+            return Ok(ExitCode::SUCCESS);
+        }
+    };
+    let stop = CancellationToken::new();
+    info!(address = %server.address(), "REST is ready");
+    let serving = tokio::spawn(server.serve(worker.herder(), stop.clone()));
+    signals.next().await;
+    info!("stopping: tasks finish what they have begun; a second signal ends at once");
+    tokio::select! {
+        () = worker.shutdown() => {}
+        () = signals.next() => {
+            warn!("stopped at once");
+            return Ok(ExitCode::FAILURE);
+        }
+    }
+    stop.cancel();
+    // Open connections of clients do not hold up the end.
+    let _ended = tokio::time::timeout(std::time::Duration::from_secs(1), serving).await;
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn start(args: &WorkerArgs) -> Result<(Worker, RestServer)> {
+    let settings = WorkerSettings::read(&all_properties(args)?)?;
     let listener = settings
         .config
         .listeners
@@ -62,33 +82,30 @@ pub(super) async fn run(args: WorkerArgs) -> Result<ExitCode> {
     for (name, config) in connectors {
         deploy(&*worker.herder(), name, config).await?;
     }
-    let stop = CancellationToken::new();
-    info!(address = %server.address(), "REST is ready");
-    let serving = tokio::spawn(server.serve(worker.herder(), stop.clone()));
-    wait_for_signal().await?;
-    info!("stopping: tasks finish what they have begun; a second signal ends at once");
-    tokio::select! {
-        () = worker.shutdown() => {}
-        signal = wait_for_signal() => {
-            signal?;
-            warn!("stopped at once");
-            return Ok(ExitCode::FAILURE);
-        }
-    }
-    stop.cancel();
-    // Open connections of clients do not hold up the end.
-    let _ended = tokio::time::timeout(std::time::Duration::from_secs(1), serving).await;
-    Ok(ExitCode::SUCCESS)
+    Ok((worker, server))
 }
 
-async fn wait_for_signal() -> Result<()> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
+/// The signals that ask to stop. Listened to from the first moment: for the first process of a container the system does
+/// nothing by itself.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn listen() -> Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
     }
-    Ok(())
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
 }
 
 /// `host:port` as other workers and clients know this one.
@@ -113,18 +130,7 @@ fn all_properties(args: &WorkerArgs) -> Result<BTreeMap<String, String>> {
         Some(path) => properties::parse(&read(path)?),
         None => BTreeMap::new(),
     };
-    all.extend(
-        std::env::vars()
-            .filter(|(key, _)| !NOT_PROPERTIES.contains(&key.as_str()))
-            .filter_map(|(key, value)| {
-                Some((
-                    key.strip_prefix(ENVIRONMENT)?
-                        .to_ascii_lowercase()
-                        .replace('_', "."),
-                    value,
-                ))
-            }),
-    );
+    all.extend(environment::properties(std::env::vars()));
     for pair in &args.set {
         let Some((key, value)) = pair.split_once('=') else {
             bail!("--set {pair}: must be KEY=VALUE");
