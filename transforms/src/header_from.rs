@@ -207,4 +207,10 @@ mod tests {
         assert!(uneven.contains("same number of elements"), "{uneven}");
         assert!(refused("HeaderFrom$Value", &options("a", "h", "MOVE")).contains("move, copy"));
     }
+
+    #[test]
+    fn a_tombstone_is_an_error() {
+        let moved = value_of("HeaderFrom", &options("a", "h", "copy"), json("null"));
+        assert!(moved.starts_with("Only Map objects"), "{moved}");
+    }
 }

@@ -1,7 +1,7 @@
 //! Single message transforms and predicates: those of Apache Kafka, under their class names, and our own.
 //!
-//! A transform is a file; each registers itself. Facts are those of Apache Kafka 4.3.1, whose own classes the recorded
-//! cases in tests/ were run through.
+//! A transform is a file; each registers itself, and the worker finds it by its class. Kafka's are those of 4.3.1:
+//! tests/oracle runs its own classes beside ours.
 
 mod calendar;
 mod cast;

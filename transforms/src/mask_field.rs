@@ -184,4 +184,10 @@ mod tests {
         let wrong = value_of("MaskField", &options, json(r#"{"s":true}"#));
         assert!(wrong.contains("custom replacement"), "{wrong}");
     }
+
+    #[test]
+    fn a_tombstone_is_an_error() {
+        let masked = value_of("MaskField", &[("fields", "a")], json("null"));
+        assert!(masked.starts_with("Only Map objects"), "{masked}");
+    }
 }
