@@ -37,7 +37,8 @@ impl Struct {
     }
 }
 
-/// One value. Without a schema only `Null`, `Boolean`, `Int64`, `Float64`, `Number`, `String`, `Bytes`, `Array` and `Map` occur.
+/// One value. Without a schema converters make only `Null`, `Boolean`, `Int64`, `Float64`, `Number`, `String`, `Bytes`, `Array`
+/// and `Map`; transforms may put any but `Struct` there.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Value {
     /// No value.
