@@ -4,6 +4,8 @@
 //! it, `buffer` gathers the lines of a partition in a `file` per table, `task` cuts batches, `loader` uploads (`upload`) and
 //! loads them (`copy`, `tables`, `offsets`) over a `session`, whose middleware is `wire`.
 
+#[cfg(test)]
+mod assumptions;
 mod batch;
 mod buffer;
 mod check;

@@ -434,7 +434,7 @@ impl Loader {
 }
 
 /// The transaction that holds a table.
-fn holder_of(rows: &Rows, table: &str) -> Option<String> {
+pub(crate) fn holder_of(rows: &Rows, table: &str) -> Option<String> {
     (0..rows.len())
         .find(|row| {
             let resource = rows.get(*row, "resource").unwrap_or_default();

@@ -171,6 +171,21 @@ pub(super) fn drop_table(
     ))
 }
 
+pub(super) fn drop_stage(
+    catalog: &mut Catalog,
+    session: &Session,
+    name: &ObjectName,
+    if_exists: bool,
+) -> Result<Answer> {
+    let name = session.resolve(name)?;
+    session.may_write("stage", &name)?;
+    if catalog.stages.remove(&name).is_none() && !if_exists {
+        return Err(Refusal::missing("Stage", &name));
+    }
+    let text = format!("{name} successfully dropped.");
+    Ok(Answer::status(StatementKind::Ddl, &text))
+}
+
 pub(super) fn describe(catalog: &Catalog, session: &Session, name: &ObjectName) -> Result<Answer> {
     let name = session.resolve(name)?;
     let table = catalog

@@ -113,6 +113,9 @@ fn dispatch(world: &mut World, session: &mut Session, statement: &Statement) -> 
         Statement::DropTable { name, if_exists } => {
             ddl::drop_table(catalog, session, name, *if_exists)
         }
+        Statement::DropStage { name, if_exists } => {
+            ddl::drop_stage(catalog, session, name, *if_exists)
+        }
         Statement::Describe(name) => ddl::describe(catalog, session, name),
         Statement::Put {
             file,

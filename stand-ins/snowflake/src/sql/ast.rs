@@ -156,6 +156,10 @@ pub(crate) enum Statement {
         name: ObjectName,
         if_exists: bool,
     },
+    DropStage {
+        name: ObjectName,
+        if_exists: bool,
+    },
     Describe(ObjectName),
     Put {
         file: String,
@@ -192,6 +196,7 @@ impl Statement {
                 | Self::CreateStage { .. }
                 | Self::AlterTable { .. }
                 | Self::DropTable { .. }
+                | Self::DropStage { .. }
         )
     }
 }

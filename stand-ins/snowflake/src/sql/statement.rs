@@ -160,10 +160,17 @@ impl Parser {
     }
 
     fn drop(&mut self) -> Result<Statement> {
-        self.expect_words("DROP TABLE")?;
+        let is_stage = self.take_words("DROP STAGE");
+        if !is_stage {
+            self.expect_words("DROP TABLE")?;
+        }
         let if_exists = self.take_words("IF EXISTS");
         let name = self.object_name()?;
-        Ok(Statement::DropTable { name, if_exists })
+        Ok(if is_stage {
+            Statement::DropStage { name, if_exists }
+        } else {
+            Statement::DropTable { name, if_exists }
+        })
     }
 
     fn describe(&mut self) -> Result<Statement> {
