@@ -8,12 +8,13 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use clap::Args;
 use serde_json::{Value, json};
 use sluice_services::{Kafka, KafkaOptions, Postgres, PostgresOptions};
 
 use crate::median;
+use crate::payment::Payment;
 use crate::worker::Worker;
 
 const TOPIC: &str = "payments";
@@ -287,17 +288,23 @@ impl Bench<'_> {
         let folder = tempfile::tempdir()?;
         let worker =
             Worker::start(self.sluice, folder.path(), Some(&self.kafka.bootstrap())).await?;
-        let size = self.bytes_of(TABLE)?;
+        let watch = Watch::start(&self.postgres, mode, self.options).await?;
         let begun = Instant::now();
         let before = worker.usage()?;
         worker.deploy(NAME, &self.config(mode, number)).await?;
         let mut begin = None;
-        while !self.is_done(mode)? {
-            if begin.is_none() && self.bytes_of(TABLE)? > size {
-                begin = Some(begun.elapsed());
+        for look in 1_u64.. {
+            let size = watch.bytes_of(TABLE).await?;
+            if size > watch.size {
+                begin.get_or_insert_with(|| begun.elapsed());
             }
-            if begun.elapsed() > DEADLINE {
-                bail!("not done: {}", worker.status(NAME).await?);
+            if size >= watch.least && watch.is_last_row_there().await? {
+                break;
+            }
+            if look % 100 == 0 {
+                let status = worker.status(NAME).await?;
+                let has_failed = begun.elapsed() > DEADLINE || status.contains("FAILED");
+                ensure!(!has_failed, "not done: {status}");
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
@@ -335,34 +342,6 @@ impl Bench<'_> {
         config
     }
 
-    /// Whether the last record of each partition is in the table: they are written in order. Looking must cost the
-    /// server next to nothing, so the size is asked where there is no index.
-    fn is_done(&self, mode: Mode) -> Result<bool> {
-        let least = match mode {
-            Mode::Append => self.bytes_of(REFERENCE)? / 100 * 95,
-            Mode::Upsert => 0,
-        };
-        if self.bytes_of(TABLE)? < least {
-            return Ok(false);
-        }
-        let partitions = u64::from(self.options.partitions).min(self.options.rows);
-        let first = self.options.rows - partitions;
-        let last = format!("count(*) FROM {TABLE} WHERE payment_id >= {first} AND quantity > 0");
-        Ok(self.number(&last)? == partitions)
-    }
-
-    fn bytes_of(&self, table: &str) -> Result<u64> {
-        self.number(&format!("pg_relation_size('{table}')"))
-    }
-
-    fn number(&self, what: &str) -> Result<u64> {
-        let answer = self.postgres.sql(DATABASE, &format!("SELECT {what}"))?;
-        answer
-            .trim()
-            .parse()
-            .with_context(|| format!("{what}: {answer}"))
-    }
-
     /// Rows are compared: a fast run that wrote too little, too much or something else is none.
     fn verify(&self) -> Result<()> {
         let sum = |table: &str| {
@@ -378,60 +357,56 @@ impl Bench<'_> {
     }
 }
 
-/// A record, and the row it stands for.
-struct Payment {
-    id: u64,
-    customer: u64,
-    time: String,
-    cents: u64,
-    quantity: u64,
-    is_refund: bool,
+/// Looks at the table while the sink writes, in ways that cost the server next to nothing.
+struct Watch {
+    client: tokio_postgres::Client,
+    /// Bytes of the table before.
+    size: i64,
+    /// Bytes it has when all rows are there, or fewer: without an index, rows are not looked for sooner.
+    least: i64,
+    last_rows: String,
+    partitions: i64,
 }
 
-impl Payment {
-    fn number(index: u64) -> Self {
-        // Spread without a generator: the same rows in each run.
-        let spread = index.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 20;
-        let (minute, second) = (index / 60_000 % 60, index / 1_000 % 60);
-        Self {
-            id: index,
-            customer: spread % 100_000,
-            time: format!(
-                "2026-02-26T10:{minute:02}:{second:02}.{:03}Z",
-                index % 1_000
+impl Watch {
+    async fn start(postgres: &Postgres, mode: Mode, options: &Options) -> Result<Self> {
+        let mut config = tokio_postgres::Config::new();
+        config.host("127.0.0.1").port(postgres.port());
+        config.user(Postgres::USER).password(Postgres::PASSWORD);
+        config.dbname(DATABASE);
+        let (client, connection) = config.connect(tokio_postgres::NoTls).await?;
+        tokio::spawn(connection);
+        // The records of a partition are written in order.
+        let partitions = u64::from(options.partitions).min(options.rows);
+        let first = options.rows - partitions;
+        let mut watch = Self {
+            client,
+            size: 0,
+            least: 0,
+            last_rows: format!(
+                "SELECT count(*) FROM {TABLE} WHERE payment_id >= {first} AND quantity > 0"
             ),
-            cents: spread % 500_000,
-            quantity: 1 + spread % 9,
-            is_refund: spread.is_multiple_of(50),
+            partitions: i64::try_from(partitions)?,
+        };
+        watch.size = watch.bytes_of(TABLE).await?;
+        if mode == Mode::Append {
+            watch.least = watch.bytes_of(REFERENCE).await? / 100 * 95;
         }
+        Ok(watch)
     }
 
-    fn amount(&self) -> String {
-        format!("{}.{:02}", self.cents / 100, self.cents % 100)
+    async fn bytes_of(&self, table: &str) -> Result<i64> {
+        self.number(&format!("SELECT pg_relation_size('{table}')"))
+            .await
     }
 
-    fn json(&self) -> String {
-        format!(
-            r#"{{"payment_id":{},"customer_id":"CUST_{:05}","paid_at":"{}","amount":{},"currency":"EUR","quantity":{},"is_refund":{}}}"#,
-            self.id,
-            self.customer,
-            self.time,
-            self.amount(),
-            self.quantity,
-            self.is_refund
-        )
+    /// Of every partition.
+    async fn is_last_row_there(&self) -> Result<bool> {
+        Ok(self.number(&self.last_rows).await? == self.partitions)
     }
 
-    fn csv(&self) -> String {
-        format!(
-            "{},CUST_{:05},{},{},EUR,{},{}",
-            self.id,
-            self.customer,
-            self.time,
-            self.amount(),
-            self.quantity,
-            self.is_refund
-        )
+    async fn number(&self, sql: &str) -> Result<i64> {
+        Ok(self.client.query_one(sql, &[]).await?.try_get(0)?)
     }
 }
 

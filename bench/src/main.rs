@@ -5,6 +5,7 @@
 
 mod kafka_to_postgres;
 mod kafka_to_s3;
+mod payment;
 mod process;
 mod startup;
 mod worker;
