@@ -5,6 +5,7 @@ use sluice_connector_file as _;
 use sluice_connector_http as _;
 use sluice_connector_postgres as _;
 use sluice_connector_s3 as _;
+use sluice_connector_snowflake as _;
 use sluice_converters as _;
 use sluice_transforms as _;
 

@@ -52,6 +52,26 @@ async fn the_demo_ends_with_every_event_in_s3_once_also_after_a_kill() -> Result
 }
 
 #[test]
+fn the_demo_fills_a_table_of_the_snowflake_stand_in_and_says_that_it_is_one() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    for _run in 0..2 {
+        let mut command = demo(folder.path(), free_port()?);
+        let output = command.args(["--snowflake", "--for", "4"]).output()?;
+        let said = text(&output);
+        ensure!(output.status.success(), "{said}");
+        for words in [
+            "stand-in",
+            "rows in the table",
+            "every event has arrived once",
+        ] {
+            ensure!(said.contains(words), "no word of {words}: {said}");
+        }
+        ensure!(!said.contains("ERROR") && !said.contains("WARN"), "{said}");
+    }
+    Ok(())
+}
+
+#[test]
 fn a_port_that_is_taken_and_a_folder_that_cannot_be_written_are_named() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let taken = TcpListener::bind("127.0.0.1:0")?;

@@ -1,19 +1,17 @@
-//! What arrived where, counted anew each time: from the log's ends and from the lines of the files.
+//! What arrived where, counted anew each time: from the log's ends and from what the target holds.
 
-use std::path::Path;
-
-use anyhow::{Context, Result};
+use anyhow::Result;
 use connect_core::data::TopicPartition;
-use sluice_stand_in_s3::list_objects;
 
+use super::target::Target;
 use crate::kafka::Log;
 
 /// Events at each stage.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 pub(super) struct Counts {
     in_log: i64,
-    in_s3: i64,
-    objects: usize,
+    in_target: i64,
+    things: usize,
 }
 
 /// Events in a topic.
@@ -30,42 +28,34 @@ pub(super) async fn events_in_log(log: &dyn Log, topic: &str) -> Result<i64> {
 }
 
 impl Counts {
-    pub(super) async fn take(
-        log: &dyn Log,
-        topic: &str,
-        folder: &Path,
-        bucket: &str,
-    ) -> Result<Self> {
+    pub(super) async fn take(log: &dyn Log, topic: &str, target: &Target) -> Result<Self> {
         let in_log = events_in_log(log, topic).await?;
-        let objects = list_objects(folder, bucket)?;
-        let mut in_s3 = 0;
-        for (key, _) in &objects {
-            let path = folder.join(bucket).join(key);
-            let content = tokio::fs::read(&path)
-                .await
-                .with_context(|| format!("reading {}", path.display()))?;
-            in_s3 += i64::try_from(content.iter().filter(|byte| **byte == b'\n').count())?;
-        }
+        let arrived = target.arrived().await?;
         Ok(Self {
             in_log,
-            in_s3,
-            objects: objects.len(),
+            in_target: arrived.events,
+            things: arrived.things.len(),
         })
     }
 
     pub(super) fn agree(&self) -> bool {
-        self.in_log == self.in_s3
+        self.in_log == self.in_target
     }
 
-    pub(super) fn table(&self) -> String {
+    pub(super) fn table(&self, target: &Target) -> String {
         let verdict = if self.agree() {
             "every event has arrived once"
         } else {
             "NOT ALL HAVE ARRIVED"
         };
-        format!(
-            "\nevents in the log  {:>8}\nlines in S3        {:>8}  in {} objects\n{verdict}\n",
-            self.in_log, self.in_s3, self.objects
-        )
+        let (in_log, in_target) = (self.in_log, self.in_target);
+        let there = match target {
+            Target::S3(_) => format!(
+                "lines in S3        {in_target:>8}  in {} objects",
+                self.things
+            ),
+            Target::Snowflake(_) => format!("rows in the table  {in_target:>8}"),
+        };
+        format!("\nevents in the log  {in_log:>8}\n{there}\n{verdict}\n")
     }
 }

@@ -1,9 +1,10 @@
-//! `sluice demo`: the whole way in one process: generator → embedded log → S3 sink → files.
+//! `sluice demo`: the whole way in one process: generator → embedded log → sink → S3's or Snowflake's stand-in.
 //!
-//! Connectors are deployed over REST from ready configs, as a user would; what arrived is counted from the files.
+//! Connectors are deployed over REST from ready configs, as a user would; what arrived is counted in the target.
 
 mod count;
-mod storage;
+mod s3;
+mod target;
 
 use std::collections::BTreeSet;
 use std::io::IsTerminal;
@@ -16,7 +17,6 @@ use anyhow::{Context, Result};
 use clap::Args;
 use reqwest::Method;
 use serde_json::{Value, json};
-use sluice_stand_in_s3::{S3StandIn, list_objects};
 use tokio_util::sync::CancellationToken;
 
 use super::logging::{self, LogFormat};
@@ -26,21 +26,26 @@ use crate::kafka::Log;
 use crate::rest::RestServer;
 use crate::runtime::{Worker, WorkerSettings};
 use count::Counts;
+use target::Target;
 
-const BUCKET: &str = "bronze";
 const TOPIC: &str = "sales_events";
 const SOURCE: &str = include_str!("../../../connector-configs/demo-sales-source.json");
-const SINK: &str = include_str!("../../../connector-configs/demo-s3-sink-sales.json");
-/// How long the last events may take from the log to S3.
+/// How long the last events may take from the log to the target.
 const ARRIVAL_DEADLINE: Duration = Duration::from_secs(20);
 
 /// Log and S3 server run inside this process and keep their files below --dir; a second run goes on where the first ended.
+/// With --snowflake a stand-in for Snowflake takes the place of S3; it keeps its tables in memory, so each run begins anew.
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  sluice demo\n  sluice demo --for 20 --port 8084")]
+#[command(
+    after_help = "Examples:\n  sluice demo\n  sluice demo --for 20 --port 8084\n  sluice demo --snowflake --for 20"
+)]
 pub(super) struct DemoArgs {
     /// Seconds to run; until Ctrl-C if not given
     #[arg(long = "for", value_name = "SECONDS")]
     seconds: Option<u64>,
+    /// To a stand-in for Snowflake instead of S3
+    #[arg(long)]
+    snowflake: bool,
     /// The port of the REST API
     #[arg(long, default_value_t = 8083)]
     port: u16,
@@ -65,7 +70,7 @@ pub(super) async fn run(args: DemoArgs) -> Result<ExitCode> {
 struct Demo {
     worker: Worker,
     client: RestClient,
-    s3: S3StandIn,
+    target: Target,
     folder: PathBuf,
     port: u16,
     stop: CancellationToken,
@@ -77,9 +82,9 @@ impl Demo {
             .await
             .with_context(|| format!("port {} is taken: choose another with --port", args.port))?;
         let port = server.address().port();
-        let s3 = storage::start(&args.dir, BUCKET).await?;
+        let (target, data) = target_and_data(args).await?;
         let properties = [
-            ("data.dir", args.dir.join("worker").display().to_string()),
+            ("data.dir", data.display().to_string()),
             ("offset.flush.interval.ms", "1000".to_owned()),
         ];
         let properties = properties.map(|(key, value)| (key.to_owned(), value));
@@ -91,7 +96,7 @@ impl Demo {
             client: RestClient::new(&format!("http://127.0.0.1:{port}"))?,
             folder: args.dir.clone(),
             worker,
-            s3,
+            target,
             port,
             stop,
         };
@@ -100,31 +105,22 @@ impl Demo {
     }
 
     async fn deploy(&self) -> Result<()> {
-        let url = self.s3.url();
-        self.put(
-            SINK,
-            &[
-                ("store.url", url.as_str()),
-                ("aws.access.key.id", "test"),
-                ("aws.secret.access.key", "test-secret"),
-            ],
-        )
-        .await?;
+        self.put(self.target.sink(), &self.target.address()).await?;
         self.put(SOURCE, &[]).await?;
-        for name in ["s3-sink-sales", "sales-source"] {
+        for name in [self.target.sink_name(), "sales-source"] {
             self.client
                 .call(Method::PUT, &connector_path(name, "/resume"), None)
                 .await?;
         }
         print_text(&format!(
-            "generator → topic {TOPIC} → S3 sink → {}/s3/{BUCKET}\nREST on http://127.0.0.1:{}; Ctrl-C to stop\n\n",
-            self.folder.display(),
+            "generator → topic {TOPIC} → {}\nREST on http://127.0.0.1:{}; Ctrl-C to stop\n\n",
+            self.target.place(),
             self.port
         ));
         Ok(())
     }
 
-    async fn put(&self, ready: &str, changes: &[(&str, &str)]) -> Result<()> {
+    async fn put(&self, ready: &str, changes: &[(&str, String)]) -> Result<()> {
         let ready: Value = serde_json::from_str(ready).context("a ready config is JSON")?;
         let name = ready
             .get("name")
@@ -149,30 +145,26 @@ impl Demo {
         self.worker.log()
     }
 
-    fn objects(&self) -> Result<Vec<(String, u64)>> {
-        Ok(list_objects(self.s3.folder(), BUCKET)?)
-    }
-
-    /// Shows objects as they appear, and a line of rates each second.
+    /// Shows what arrives as it appears, and a line of rates each second.
     async fn watch(&self, until: Option<Instant>) -> Result<()> {
-        let mut seen: BTreeSet<String> = self.objects()?.into_iter().map(|(key, _)| key).collect();
+        let mut seen: BTreeSet<String> = self.target.arrived().await?.things.into_iter().collect();
         let mut before = count::events_in_log(&*self.log(), TOPIC).await?;
         let terminal = std::io::stdout().is_terminal();
         while until.is_none_or(|until| Instant::now() < until) {
             tokio::time::sleep(Duration::from_secs(1)).await;
-            for (key, size) in self.objects()? {
-                if seen.insert(key.clone()) {
-                    print_text(&format!(
-                        "{}s3://{BUCKET}/{key}  {size} bytes\n",
-                        if terminal { "\r\u{1b}[K" } else { "" }
-                    ));
+            let arrived = self.target.arrived().await?;
+            for thing in arrived.things {
+                if !seen.contains(&thing) {
+                    let clear = if terminal { "\r\u{1b}[K" } else { "" };
+                    print_text(&format!("{clear}{thing}\n"));
+                    seen.insert(thing);
                 }
             }
             let events = count::events_in_log(&*self.log(), TOPIC).await?;
             let line = format!(
-                "{} events/s, {events} events, {} objects",
+                "{} events/s, {events} events, {} arrived",
                 events - before,
-                seen.len()
+                arrived.events
             );
             before = events;
             print_text(&if terminal {
@@ -192,7 +184,7 @@ impl Demo {
             .call(Method::PUT, &connector_path("sales-source", "/stop"), None)
             .await?;
         let counts = self.arrived().await?;
-        print_text(&counts.table());
+        print_text(&counts.table(&self.target));
         print_text(&self.next_steps());
         self.worker.shutdown().await;
         self.stop.cancel();
@@ -206,7 +198,7 @@ impl Demo {
     async fn arrived(&self) -> Result<Counts> {
         let deadline = Instant::now() + ARRIVAL_DEADLINE;
         loop {
-            let counts = Counts::take(&*self.log(), TOPIC, self.s3.folder(), BUCKET).await?;
+            let counts = Counts::take(&*self.log(), TOPIC, &self.target).await?;
             if counts.agree() || Instant::now() > deadline {
                 return Ok(counts);
             }
@@ -216,10 +208,31 @@ impl Demo {
 
     fn next_steps(&self) -> String {
         let (folder, port) = (self.folder.display(), self.port);
+        let sink = self.target.sink_name();
+        let look = self.target.look();
+        let look = look.map_or_else(String::new, |look| format!("  {look}\n"));
+        let kind = if look.is_empty() { " --snowflake" } else { "" };
         format!(
-            "\nTry next:\n  head -n 2 $(find {folder}/s3/{BUCKET} -name '*.json' | head -n 1)\n  sluice demo --dir {folder} --port {port} &\n  \
-             curl -s localhost:{port}/connectors?expand=status\n  curl -s -X PUT localhost:{port}/connectors/s3-sink-sales/pause\n  \
-             curl -s -X PUT localhost:{port}/connectors/s3-sink-sales/resume\n  curl -s localhost:{port}/connector-plugins\n"
+            "\nTry next:\n{look}  sluice demo{kind} --dir {folder} --port {port} &\n  \
+             curl -s localhost:{port}/connectors?expand=status\n  curl -s -X PUT localhost:{port}/connectors/{sink}/pause\n  \
+             curl -s -X PUT localhost:{port}/connectors/{sink}/resume\n  curl -s localhost:{port}/connector-plugins\n"
         )
+    }
+}
+
+/// The target, and the folder of the worker's data. A target that forgets gets a worker that begins anew.
+async fn target_and_data(args: &DemoArgs) -> Result<(Target, PathBuf)> {
+    if !args.snowflake {
+        return Ok((Target::s3(&args.dir).await?, args.dir.join("worker")));
+    }
+    let data = args.dir.join("snowflake-worker");
+    match std::fs::remove_dir_all(&data) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(error).with_context(|| {
+                let folder = data.display();
+                format!("{folder} cannot be used: choose another folder with --dir")
+            })
+        }
+        _ => Ok((Target::snowflake().await?, data)),
     }
 }
