@@ -2,9 +2,14 @@
 //!
 //! Stages are made with server-side encryption, so files go as they are. A stage in Azure or Google Cloud is refused.
 
+use std::sync::OnceLock;
+
 use aws_sdk_s3::config::{BehaviorVersion, Credentials, Region, RequestChecksumCalculation};
 use aws_sdk_s3::error::ProvideErrorMetadata;
 use aws_sdk_s3::primitives::ByteStream;
+use aws_smithy_http_client::proxy::ProxyConfig;
+use aws_smithy_http_client::{Connector, tls};
+use aws_smithy_runtime_api::client::http::{SharedHttpClient, SharedHttpConnector, http_client_fn};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
@@ -150,6 +155,7 @@ fn client(info: StageInfo) -> aws_sdk_s3::Client {
         .region(Region::new(
             info.region.unwrap_or_else(|| "us-east-1".to_owned()),
         ))
+        .http_client(http_client())
         .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
         .credentials_provider(credentials);
     if let Some(end_point) = info.end_point.filter(|end_point| !end_point.is_empty()) {
@@ -161,4 +167,20 @@ fn client(info: StageInfo) -> aws_sdk_s3::Client {
         config = config.endpoint_url(url).force_path_style(true);
     }
     aws_sdk_s3::Client::from_conf(config.build())
+}
+
+/// The SDK's own client, with the proxy that the environment names.
+fn http_client() -> SharedHttpClient {
+    let connector = OnceLock::new();
+    http_client_fn(move |settings, components| {
+        let made = connector.get_or_init(|| {
+            let mut builder = Connector::builder()
+                .proxy_config(ProxyConfig::from_env())
+                .connector_settings(settings.clone());
+            builder.set_sleep_impl(components.sleep_impl());
+            let provider = tls::Provider::Rustls(tls::rustls_provider::CryptoMode::AwsLc);
+            SharedHttpConnector::new(builder.tls_provider(provider).build())
+        });
+        made.clone()
+    })
 }

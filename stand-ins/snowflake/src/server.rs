@@ -57,8 +57,10 @@ impl SnowflakeStandIn {
         let address = listener
             .local_addr()
             .map_err(|cause| Error::external("no local address").source(cause))?;
+        let itself = format!("http://{address}");
+        let end_point = options.upload_end_point.clone().unwrap_or(itself);
         let mut world = World::new(options);
-        world.uploads.end_point = format!("http://{address}");
+        world.uploads.end_point = end_point;
         let shared = Arc::new(Shared {
             world: Mutex::new(world),
             faults: Faults::default(),

@@ -40,6 +40,8 @@ pub struct SnowflakeOptions {
     pub read_only_roles: Vec<String>,
     /// Who may log in.
     pub users: Vec<User>,
+    /// Where PUT tells clients to upload to; `None`: the server itself.
+    pub upload_end_point: Option<String>,
     /// How long a session token holds.
     pub session_validity: Duration,
     /// How long a master token holds.
@@ -65,6 +67,7 @@ impl SnowflakeOptions {
                 roles: vec![text("INGEST"), text("READER")],
                 default_warehouse: Some(text("LOADING")),
             }],
+            upload_end_point: None,
             session_validity: Duration::from_secs(3600),
             master_validity: Duration::from_secs(4 * 3600),
         }

@@ -12,6 +12,7 @@ mod flushing;
 mod harness;
 mod keys;
 mod logins;
+mod proxies;
 mod python;
 mod ready_configs;
 mod rows;
