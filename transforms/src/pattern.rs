@@ -19,9 +19,12 @@ impl Pattern {
     /// What is wrong with it.
     pub(crate) fn new(text: &str) -> Result<Self, String> {
         let read = |text: &str| Regex::new(text).map_err(|error| format!("Invalid regex: {error}"));
+        let text = unquoted(text);
         // By itself first: a bracket too many must not close ours.
-        let given = read(text)?;
-        let whole = read(&format!("^(?:{text})$"))?;
+        let given = read(&text)?;
+        // A comment at its end must not take ours along.
+        let commented = |_| read(&format!("^(?:{text}\n)$"));
+        let whole = read(&format!("^(?:{text})$")).or_else(commented)?;
         Ok(Self { whole, given })
     }
 
@@ -51,6 +54,32 @@ impl Pattern {
     }
 }
 
+/// What stands between `\Q` and `\E`, or the end, is meant as it is: each sign gets a backslash.
+fn unquoted(text: &str) -> String {
+    let mut plain = String::with_capacity(text.len());
+    let mut quoted = false;
+    let mut characters = text.chars().peekable();
+    while let Some(character) = characters.next() {
+        match (character, characters.peek()) {
+            ('\\', Some('E')) if quoted => {
+                quoted = false;
+                characters.next();
+            }
+            ('\\', Some('Q')) if !quoted => {
+                quoted = true;
+                characters.next();
+            }
+            ('\\', Some(escaped)) if !quoted => {
+                plain.extend([character, *escaped]);
+                characters.next();
+            }
+            (sign, _) if quoted && !sign.is_alphanumeric() => plain.extend(['\\', sign]),
+            (other, _) => plain.push(other),
+        }
+    }
+    plain
+}
+
 /// A validator for options that hold one.
 pub(crate) fn is_pattern(value: &OptionValue) -> Result<(), String> {
     match value {
@@ -71,6 +100,10 @@ mod tests {
         assert!(matches("(?!__).*", "orders"));
         assert!(!matches("(?!__).*", "__orders"));
         assert!(matches("(a)\\1", "aa"));
+        assert!(matches("(?x) a b # both", "ab"));
+        assert!(matches("\\Qa.b\\E.", "a.bc"));
+        assert!(!matches("\\Qa.b", "axb"));
+        assert!(matches("\\\\Qa", "\\Qa"));
         assert!(Pattern::new("a)(b").is_err());
     }
 
