@@ -1,6 +1,6 @@
 # What a developer runs. Each target does all its own set-up.
 
-.PHONY: test lint licences unit docs bench demo
+.PHONY: test lint licences unit docs bench demo image
 
 # All checks and all tests, on real services: gets Debian packages, Kafka and tools by itself.
 test:
@@ -24,3 +24,8 @@ bench:
 
 demo:
 	cargo run --release -- demo
+
+# The container image, in buildah's and podman's storage: localhost/sluice:latest.
+image:
+	./scripts/setup.sh
+	./scripts/image.sh

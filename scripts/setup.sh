@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Installs what the tests need and this machine lacks: Debian packages, cargo-deny. Safe to run again.
+# Installs what the tests need and this machine lacks: Debian packages, Rust's library for static binaries, cargo-deny. Safe to
+# run again.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . scripts/env.sh
@@ -15,6 +16,14 @@ need_package mvn maven
 need_package kcat kcat
 need_package curl curl
 need_package shellcheck shellcheck
+# For scripts/image.sh, and for running the image without an engine.
+need_package buildah buildah
+need_package crun crun
+need_package newuidmap uidmap
+need_package musl-gcc musl-tools
+compgen -G "/usr/lib*/podman/netavark" >/dev/null || missing+=(netavark)
+[ -s /etc/ssl/certs/ca-certificates.crt ] || missing+=(ca-certificates)
+need_package systemd-analyze systemd
 # Debian keeps the servers' programs out of the path.
 compgen -G "/usr/lib/postgresql/*/bin/initdb" >/dev/null || need_package initdb postgresql
 # For scripts/python.sh; Debian ships venv apart from Python.
@@ -36,6 +45,12 @@ fi
 if ! command -v cargo >/dev/null 2>&1; then
     echo "setup: cargo is missing: install Rust with rustup, see https://rustup.rs" >&2
     exit 1
+fi
+
+target="$(uname -m)-unknown-linux-musl"
+if [ ! -d "$(rustc --print sysroot)/lib/rustlib/$target" ]; then
+    echo "setup: fetching Rust's library for $target"
+    rustup --quiet target add "$target"
 fi
 
 if ! command -v cargo-deny >/dev/null 2>&1; then
