@@ -216,6 +216,13 @@ impl SnowflakeStandIn {
             .collect()
     }
 
+    /// How many committed rows a table has; 0 if there is none.
+    pub fn row_count(&self, table: &str) -> usize {
+        let world = self.shared.world();
+        let table = world.catalog.tables.get(table);
+        table.map_or(0, |table| table.rows.len())
+    }
+
     /// The committed rows of a table, each value as an answer spells it.
     pub fn rows(&self, table: &str) -> Vec<Vec<serde_json::Value>> {
         let world = self.shared.world();

@@ -1,14 +1,14 @@
 //! The ready configs, and the script that makes a key pair for the first of them.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Output};
 
 use connect_core::config::{ConfigMap, connector_from_map};
 use serde_json::Value as Json;
 use sluice_stand_in_snowflake::SnowflakeOptions;
 
 use crate::harness::{Driver, PASSWORD, World, each_once, numbered, partition};
+use crate::keys::bare;
 
 const KEY_PAIR: &str = include_str!("../../../../connector-configs/snowflake_connector.json");
 const BY_PASSWORD: &str =
@@ -21,13 +21,14 @@ fn path(below_root: &str) -> PathBuf {
 }
 
 /// A ready config with what the environment would say, and with the place of the stand-in.
-fn ready(file: &str, environment: &BTreeMap<String, String>) -> ConfigMap {
+fn ready(file: &str, environment: &[(&str, String)]) -> ConfigMap {
     let file: Json = serde_json::from_str(file).unwrap();
     let mut config: ConfigMap = serde_json::from_value(file["config"].clone()).unwrap();
     for value in config.values_mut() {
         if let Some(name) = value.strip_prefix("${env:") {
             let name = name.strip_suffix('}').unwrap();
-            value.clone_from(environment.get(name).unwrap());
+            let found = environment.iter().find(|(known, _)| *known == name);
+            value.clone_from(&found.unwrap().1);
         }
     }
     let account = "snowflake.account.name".to_owned();
@@ -57,32 +58,38 @@ async fn loads(world: &World, config: &ConfigMap) {
     assert_eq!(world.places("SALES_EVENTS"), each_once(1, 20));
 }
 
+/// Makes a key pair with the script, as users do; what it prints.
+fn key_pair(folder: &Path, passphrase: &str) -> Output {
+    let mut command = Command::new(path("deploy/snowflake_key_pair.sh"));
+    command.arg("loader").arg(folder);
+    command.env("SNOWFLAKE_PRIVATE_KEY_PASSPHRASE", passphrase);
+    command.output().unwrap()
+}
+
 #[tokio::test]
-async fn a_key_pair_from_the_script_works_with_the_ready_config() {
-    let folder = tempfile::tempdir().unwrap();
-    let keys = folder.path().join("keys");
-    let script = || {
-        let mut command = Command::new(path("deploy/snowflake_key_pair.sh"));
-        command.arg("loader").arg(&keys).output().unwrap()
-    };
-    let made = script();
-    let told = String::from_utf8(made.stdout).unwrap();
-    assert!(
-        told.contains("ALTER USER loader SET RSA_PUBLIC_KEY='MII"),
-        "{told}"
-    );
-    let public = std::fs::read_to_string(keys.join("rsa_key.pub")).unwrap();
-    let world = account(Some(public)).await;
-    let lines = std::fs::read_to_string(keys.join("env")).unwrap();
-    let pairs = lines.lines().filter_map(|line| line.split_once('='));
-    let mut environment: BTreeMap<_, _> = pairs
-        .map(|(name, value)| (name.to_owned(), value.to_owned()))
-        .collect();
-    environment.insert("SNOWFLAKE_URL".to_owned(), world.server.url());
-    loads(&world, &ready(KEY_PAIR, &environment)).await;
-    // A second call leaves the key alone, and the private key is never printed.
-    assert!(!script().status.success());
-    assert!(!told.contains(environment.get("SNOWFLAKE_PRIVATE_KEY").unwrap()));
+async fn key_pairs_from_the_script_work_with_the_ready_config() {
+    for passphrase in ["", "correct horse"] {
+        let folder = tempfile::tempdir().unwrap();
+        let made = key_pair(folder.path(), passphrase);
+        let told = String::from_utf8(made.stdout).unwrap();
+        let statement = "ALTER USER loader SET RSA_PUBLIC_KEY='MII";
+        assert!(told.contains(statement), "{told}");
+        let public = std::fs::read_to_string(folder.path().join("rsa_key.pub")).unwrap();
+        let private = std::fs::read_to_string(folder.path().join("rsa_key.p8")).unwrap();
+        let world = account(Some(public)).await;
+        let environment = [
+            ("SNOWFLAKE_URL", world.server.url()),
+            ("SNOWFLAKE_USER", "loader".to_owned()),
+            ("SNOWFLAKE_PRIVATE_KEY", bare(&private)),
+        ];
+        let mut config = ready(KEY_PAIR, &environment);
+        let option = "snowflake.private.key.passphrase".to_owned();
+        config.insert(option, passphrase.to_owned());
+        loads(&world, &config).await;
+        // A second call leaves the key alone, and the private key is never printed.
+        assert!(!key_pair(folder.path(), passphrase).status.success());
+        assert!(!told.contains(&bare(&private)));
+    }
 }
 
 #[tokio::test]
@@ -93,8 +100,6 @@ async fn the_ready_config_with_a_password_works() {
         ("SNOWFLAKE_USER", "loader".to_owned()),
         ("SNOWFLAKE_PASSWORD", PASSWORD.to_owned()),
     ];
-    let environment = environment.map(|(name, value)| (name.to_owned(), value));
-    let environment = BTreeMap::from(environment);
     loads(&world, &ready(BY_PASSWORD, &environment)).await;
 }
 

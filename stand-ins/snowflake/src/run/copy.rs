@@ -33,25 +33,28 @@ pub(super) fn copy(catalog: &mut Catalog, session: &mut Session, copy: &Copy) ->
     let table = catalog
         .tables
         .get(&name)
-        .ok_or_else(|| Refusal::missing("Table", &name))?
-        .clone();
-    let targets = targets(&table, &copy.columns)?;
-    let mut answers = Vec::new();
+        .ok_or_else(|| Refusal::missing("Table", &name))?;
+    let targets = targets(table, &copy.columns)?;
+    let mut loads = Vec::new();
     for (path, file) in files {
-        let mark = (path.clone(), file.digest.clone());
-        let open = session.transaction.as_mut().ok_or_else(no_transaction)?;
-        if !force && open.has_loaded(&table, &mark) {
-            continue;
+        let mark = (path, file.digest.clone());
+        let open = session.transaction.as_ref().ok_or_else(no_transaction)?;
+        if force || !open.has_loaded(table, &mark) {
+            let rows = load(session, copy, table, &targets, &mark.0, &file)?;
+            loads.push((mark, rows));
         }
-        let rows = load(session, copy, &table, &targets, &path, &file)?;
+    }
+    let identity = table.identity;
+    let open = session.transaction.as_mut().ok_or_else(no_transaction)?;
+    let changes = open.changes.entry(identity).or_default();
+    let mut answers = Vec::new();
+    for (mark, rows) in loads {
         let count = i64::try_from(rows.len()).unwrap_or(i64::MAX);
-        let open = session.transaction.as_mut().ok_or_else(no_transaction)?;
-        let changes = open.changes_of(&table);
+        answers.push(loaded(&mark.0, count));
         for row in rows {
             changes.appended.insert(catalog.next_number(), row);
         }
         changes.loaded.insert(mark);
-        answers.push(loaded(&path, count));
     }
     if answers.is_empty() {
         let text = "Copy executed with 0 files processed.";
