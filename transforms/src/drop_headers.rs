@@ -4,6 +4,7 @@ use connect_core::Result;
 use connect_core::config::{ConnectorConfig, OptionError};
 use connect_core::plugin::{Transform, TransformRecord, Transformed};
 
+use crate::fields::check_names;
 use crate::part::register;
 
 /// Options of DropHeaders.
@@ -18,6 +19,7 @@ struct DropHeaders(DropHeadersOptions);
 
 impl DropHeaders {
     fn new(options: DropHeadersOptions) -> Result<Self, Vec<OptionError>> {
+        check_names("headers", &options.headers)?;
         Ok(Self(options))
     }
 }
@@ -55,5 +57,10 @@ mod tests {
     fn a_list_without_names_is_refused() {
         assert!(refused("DropHeaders", &[("headers", "")]).contains("must not be empty"));
         assert!(refused("DropHeaders", &[]).contains("Missing required"));
+        let twice = refused("DropHeaders", &[("headers", "a,b,a")]);
+        assert_eq!(
+            twice,
+            "Configuration 'headers' values must not be duplicated."
+        );
     }
 }

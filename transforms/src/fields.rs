@@ -1,8 +1,9 @@
 //! What transforms share: reading structs and maps, as Kafka's own transforms do, and in their words.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use connect_core::config::ConnectorConfig;
+use connect_core::config::{ConnectorConfig, OptionError};
 use connect_core::data::{Datum, Field, Schema, Struct, Type, Value};
 use connect_core::{Error, Result};
 
@@ -31,6 +32,20 @@ impl NullOption {
         let read = |(field, value): (&Field, Value)| self.read(&field.schema, value);
         fields.iter().zip(values).map(read).collect()
     }
+}
+
+/// Checks a list of names, in Kafka's words: none twice, none empty.
+pub(crate) fn check_names(key: &str, names: &[String]) -> Result<(), Vec<OptionError>> {
+    let distinct: BTreeSet<_> = names.iter().collect();
+    let wrong = if distinct.len() < names.len() {
+        "duplicated"
+    } else if distinct.iter().any(|name| name.is_empty()) {
+        "empty"
+    } else {
+        return Ok(());
+    };
+    let text = format!("Configuration '{key}' values must not be {wrong}.");
+    Err(vec![OptionError::new(key, text)])
 }
 
 /// The entries of a map without a schema.

@@ -5,7 +5,9 @@ use connect_core::data::{Datum, Decimal, Value};
 use connect_core::plugin::{Transform, TransformRecord, Transformed};
 use connect_core::{Error, Result};
 
-use crate::fields::{NullOption, entries, fields_of, java_type, put, structure, values};
+use crate::fields::{
+    NullOption, check_names, entries, fields_of, java_type, put, structure, values,
+};
 use crate::numbers::{
     decimal_as_double, decimal_as_float, decimal_as_long, decimal_from_text, exact_from_text,
 };
@@ -33,6 +35,7 @@ struct MaskField {
 
 impl MaskField {
     fn new(options: MaskFieldOptions, part: Part) -> Result<Self, Vec<OptionError>> {
+        check_names("fields", &options.fields)?;
         Ok(Self { part, options })
     }
 

@@ -7,7 +7,9 @@ use connect_core::config::{ConnectorConfig, OptionError, OptionValue};
 use connect_core::data::{Datum, Field, Schema, Type, Value};
 use connect_core::plugin::{Transform, TransformRecord, Transformed};
 
-use crate::fields::{NullOption, entries, fields_of, like, put, structure, unique, values};
+use crate::fields::{
+    NullOption, check_names, entries, fields_of, like, put, structure, unique, values,
+};
 use crate::part::{Part, register_parts};
 use crate::schemas::SchemaCache;
 
@@ -56,6 +58,12 @@ struct ReplaceField {
 
 impl ReplaceField {
     fn new(options: ReplaceFieldOptions, part: Part) -> Result<Self, Vec<OptionError>> {
+        let lists = [("exclude", &options.exclude), ("include", &options.include)];
+        let checked = lists.map(|(key, names)| check_names(key, names));
+        let wrong: Vec<_> = checked.into_iter().filter_map(Result::err).collect();
+        if !wrong.is_empty() {
+            return Err(wrong.concat());
+        }
         Ok(Self {
             part,
             exclude: options.exclude,

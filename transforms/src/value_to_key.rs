@@ -7,7 +7,7 @@ use connect_core::data::{Datum, Schema, Type, Value};
 use connect_core::plugin::{Transform, TransformRecord, Transformed};
 use connect_core::{Error, Result};
 
-use crate::fields::{NullOption, field, fields_of, java_class, structure};
+use crate::fields::{NullOption, check_names, field, fields_of, java_class, structure};
 use crate::part::register;
 use crate::schemas::SchemaCache;
 
@@ -39,14 +39,9 @@ struct ValueToKey {
 
 impl ValueToKey {
     fn new(options: ValueToKeyOptions) -> Result<Self, Vec<OptionError>> {
-        let mut fields: Vec<Arc<str>> = Vec::new();
-        for field in options.fields {
-            if !fields.iter().any(|known| **known == *field) {
-                fields.push(field.into());
-            }
-        }
+        check_names("fields", &options.fields)?;
         Ok(Self {
-            fields,
+            fields: options.fields.into_iter().map(Into::into).collect(),
             null: options.null,
             shapes: SchemaCache::default(),
         })

@@ -20,6 +20,7 @@ import java.util.Map;
 import java.util.ServiceLoader;
 import java.util.TreeMap;
 import org.apache.kafka.common.config.ConfigDef;
+import org.apache.kafka.common.config.ConfigValue;
 import org.apache.kafka.common.record.TimestampType;
 import org.apache.kafka.connect.connector.ConnectRecord;
 import org.apache.kafka.connect.data.Field;
@@ -62,9 +63,12 @@ public class Oracle {
         if (request.has("definition")) {
             return definition((ConfigDef) plugin.getClass().getMethod("config").invoke(plugin));
         }
+        Map<String, String> config = new HashMap<>();
+        request.get("config").properties().forEach(entry -> config.put(entry.getKey(), entry.getValue().asText()));
+        if (request.has("validate")) {
+            return errors((ConfigDef) plugin.getClass().getMethod("config").invoke(plugin), config);
+        }
         try {
-            Map<String, String> config = new HashMap<>();
-            request.get("config").properties().forEach(entry -> config.put(entry.getKey(), entry.getValue().asText()));
             plugin.getClass().getMethod("configure", Map.class).invoke(plugin, config);
         } catch (java.lang.reflect.InvocationTargetException thrown) {
             return error("configure", thrown.getCause());
@@ -115,6 +119,18 @@ public class Oracle {
                 .put("width", key.width.name()).put("display_name", key.displayName).put("order", key.orderInGroup);
         }
         return keys;
+    }
+
+    /** What validation finds, by option. */
+    static ObjectNode errors(ConfigDef definition, Map<String, String> config) {
+        ObjectNode errors = NODES.objectNode();
+        for (ConfigValue value : definition.validate(config)) {
+            if (!value.errorMessages().isEmpty()) {
+                ArrayNode messages = errors.putArray(value.name());
+                value.errorMessages().forEach(messages::add);
+            }
+        }
+        return errors;
     }
 
     // Reading of records

@@ -27,6 +27,9 @@ const WITHOUT_PARTS: [&str; 6] = [
     "ValueToKey",
 ];
 
+/// Classes without options.
+pub(crate) const WITHOUT_OPTIONS: [&str; 2] = ["Filter", "predicates.RecordIsTombstone"];
+
 /// One record and what it is given to.
 #[derive(Debug)]
 pub(crate) struct Case {
@@ -44,6 +47,11 @@ impl Case {
     /// What the oracle is asked.
     pub(crate) fn request(&self) -> Value {
         json!({"class": self.class, "config": self.config, "record": self.record})
+    }
+
+    /// What the oracle is asked about the options alone, as text.
+    pub(crate) fn request_for_errors(&self) -> String {
+        json!({"class": self.class, "config": self.config, "validate": true}).to_string()
     }
 
     /// Class, options and data.

@@ -136,6 +136,39 @@ fn write_report(compared: &[Compared], report: &mut String) {
 }
 
 #[test]
+fn wrong_options_are_found_as_kafka_finds_them() {
+    let mut cases = cases::all();
+    cases.retain(|case| !cases::WITHOUT_OPTIONS.contains(&case.class.as_str()));
+    cases.sort_by_key(Case::request_for_errors);
+    cases.dedup_by_key(|case| case.request_for_errors());
+    let requests: Vec<Value> = cases
+        .iter()
+        .map(|case| serde_json::from_str(&case.request_for_errors()).unwrap())
+        .collect();
+    let kafkas = java::answers(&requests).unwrap();
+    let mut report = String::new();
+    for (case, kafkas) in cases.iter().zip(kafkas) {
+        let ours = ours::errors(case);
+        for Found { way, ours, kafkas } in found("", &ours, &kafkas) {
+            if differences::in_validation(ours, kafkas) {
+                continue;
+            }
+            let (class, config) = (&case.class, json!(case.config));
+            writeln!(
+                report,
+                "{class} {config}\n  {way}: ours {ours}, kafka's {kafkas}"
+            )
+            .unwrap();
+        }
+    }
+    assert!(
+        report.is_empty(),
+        "of {} configurations:\n{report}",
+        cases.len()
+    );
+}
+
+#[test]
 fn every_class_of_kafka_is_there_with_its_options() {
     let transforms = transform_plugins();
     let transforms = transforms

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use connect_core::config::{OptionError, find_predicate_plugin, find_transform_plugin};
 use connect_core::data::{Header, Offset, Timestamp};
 use connect_core::plugin::{RecordPosition, TransformRecord, Transformed};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::cases::Case;
 use crate::java::PACKAGE;
@@ -30,6 +30,26 @@ pub(crate) fn answer(case: &Case) -> Value {
             Ok(transformed) => shown(transformed),
             Err(error) => failed("apply", error.message()),
         },
+    }
+}
+
+/// What validation finds, by option: in each option alone, then in all together.
+pub(crate) fn errors(case: &Case) -> Value {
+    let class = format!("{PACKAGE}{}", case.class);
+    let transform = find_transform_plugin(&class);
+    let predicate = find_predicate_plugin(&class).map(|plugin| plugin.definition);
+    let definition = transform.map(|plugin| plugin.definition).or(predicate);
+    let checked = definition.unwrap()().check(&case.config).into_iter();
+    let errors: Map<_, _> = checked
+        .filter(|option| !option.errors.is_empty())
+        .map(|option| (option.definition.name.to_owned(), json!(option.errors)))
+        .collect();
+    match transform.and_then(|plugin| (plugin.make)(&case.config).err()) {
+        Some(together) if errors.is_empty() => together
+            .into_iter()
+            .map(|error| (error.key, json!([error.message])))
+            .collect(),
+        _ => errors.into(),
     }
 }
 
