@@ -252,6 +252,11 @@ public class Oracle {
         return json;
     }
 
+    /** Of elements of several types the header converter makes no schema. */
+    static JsonNode schemaOrNull(Schema schema) {
+        return schema == null ? NODES.nullNode() : schema(schema);
+    }
+
     static ObjectNode schema(Schema schema) {
         ObjectNode json = NODES.objectNode().put("type", schema.type().getName()).put("optional", schema.isOptional());
         if (schema.name() != null) json.put("name", schema.name());
@@ -270,11 +275,11 @@ public class Oracle {
                 }
                 break;
             case MAP:
-                json.set("keys", schema(schema.keySchema()));
-                json.set("values", schema(schema.valueSchema()));
+                json.set("keys", schemaOrNull(schema.keySchema()));
+                json.set("values", schemaOrNull(schema.valueSchema()));
                 break;
             case ARRAY:
-                json.set("items", schema(schema.valueSchema()));
+                json.set("items", schemaOrNull(schema.valueSchema()));
                 break;
             default:
         }

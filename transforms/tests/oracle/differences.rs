@@ -50,6 +50,9 @@ const REQUIRED_NULL: &str = "a null in a required field with a default stays, wh
 const TWICE: &str =
     "a name given twice is refused always; Kafka's validation refuses it, its classes pass over it";
 
+const HEADER_TEXT: &str =
+    "a header's text such as 22:13 stays whole, where Kafka reads the number it begins with";
+
 macro_rules! differences {
     ($($class:literal, $way:expr, $ours:literal, $kafkas:literal, $reason:expr;)*) => {
         &[$(Difference { class: $class, way: $way, ours: $ours, kafkas: $kafkas, reason: $reason }),*]
@@ -69,7 +72,16 @@ pub(crate) const LISTED: &[Difference] = differences![
     "HeaderFrom", MESSAGE, "Field does not exist: zz", "is null", NO_SUCH_FIELD;
     "InsertField", "", "the log cannot tell", "topic", TIME_UNKNOWN;
     "InsertField", MESSAGE, "static field: st", "InsertionSpec@", JAVA_CLASSES;
-    "InsertHeader", "/headers", "", "", HEADER_VALUES;
+    "InsertHeader", "/headers", "", "float32", HEADER_VALUES;
+    "InsertHeader", "/headers", "", "data.Decimal", HEADER_VALUES;
+    "InsertHeader", "/headers", "", "data.Date", HEADER_VALUES;
+    "InsertHeader", "/headers", "", "data.Timestamp", HEADER_VALUES;
+    "InsertHeader", "/headers", "", "data.Time", HEADER_VALUES;
+    "InsertHeader", "/headers", "", "\"array\"", HEADER_VALUES;
+    "InsertHeader", "/headers", "", "\"map\"", HEADER_VALUES;
+    "InsertHeader", "/headers", "float64", "int", HEADER_VALUES;
+    "InsertHeader", "/headers", "\"array\"", "[1,null]", HEADER_VALUES;
+    "InsertHeader", "/headers", "\"h\",\"value\":{\"schema\":{\"type\":\"string\"", "\"int8\":", HEADER_TEXT;
     "MaskField", "/dec/decimal", "e-2", "e", SCALE;
     "MaskField", "/value/map", "0e-2", "0e0", SCALE;
     "MaskField", "", "Unable to convert 7.255", "7255e-3", SCALE;

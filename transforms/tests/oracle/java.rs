@@ -22,6 +22,8 @@ pub(crate) fn answers(requests: &[Value]) -> Result<Vec<Value>> {
     let output = Command::new("java")
         .args([
             "-Xmx256m",
+            "-XX:+UseSerialGC",
+            "-XX:TieredStopAtLevel=1",
             "-Duser.language=en",
             "-Duser.country=US",
             "-Duser.timezone=UTC",
