@@ -11,7 +11,7 @@ use serde_json::Value;
 use sluice_services::{Kafka, KafkaOptions, Postgres, PostgresOptions};
 use sluice_stand_in_s3::{S3Options, S3StandIn, list_objects};
 
-use crate::support::{WorkerProcess, ready_config, wait_until};
+use crate::support::{SLUICE, WorkerProcess, ready_config, wait_until};
 
 const TYPES: [&str; 6] = [
     "sales",
@@ -42,21 +42,24 @@ struct Services {
 
 impl Services {
     async fn start() -> Result<Self> {
-        let kafka = Kafka::start(&KafkaOptions::default())?;
-        for (number, name) in (0..).zip(TYPES) {
-            kafka.create_topic(&topic(name), 1 + number % 2, &[])?;
-        }
-        let postgres = Postgres::start(&PostgresOptions::default())?;
-        postgres.sql("postgres", "CREATE DATABASE warehouse")?;
         let folder = tempfile::tempdir()?;
-        let s3 = S3StandIn::start(S3Options::local(folder.path().join("s3"), BUCKET)).await?;
-        s3.faults().one_in(5);
+        let s3 = S3Options::local(folder.path().join("s3"), BUCKET);
         Ok(Self {
-            kafka,
-            postgres,
-            s3,
+            kafka: Kafka::start(&KafkaOptions::default())?,
+            postgres: Postgres::start(&PostgresOptions::default())?,
+            s3: S3StandIn::start(s3).await?,
             folder,
         })
+    }
+
+    /// Topics of one and two partitions, the database, and a bucket that fails.
+    fn prepare(&self) -> Result<()> {
+        for (number, name) in (0..).zip(TYPES) {
+            self.kafka.create_topic(&topic(name), 1 + number % 2, &[])?;
+        }
+        self.postgres.sql("postgres", "CREATE DATABASE warehouse")?;
+        self.s3.faults().one_in(5);
+        Ok(())
     }
 
     fn worker(&self, name: &str) -> Result<WorkerProcess> {
@@ -77,33 +80,41 @@ impl Services {
         Ok(())
     }
 
-    async fn deploy_sinks(&self, worker: &WorkerProcess) -> Result<()> {
+    /// What the ready configs of the sinks have to be told here.
+    fn sinks(&self) -> Result<[(&'static str, Value); 2]> {
         // A killed worker is missed sooner.
         let sooner = [
             ("consumer.override.session.timeout.ms", "6000"),
             ("consumer.override.heartbeat.interval.ms", "1000"),
         ];
-        let url = self.s3.url();
-        let mut changes = vec![
-            ("store.url", url.as_str()),
+        let store = self.s3.url();
+        let mut to_s3 = vec![
+            ("store.url", store.as_str()),
             ("aws.access.key.id", "test"),
             ("aws.secret.access.key", "test-secret"),
             ("s3.retry.backoff.ms", "20"),
             // Not five minutes: the last events are to be seen.
             ("rotate.schedule.interval.ms", "5000"),
         ];
-        changes.extend(sooner);
-        let config = ready_config(&format!("{CSV_SINK}.json"), &changes)?;
-        worker.put_config(CSV_SINK, &config).await?;
-        let url = self.postgres.jdbc_url("warehouse");
-        let mut changes = vec![
-            ("connection.url", url.as_str()),
+        to_s3.extend(sooner);
+        let warehouse = self.postgres.jdbc_url("warehouse");
+        let mut to_postgres = vec![
+            ("connection.url", warehouse.as_str()),
             ("connection.user", Postgres::USER),
             ("connection.password", Postgres::PASSWORD),
         ];
-        changes.extend(sooner);
-        let config = ready_config(&format!("{POSTGRES_SINK}.json"), &changes)?;
-        worker.put_config(POSTGRES_SINK, &config).await?;
+        to_postgres.extend(sooner);
+        let config = |name: &str, changes: &[_]| ready_config(&format!("{name}.json"), changes);
+        Ok([
+            (CSV_SINK, config(CSV_SINK, &to_s3)?),
+            (POSTGRES_SINK, config(POSTGRES_SINK, &to_postgres)?),
+        ])
+    }
+
+    async fn deploy_sinks(&self, worker: &WorkerProcess) -> Result<()> {
+        for (name, config) in self.sinks()? {
+            worker.put_config(name, &config).await?;
+        }
         Ok(())
     }
 
@@ -169,28 +180,34 @@ struct CsvFile {
     rows: Vec<Vec<Option<String>>>,
 }
 
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// What a command prints; an error with its words if it fails.
+fn output_of(command: &mut Command) -> Result<String> {
+    let output = command.output().with_context(|| format!("{command:?}"))?;
+    let (out, err) = (&output.stdout, String::from_utf8_lossy(&output.stderr));
+    let out = String::from_utf8_lossy(out).into_owned();
+    ensure!(output.status.success(), "{command:?}: {out}{err}");
+    Ok(out)
+}
+
+/// The interpreter that knows DuckDB.
+fn python() -> Result<PathBuf> {
+    let path = output_of(Command::new(root().join("scripts/python.sh")).arg(DUCKDB))?;
+    Ok(path.trim().into())
+}
+
 /// Every object, read by DuckDB.
 fn read_objects(services: &Services) -> Result<Vec<CsvFile>> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let python = Command::new(root.join("scripts/python.sh"))
-        .arg(DUCKDB)
-        .output()?;
-    ensure!(
-        python.status.success(),
-        "{}",
-        String::from_utf8_lossy(&python.stderr)
-    );
     let keys = services.objects()?;
-    let output = Command::new(String::from_utf8(python.stdout)?.trim())
-        .arg(root.join("tests/it/read_csv.py"))
-        .args(keys.iter().map(|key| services.path(key)))
-        .output()?;
-    ensure!(
-        output.status.success(),
-        "{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-    let files: Vec<CsvFile> = String::from_utf8(output.stdout)?
+    let output = output_of(
+        Command::new(python()?)
+            .arg(root().join("tests/it/read_csv.py"))
+            .args(keys.iter().map(|key| services.path(key))),
+    )?;
+    let files: Vec<CsvFile> = output
         .lines()
         .map(|line| Ok(serde_json::from_str(line)?))
         .collect::<Result<_>>()?;
@@ -334,6 +351,7 @@ async fn kill_on_the_way(services: &Services, worker: &mut WorkerProcess) -> Res
 #[tokio::test(flavor = "multi_thread")]
 async fn six_topics_csv_objects_and_tables_agree_whatever_is_killed() -> Result<()> {
     let services = Services::start().await?;
+    services.prepare()?;
     let generators = services.worker("generators")?;
     let mut worker = services.worker("sinks")?;
     services.deploy_sinks(&worker).await?;
@@ -366,5 +384,83 @@ async fn six_topics_csv_objects_and_tables_agree_whatever_is_killed() -> Result<
         "{injected} faults are too few to show anything"
     );
     worker.stop()?;
+    Ok(())
+}
+
+/// The guide's commands as they stand there, but for those that make the surroundings: addresses come from the
+/// environment and from the copied configs.
+fn commands_of_the_guide() -> Result<Vec<String>> {
+    const ELSEWHERE: [&str; 5] = [
+        "cat ",
+        "export ",
+        "sluice worker ",
+        "aws ",
+        "kafka-consumer-groups.sh ",
+    ];
+    let guide = root().join("docs/guide/dealer-systems-to-csv-and-postgres.md");
+    let guide = std::fs::read_to_string(guide)?;
+    let commands = guide.lines().filter_map(|line| line.strip_prefix("$ "));
+    let ours = |command: &&str| !ELSEWHERE.iter().any(|other| command.starts_with(other));
+    Ok(commands.filter(ours).map(str::to_owned).collect())
+}
+
+/// A folder to run the guide in: the configs with this test's addresses, and the bucket as if it were copied.
+fn guide_folder(services: &Services) -> Result<PathBuf> {
+    let folder = services.folder.path().join("guide");
+    let configs = folder.join("connector-configs");
+    std::fs::create_dir_all(&configs)?;
+    for entry in std::fs::read_dir(root().join("connector-configs"))? {
+        let path = entry?.path();
+        std::fs::copy(&path, configs.join(path.file_name().unwrap_or_default()))?;
+    }
+    for (name, config) in services.sinks()? {
+        std::fs::write(configs.join(format!("{name}.json")), config.to_string())?;
+    }
+    std::os::unix::fs::symlink(services.path(""), folder.join(BUCKET))?;
+    Ok(folder)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_guide_does_what_it_says() -> Result<()> {
+    let services = Services::start().await?;
+    let worker = services.worker("worker")?;
+    let folder = guide_folder(&services)?;
+    let programs = [python()?, SLUICE.into()];
+    let programs = programs.iter().filter_map(|program| program.parent());
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let path = std::env::join_paths(
+        programs
+            .map(Path::to_owned)
+            .chain(std::env::split_paths(&path)),
+    )?;
+    let (mut said, expected) = (String::new(), TYPES.len() * 250);
+    for command in commands_of_the_guide()? {
+        if command.contains("SELECT") {
+            let arrived = wait_until(&command, Duration::from_secs(60), || async {
+                Ok(services.rows_in_s3()? >= expected && services.rows_in_postgres()? >= expected)
+            });
+            arrived.await.with_context(|| worker.log())?;
+        }
+        let mut bash = Command::new("bash");
+        bash.args(["-c", &command]).current_dir(&folder);
+        bash.env("PATH", &path)
+            .env("CONNECT_REST_URL", worker.url(""));
+        bash.env("KAFKA_BOOTSTRAP_SERVERS", services.kafka.bootstrap());
+        bash.env("PGHOST", "127.0.0.1")
+            .env("PGPORT", services.postgres.port().to_string());
+        bash.env("PGUSER", Postgres::USER)
+            .env("PGPASSWORD", Postgres::PASSWORD);
+        said += &format!("$ {command}\n{}", output_of(&mut bash)?);
+    }
+    for words in [
+        "Published sales_#250: SALE-",
+        "Published telemetry_#1: TEL-",
+    ] {
+        ensure!(said.contains(words), "{words} is missing: {said}");
+    }
+    ensure!(
+        worker.get("/connectors").await? == serde_json::json!([]),
+        "{said}"
+    );
     Ok(())
 }
