@@ -180,6 +180,26 @@ impl Account {
         self.empty().await;
     }
 
+    /// With AUTOCOMMIT off, nothing is committed but by COMMIT and DDL; a BEGIN after a query is no error.
+    async fn nothing_commits_by_itself(&self) {
+        run(
+            &self.one,
+            "ALTER SESSION SET LOCK_TIMEOUT = 30 AUTOCOMMIT = FALSE",
+        )
+        .await;
+        run(&self.one, "SELECT 1::VARCHAR AS \"ONE\"").await;
+        run(&self.one, "BEGIN TRANSACTION").await;
+        run(&self.one, &self.insert()).await;
+        assert_eq!(self.count(&self.two).await, 0);
+        run(&self.one, "ROLLBACK").await;
+        run(&self.one, &self.insert()).await;
+        assert_eq!(self.count(&self.two).await, 0);
+        run(&self.one, "COMMIT").await;
+        assert_eq!(self.count(&self.two).await, 1);
+        run(&self.one, "ALTER SESSION SET AUTOCOMMIT = TRUE").await;
+        self.empty().await;
+    }
+
     /// DDL commits: that is why the sink never runs it in a transaction.
     async fn ddl_commits(&self) {
         run(&self.one, "BEGIN TRANSACTION").await;
@@ -299,6 +319,7 @@ async fn all_hold(config: &ConfigMap) {
     account.files_are_loaded_once().await;
     account.the_history_of_loads_rolls_back().await;
     account.a_failed_statement_ends_nothing().await;
+    account.nothing_commits_by_itself().await;
     account.ddl_commits().await;
     account.a_holder_can_be_seen_and_aborted().await;
     account.the_sink_delivers_each_record_once().await;

@@ -96,9 +96,10 @@ impl Loader {
         if self.session.is_none() {
             let session = Session::new(&self.config)?;
             let lock_timeout = self.config.login.lock_timeout;
-            session
-                .run(&format!("ALTER SESSION SET LOCK_TIMEOUT = {lock_timeout}"))
-                .await?;
+            // Nothing is committed but by COMMIT: also not if somebody aborts a transaction of ours between two statements.
+            let alter =
+                format!("ALTER SESSION SET LOCK_TIMEOUT = {lock_timeout} AUTOCOMMIT = FALSE");
+            session.run(&alter).await?;
             let stage = &self.names.stage;
             let create =
                 format!("CREATE STAGE IF NOT EXISTS {stage} ENCRYPTION = (TYPE = 'SNOWFLAKE_SSE')");
@@ -158,6 +159,7 @@ impl Loader {
         }
         let insert = self.offsets.insert(&new);
         self.run(&insert).await?;
+        self.run("COMMIT").await?;
         self.read_offsets().await
     }
 

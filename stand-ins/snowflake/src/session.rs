@@ -114,6 +114,12 @@ impl Session {
         Duration::from_secs(seconds.unwrap_or(43_200))
     }
 
+    /// Whether a statement outside a transaction is one of its own.
+    pub(crate) fn autocommit(&self) -> bool {
+        let value = self.parameters.get("AUTOCOMMIT");
+        value.is_none_or(|value| !value.eq_ignore_ascii_case("FALSE"))
+    }
+
     /// The answer to a request that came before.
     pub(crate) fn answer_to(&self, request: &str) -> Option<serde_json::Value> {
         let mut answered = self.answered.iter();

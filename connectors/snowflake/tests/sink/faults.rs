@@ -69,6 +69,28 @@ async fn a_session_that_is_gone_in_mid_transaction_is_opened_anew() {
     }
 }
 
+/// By an administrator, or by Snowflake: the session goes on without it.
+#[tokio::test]
+async fn a_transaction_that_somebody_aborts_is_begun_anew() {
+    for point in [Point::Copy, Point::Merge, Point::Commit] {
+        let world = World::new().await;
+        let mut driver = world.driver(&[]).await;
+        driver.write(numbered(0, 0..10)).await.unwrap();
+        world.server.faults().next(point, Fault::HangBefore);
+        let aborts = async {
+            world.server.faults().hung().await;
+            let open = world.server.sql("SHOW TRANSACTIONS").unwrap();
+            let id = open[0][0].as_str().unwrap();
+            let abort = format!("SELECT SYSTEM$ABORT_TRANSACTION('{id}')");
+            world.server.sql(&abort).unwrap();
+            world.server.faults().release();
+        };
+        let (written, ()) = tokio::join!(driver.write(numbered(0, 10..20)), aborts);
+        written.unwrap();
+        assert_eq!(world.places("SALES"), each_once(1, 20), "{point:?}");
+    }
+}
+
 #[tokio::test]
 async fn a_storm_of_503_and_429_passes() {
     let world = World::new().await;

@@ -35,8 +35,11 @@ pub(crate) fn run(world: &mut World, session: &mut Session, statement: &Statemen
         }
         _ => {}
     }
-    if statement.is_ddl() {
+    if statement.is_ddl() || statement.sets_autocommit() {
         end(world, session, true)?;
+    }
+    if !session.autocommit() && statement.opens_transaction() {
+        begin(world, session, None)?;
     }
     let explicit = session.transaction.is_some();
     if !explicit {
@@ -140,8 +143,8 @@ fn dispatch(world: &mut World, session: &mut Session, statement: &Statement) -> 
         Statement::Delete { table, filter } => writable(session, table)
             .and_then(|()| merge::delete(catalog, session, table, filter.as_ref())),
         Statement::Use(kind, name) => use_object(world, session, kind, name),
-        Statement::AlterSession(key, value) => {
-            session.parameters.insert(key.clone(), value.clone());
+        Statement::AlterSession(parameters) => {
+            session.parameters.extend(parameters.iter().cloned());
             Ok(succeeded())
         }
         Statement::ShowLocks => Ok(show_locks(world, session)),

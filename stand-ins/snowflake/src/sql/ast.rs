@@ -182,12 +182,30 @@ pub(crate) enum Statement {
         filter: Option<Expression>,
     },
     Use(String, ObjectName),
-    AlterSession(String, String),
+    AlterSession(Vec<(String, String)>),
     ShowLocks,
     ShowTransactions,
 }
 
 impl Statement {
+    /// Statements that open a transaction where there is none and AUTOCOMMIT is off.
+    pub(crate) fn opens_transaction(&self) -> bool {
+        matches!(
+            self,
+            Self::Query(_)
+                | Self::Copy(_)
+                | Self::Merge(_)
+                | Self::Insert { .. }
+                | Self::Delete { .. }
+        )
+    }
+
+    /// Setting AUTOCOMMIT commits, whatever it is set to.
+    pub(crate) fn sets_autocommit(&self) -> bool {
+        let is_it = |(key, _): &(String, String)| key == "AUTOCOMMIT";
+        matches!(self, Self::AlterSession(parameters) if parameters.iter().any(is_it))
+    }
+
     /// DDL commits an open transaction before it runs.
     pub(crate) fn is_ddl(&self) -> bool {
         matches!(

@@ -132,10 +132,13 @@ impl Parser {
 
     fn alter(&mut self) -> Result<Statement> {
         if self.take_words("ALTER SESSION SET") {
-            let key = self.name()?;
-            self.expect_symbol("=")?;
-            let value = self.option_value()?;
-            return Ok(Statement::AlterSession(key, value));
+            let mut parameters = Vec::new();
+            while parameters.is_empty() || matches!(self.peek(), Some(Token::Word(_))) {
+                let key = self.name()?;
+                self.expect_symbol("=")?;
+                parameters.push((key, self.option_value()?));
+            }
+            return Ok(Statement::AlterSession(parameters));
         }
         self.expect_words("ALTER TABLE")?;
         let name = self.object_name()?;

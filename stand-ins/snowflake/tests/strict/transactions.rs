@@ -77,3 +77,28 @@ async fn a_table_that_is_dropped_under_a_transaction_aborts_it() {
     assert_eq!(one.sql("COMMIT").await, refused("000640"));
     assert_eq!(two.count("t").await, 0);
 }
+
+#[tokio::test]
+async fn without_autocommit_nothing_is_committed_but_by_commit_ddl_or_autocommit() {
+    let server = server().await;
+    let (one, two) = (client(&server).await, client(&server).await);
+    let insert = "INSERT INTO t VALUES (1)";
+    one.sql("ALTER SESSION SET LOCK_TIMEOUT = 1 AUTOCOMMIT = FALSE")
+        .await
+        .unwrap();
+    one.sql(insert).await.unwrap();
+    assert_eq!((one.count("t").await, two.count("t").await), (1, 0));
+    one.sql("ROLLBACK").await.unwrap();
+    assert_eq!(one.count("t").await, 0);
+    one.sql(insert).await.unwrap();
+    one.sql("COMMIT").await.unwrap();
+    assert_eq!(two.count("t").await, 1);
+    one.sql(insert).await.unwrap();
+    one.sql("CREATE TABLE u (n FLOAT)").await.unwrap();
+    assert_eq!(two.count("t").await, 2);
+    one.sql(insert).await.unwrap();
+    one.sql("ALTER SESSION SET AUTOCOMMIT = TRUE")
+        .await
+        .unwrap();
+    assert_eq!(two.count("t").await, 3);
+}
