@@ -92,24 +92,31 @@ impl Flatten {
                     };
                     self.flat_fields(&field.schema, parent, flat)?;
                 }
-                Type::Map(..) => {
-                    let kind = type_name(&field.schema.kind);
-                    return Err(Error::data(format!(
-                        "Flatten transformation does not support {kind} for record with schemas (for field {name})."
-                    )));
-                }
-                _ => flat.push(Field {
-                    name: name.into(),
-                    schema: Arc::new(Schema {
-                        optional,
-                        default: default.filter(|default| !default.is_null()).cloned(),
-                        ..(*field.schema).clone()
-                    }),
-                }),
+                Type::Map(..) => return Err(unsupported(&field.schema, &name)),
+                _ => flat.push(flat_field(field, name, optional, default)),
             }
         }
         Ok(())
     }
+}
+
+fn flat_field(field: &Field, name: String, optional: bool, default: Option<&Value>) -> Field {
+    let default = default.filter(|default| !default.is_null());
+    Field {
+        name: name.into(),
+        schema: Arc::new(Schema {
+            optional,
+            default: default.cloned(),
+            ..(*field.schema).clone()
+        }),
+    }
+}
+
+fn unsupported(schema: &Schema, name: &str) -> Error {
+    let kind = type_name(&schema.kind);
+    Error::data(format!(
+        "Flatten transformation does not support {kind} for record with schemas (for field {name})."
+    ))
 }
 
 /// What a nested field has from those above it.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use connect_core::config::{ConnectorConfig, OptionError, OptionValue};
-use connect_core::data::{Datum, Header, Schema, Type, Value};
+use connect_core::data::{Datum, Field, Header, Schema, Type, Value};
 use connect_core::option_names;
 use connect_core::plugin::{Transform, TransformRecord, Transformed};
 use connect_core::{Error, Result};
@@ -93,6 +93,24 @@ impl HeaderFrom {
         Ok((headers, Datum::schemaless(Value::Map(entries))))
     }
 
+    /// The header made of a field.
+    fn header(
+        &self,
+        fields: &[Field],
+        values: &[Value],
+        (name, header): &(String, Arc<str>),
+    ) -> Result<Header> {
+        let index = fields.iter().position(|field| *field.name == **name);
+        let (field, value) = index
+            .and_then(|index| Some((fields.get(index)?, values.get(index)?)))
+            .ok_or_else(|| Error::data(format!("Field does not exist: {name}")))?;
+        let value = self.null.read(&field.schema, value.clone());
+        Ok(Header {
+            key: header.clone(),
+            value: Datum::with_schema(field.schema.clone(), value),
+        })
+    }
+
     fn taken_of_struct(
         &mut self,
         schema: &Arc<Schema>,
@@ -100,19 +118,7 @@ impl HeaderFrom {
     ) -> Result<(Vec<Header>, Datum)> {
         let fields = fields_of(schema);
         let values = values(value, self.purpose())?;
-        let header = |(name, header): &(String, Arc<str>)| {
-            let index = fields.iter().position(|field| *field.name == **name);
-            let (field, value) = index
-                .and_then(|index| Some((fields.get(index)?, values.get(index)?)))
-                .ok_or_else(|| Error::data(format!("Field does not exist: {name}")))?;
-            Ok(Header {
-                key: header.clone(),
-                value: Datum::with_schema(
-                    field.schema.clone(),
-                    self.null.read(&field.schema, value.clone()),
-                ),
-            })
-        };
+        let header = |pair| self.header(fields, &values, pair);
         let headers: Result<Vec<_>> = self.pairs.iter().map(header).collect();
         let headers = headers?;
         if self.operation == Operation::Copy {
