@@ -12,6 +12,7 @@ mod check;
 mod columns;
 mod config;
 mod content;
+mod converter;
 mod copy;
 mod error;
 mod fields;

@@ -4,7 +4,7 @@ use super::{Answer, StatementKind, TEXT};
 use crate::catalog::{Catalog, Column, Stage, Table};
 use crate::error::{Refusal, Result};
 use crate::session::Session;
-use crate::sql::ast::{Alter, ColumnDefinition, ObjectName};
+use crate::sql::ast::{Alter, ColumnDefinition, ObjectName, Statement};
 use crate::value::Value;
 
 fn exists(name: &str) -> Refusal {
@@ -20,7 +20,38 @@ fn column(definition: &ColumnDefinition) -> Column {
     }
 }
 
-pub(super) fn create_table(
+/// Runs DDL.
+///
+/// # Errors
+/// The refusal.
+pub(super) fn run(
+    catalog: &mut Catalog,
+    session: &mut Session,
+    statement: &Statement,
+) -> Result<Answer> {
+    match statement {
+        Statement::CreateTable {
+            name,
+            columns,
+            if_not_exists,
+            or_replace,
+        } => {
+            let mode = (*if_not_exists, *or_replace);
+            create_table(catalog, session, name, columns, mode)
+        }
+        Statement::CreateStage {
+            name,
+            if_not_exists,
+            temporary,
+        } => create_stage(catalog, session, name, (*if_not_exists, *temporary)),
+        Statement::AlterTable { name, alter } => alter_table(catalog, session, name, alter),
+        Statement::DropTable { name, if_exists } => drop_table(catalog, session, name, *if_exists),
+        Statement::DropStage { name, if_exists } => drop_stage(catalog, session, name, *if_exists),
+        _ => Err(Refusal::syntax("DDL")),
+    }
+}
+
+fn create_table(
     catalog: &mut Catalog,
     session: &Session,
     name: &ObjectName,
@@ -61,7 +92,7 @@ pub(super) fn create_table(
     Ok(Answer::status(StatementKind::Ddl, &text))
 }
 
-pub(super) fn create_stage(
+fn create_stage(
     catalog: &mut Catalog,
     session: &mut Session,
     name: &ObjectName,
@@ -85,7 +116,7 @@ pub(super) fn create_stage(
     Ok(Answer::status(StatementKind::Ddl, &text))
 }
 
-pub(super) fn alter_table(
+fn alter_table(
     catalog: &mut Catalog,
     session: &Session,
     name: &ObjectName,
@@ -154,7 +185,7 @@ fn add_columns(table: &mut Table, columns: &[ColumnDefinition], if_not_exists: b
     Ok(())
 }
 
-pub(super) fn drop_table(
+fn drop_table(
     catalog: &mut Catalog,
     session: &Session,
     name: &ObjectName,
@@ -171,7 +202,7 @@ pub(super) fn drop_table(
     ))
 }
 
-pub(super) fn drop_stage(
+fn drop_stage(
     catalog: &mut Catalog,
     session: &Session,
     name: &ObjectName,

@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 
 use super::{Answer, INTEGER, StatementKind, TEXT, copy, ddl, files, merge, query};
+use crate::catalog::Catalog;
 use crate::error::{Refusal, Result};
 use crate::session::Session;
 use crate::sql::ast::{Expression, Items, ObjectName, Query, Statement};
@@ -95,30 +96,7 @@ fn dispatch(world: &mut World, session: &mut Session, statement: &Statement) -> 
             Some(id) => abort(world, session, &id),
             None => query::select(catalog, session, asked),
         },
-        Statement::CreateTable {
-            name,
-            columns,
-            if_not_exists,
-            or_replace,
-        } => ddl::create_table(
-            catalog,
-            session,
-            name,
-            columns,
-            (*if_not_exists, *or_replace),
-        ),
-        Statement::CreateStage {
-            name,
-            if_not_exists,
-            temporary,
-        } => ddl::create_stage(catalog, session, name, (*if_not_exists, *temporary)),
-        Statement::AlterTable { name, alter } => ddl::alter_table(catalog, session, name, alter),
-        Statement::DropTable { name, if_exists } => {
-            ddl::drop_table(catalog, session, name, *if_exists)
-        }
-        Statement::DropStage { name, if_exists } => {
-            ddl::drop_stage(catalog, session, name, *if_exists)
-        }
+        ddl if ddl.is_ddl() => ddl::run(catalog, session, ddl),
         Statement::Describe(name) => ddl::describe(catalog, session, name),
         Statement::Put {
             file,
@@ -128,20 +106,10 @@ fn dispatch(world: &mut World, session: &mut Session, statement: &Statement) -> 
         Statement::Get => Err(Refusal::new("002075", "0A000", "GET is not offered here")),
         Statement::List(path) => files::list(catalog, session, path),
         Statement::Remove(path) => files::remove(catalog, session, path),
-        Statement::Copy(asked) => {
-            writable(session, &asked.table).and_then(|()| copy::copy(catalog, session, asked))
-        }
-        Statement::Merge(asked) => {
-            writable(session, &asked.table).and_then(|()| merge::merge(catalog, session, asked))
-        }
-        Statement::Insert {
-            table,
-            columns,
-            query,
-        } => writable(session, table)
-            .and_then(|()| merge::insert(catalog, session, table, columns, query)),
-        Statement::Delete { table, filter } => writable(session, table)
-            .and_then(|()| merge::delete(catalog, session, table, filter.as_ref())),
+        Statement::Copy(_)
+        | Statement::Merge(_)
+        | Statement::Insert { .. }
+        | Statement::Delete { .. } => write(catalog, session, statement),
         Statement::Use(kind, name) => use_object(world, session, kind, name),
         Statement::AlterSession(parameters) => {
             session.parameters.extend(parameters.iter().cloned());
@@ -149,9 +117,35 @@ fn dispatch(world: &mut World, session: &mut Session, statement: &Statement) -> 
         }
         Statement::ShowLocks => Ok(show_locks(world, session)),
         Statement::ShowTransactions => Ok(show_transactions(world, session)),
-        Statement::Begin(_) | Statement::Commit | Statement::Rollback => Ok(succeeded()),
+        _ => Ok(succeeded()),
     };
     answer.map(Flow::Done)
+}
+
+fn write(catalog: &mut Catalog, session: &mut Session, statement: &Statement) -> Result<Answer> {
+    match statement {
+        Statement::Copy(asked) => {
+            writable(session, &asked.table)?;
+            copy::copy(catalog, session, asked)
+        }
+        Statement::Merge(asked) => {
+            writable(session, &asked.table)?;
+            merge::merge(catalog, session, asked)
+        }
+        Statement::Insert {
+            table,
+            columns,
+            query,
+        } => {
+            writable(session, table)?;
+            merge::insert(catalog, session, table, columns, query)
+        }
+        Statement::Delete { table, filter } => {
+            writable(session, table)?;
+            merge::delete(catalog, session, table, filter.as_ref())
+        }
+        _ => Ok(succeeded()),
+    }
 }
 
 fn writable(session: &Session, table: &ObjectName) -> Result<()> {

@@ -98,76 +98,26 @@ async fn a_token_must_be_right_in_every_part() {
     let server = with_key().await;
     let login = Claims::right().login();
     assert!(Client::login(&server, SCHEMA, &login).await.is_ok());
-    let wrong = [
-        (
-            "the signature",
-            Claims {
-                signer: stranger(),
-                ..Claims::right()
-            },
-        ),
-        (
-            "the fingerprint",
-            Claims {
-                fingerprint: &stranger().fingerprint,
-                ..Claims::right()
-            },
-        ),
-        (
-            "the account",
-            Claims {
-                account: "OTHER",
-                ..Claims::right()
-            },
-        ),
+    type Change = fn(&mut Claims);
+    let wrong: [(&str, Change); 9] = [
+        ("the signature", |claims| claims.signer = stranger()),
+        ("the fingerprint", |claims| {
+            claims.fingerprint = &stranger().fingerprint;
+        }),
+        ("the account", |claims| claims.account = "OTHER"),
         // The name of an account with its region is the usual mistake.
-        (
-            "a region",
-            Claims {
-                account: "TESTACCOUNT.EU-WEST-1",
-                ..Claims::right()
-            },
-        ),
-        (
-            "the subject",
-            Claims {
-                subject: "TESTACCOUNT.OTHER",
-                ..Claims::right()
-            },
-        ),
-        (
-            "lower case",
-            Claims {
-                subject: "testaccount.loader",
-                ..Claims::right()
-            },
-        ),
-        (
-            "an end in the past",
-            Claims {
-                expires: -3700,
-                issued: -3600,
-                ..Claims::right()
-            },
-        ),
-        (
-            "more than an hour",
-            Claims {
-                issued: -3700,
-                expires: 3600,
-                ..Claims::right()
-            },
-        ),
-        (
-            "a clock that is ahead",
-            Claims {
-                issued: 600,
-                expires: 900,
-                ..Claims::right()
-            },
-        ),
+        ("a region", |claims| {
+            claims.account = "TESTACCOUNT.EU-WEST-1";
+        }),
+        ("the subject", |claims| claims.subject = "TESTACCOUNT.OTHER"),
+        ("lower case", |claims| claims.subject = "testaccount.loader"),
+        ("the end", |claims| claims.expires = -3700),
+        ("the age", |claims| claims.issued = -3700),
+        ("a clock that is ahead", |claims| claims.issued = 600),
     ];
-    for (what, claims) in wrong {
+    for (what, change) in wrong {
+        let mut claims = Claims::right();
+        change(&mut claims);
         let outcome = Client::login(&server, SCHEMA, &claims.login()).await;
         assert_eq!(outcome.map(drop), refused("390144"), "{what}");
     }
