@@ -33,8 +33,8 @@ const ORIGIN: &str = "sluice-origin";
 #[derive(Debug, Clone)]
 pub(crate) struct Destination {
     pub(crate) key: String,
-    /// Where its first record comes from, `topic/partition/offset`: an object of the same name that comes from elsewhere
-    /// is not overwritten. `None`: the key alone says it.
+    /// Where its first record comes from, `topic/partition/offset by connector`: an object of the same name that comes
+    /// from elsewhere is not overwritten. `None`: the key alone says it.
     pub(crate) origin: Option<String>,
 }
 
@@ -111,7 +111,7 @@ impl Bucket {
         if let Some(origin) = &destination.origin {
             let request = self.put_request(destination, body.clone());
             match request.if_none_match("*").send().await {
-                Err(error) if is_taken(&error) => {
+                Err(error) if is_taken(&error) || knows_no_conditions(&error) => {
                     self.check_origin(&destination.key, origin).await?;
                 }
                 Err(error) => return Err(failed("upload", &destination.key, error)),
@@ -304,6 +304,11 @@ fn status<E>(error: &SdkError<E>) -> Option<u16> {
 /// True if there is an object of this name.
 fn is_taken<E: ProvideErrorMetadata>(error: &SdkError<E>) -> bool {
     status(error) == Some(412) || error.code() == Some("PreconditionFailed")
+}
+
+/// True if the server cannot write on condition, as some that speak S3 cannot.
+fn knows_no_conditions<E: ProvideErrorMetadata>(error: &SdkError<E>) -> bool {
+    status(error) == Some(501) || error.code() == Some("NotImplemented")
 }
 
 /// By the answer's status and code: refused, wrong configuration, or worth another try.

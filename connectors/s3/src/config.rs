@@ -219,7 +219,7 @@ impl S3SinkConfig {
     }
 
     /// What names objects. The template was checked when the option was read.
-    pub(crate) fn naming(&self) -> Naming {
+    pub(crate) fn naming(&self, connector: &str) -> Naming {
         let options = &self.connector;
         let template = options.name_template.as_deref();
         Naming {
@@ -230,6 +230,7 @@ impl S3SinkConfig {
             extension: self.extension(),
             template: template.and_then(|text| NameTemplate::compile(text).ok()),
             zone: self.zone().unwrap_or(TimeZone::UTC),
+            connector: connector.to_owned(),
         }
     }
 

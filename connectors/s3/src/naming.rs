@@ -24,6 +24,8 @@ pub(crate) struct Naming {
     pub(crate) template: Option<NameTemplate>,
     /// The zone of times in names.
     pub(crate) zone: TimeZone,
+    /// Whose objects they are.
+    pub(crate) connector: String,
 }
 
 /// What one object's name is made of.
@@ -77,7 +79,12 @@ impl Naming {
     fn origin(&self, record: &SinkRecord) -> Option<String> {
         let origin = &record.origin;
         let says_it = self.template.is_none() && record.topic == origin.topic;
-        (!says_it).then(|| format!("{}/{}/{}", origin.topic, origin.partition, record.offset))
+        (!says_it).then(|| {
+            let (topic, partition) = (&origin.topic, origin.partition);
+            // Metadata are headers: ASCII.
+            let connector = self.connector.escape_default();
+            format!("{topic}/{partition}/{} by {connector}", record.offset)
+        })
     }
 
     /// `<topic>/<path>/<topic>+<partition>+<start offset>`
@@ -153,6 +160,7 @@ mod tests {
             extension: ".csv".to_owned(),
             template: Some(NameTemplate::compile(template).unwrap()),
             zone: TimeZone::UTC,
+            connector: "c".to_owned(),
         }
     }
 

@@ -42,7 +42,7 @@ impl S3SinkTask {
     pub(crate) fn new(config: Arc<S3SinkConfig>, context: SinkTaskContext) -> Self {
         Self {
             encoding: Arc::new(Encoding::of(&config)),
-            naming: Arc::new(config.naming()),
+            naming: Arc::new(config.naming(&context.task.connector)),
             config,
             context,
             bucket: None,

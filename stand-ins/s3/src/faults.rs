@@ -1,7 +1,7 @@
 //! What goes wrong on request.
 
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
 /// Faults of a server; may be changed while it runs.
 #[derive(Debug)]
@@ -10,6 +10,8 @@ pub struct Faults {
     one_in: AtomicU32,
     /// All requests are refused.
     down: AtomicU32,
+    /// Requests with a condition are refused.
+    no_conditions: AtomicBool,
     chance: Mutex<fastrand::Rng>,
     injected: AtomicU64,
 }
@@ -33,6 +35,7 @@ impl Faults {
         Self {
             one_in: AtomicU32::new(0),
             down: AtomicU32::new(0),
+            no_conditions: AtomicBool::new(false),
             chance: Mutex::new(fastrand::Rng::with_seed(seed)),
             injected: AtomicU64::new(0),
         }
@@ -46,6 +49,15 @@ impl Faults {
     /// Every request is answered 503 while `down`.
     pub fn down(&self, down: bool) {
         self.down.store(u32::from(down), Ordering::Relaxed);
+    }
+
+    /// `If-None-Match` is answered 501 NotImplemented, as by servers that do not know it.
+    pub fn refuse_conditions(&self, refuse: bool) {
+        self.no_conditions.store(refuse, Ordering::Relaxed);
+    }
+
+    pub(crate) fn refuses_conditions(&self) -> bool {
+        self.no_conditions.load(Ordering::Relaxed)
     }
 
     /// How many requests went wrong.

@@ -160,6 +160,9 @@ impl Service<Request<Incoming>> for Faulty {
     type Future = std::pin::Pin<Box<dyn Future<Output = std::io::Result<Answer>> + Send>>;
 
     fn call(&self, request: Request<Incoming>) -> Self::Future {
+        if self.faults.refuses_conditions() && request.headers().contains_key("if-none-match") {
+            return Box::pin(async { Ok(not_implemented()) });
+        }
         let fault = self.faults.next();
         let service = self.service.clone();
         Box::pin(async move {
@@ -188,8 +191,24 @@ fn cut() -> std::io::Error {
 }
 
 fn slow_down() -> Answer {
-    let body = "<?xml version=\"1.0\"?><Error><Code>SlowDown</Code><Message>Please reduce your request rate.</Message></Error>";
-    let mut response = Response::new(s3s::Body::from(body.to_owned()));
-    *response.status_mut() = hyper::StatusCode::SERVICE_UNAVAILABLE;
+    let status = hyper::StatusCode::SERVICE_UNAVAILABLE;
+    refusal(status, "SlowDown", "Please reduce your request rate.")
+}
+
+fn not_implemented() -> Answer {
+    let message = "A header you provided implies functionality that is not implemented.";
+    refusal(
+        hyper::StatusCode::NOT_IMPLEMENTED,
+        "NotImplemented",
+        message,
+    )
+}
+
+fn refusal(status: hyper::StatusCode, code: &str, message: &str) -> Answer {
+    let body = format!(
+        "<?xml version=\"1.0\"?><Error><Code>{code}</Code><Message>{message}</Message></Error>"
+    );
+    let mut response = Response::new(s3s::Body::from(body));
+    *response.status_mut() = status;
     response
 }

@@ -139,7 +139,13 @@ async fn the_ready_config_writes_a_hundred_rows_or_what_came_in_five_minutes() {
 async fn pieces_of_one_record_are_never_torn_apart() {
     let mut world = World::new().await;
     world.partitions.insert(0, (0..4).map(sale).collect());
-    let mut task = world.task(&world.config(&[CSV, ("flush.size", "2")])).await;
+    let config = world.config(&[
+        CSV,
+        ("flush.size", "2"),
+        ("rotate.schedule.interval.ms", "60000"),
+        ("timezone", "UTC"),
+    ]);
+    let mut task = world.task(&config).await;
     let mut batch = Vec::new();
     for offset in 0..2 {
         for number in 0..3 {
@@ -153,6 +159,8 @@ async fn pieces_of_one_record_are_never_torn_apart() {
     }
     let rest = batch.split_off(4);
     task.task.put(&mut batch).await.unwrap();
+    // What is open is due, in the middle of an offset.
+    world.clock.advance(Duration::from_secs(120));
     task.flush(&world).await.unwrap();
     assert_eq!(committed(&world, 0).unwrap().offset.value(), 1);
     assert_eq!(world.rows().len(), 3);

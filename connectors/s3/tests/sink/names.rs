@@ -81,6 +81,26 @@ async fn an_object_of_other_records_is_never_overwritten() {
     assert_eq!(world.objects(), before);
 }
 
+#[tokio::test]
+async fn a_server_that_knows_no_conditions_is_asked_before_an_object_is_written() {
+    let mut world = World::new().await;
+    world.server.faults().refuse_conditions(true);
+    world.partitions.insert(0, records(1));
+    let config = world.config(&[BY_SECOND, ("flush.size", "1")]);
+    world.task(&config).await.run_to_end(&world).await.unwrap();
+    let before = world.objects();
+    assert_eq!(before.len(), 1);
+    // Another topic that a transform gives the same name.
+    world.topic = "other".to_owned();
+    let mut task = world.task(&config).await;
+    let mut record = task.record(0, 0, &records(1)[0]);
+    record.topic = "sales".into();
+    task.task.put(&mut vec![record]).await.unwrap();
+    let error = task.flush(&world).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Config);
+    assert_eq!(world.objects(), before);
+}
+
 /// Two topics that a transform gives one name: the usual names would be the same, too.
 #[tokio::test]
 async fn renamed_topics_do_not_overwrite_each_other() {
