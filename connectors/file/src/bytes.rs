@@ -43,9 +43,10 @@ pub(crate) struct OpenBytes {
 }
 
 impl OpenBytes {
-    /// Opens `path` at its beginning.
-    pub(crate) fn open(path: &Path, gzip: bool) -> Result<Self> {
-        let mut file = File::open(path).map_err(|cause| failed(path, cause))?;
+    /// An open file, which is or was at `path`, at its beginning.
+    pub(crate) fn of(mut file: File, path: &Path, gzip: bool) -> Result<Self> {
+        file.seek(SeekFrom::Start(0))
+            .map_err(|cause| failed(path, cause))?;
         if !gzip {
             return Ok(Self::over(Source::Plain(file)));
         }
@@ -72,13 +73,6 @@ impl OpenBytes {
             Source::Plain(file) => Some(file),
             Source::Gzip(_) => None,
         }
-    }
-
-    /// A file that was kept open, at its beginning.
-    pub(crate) fn reopened(mut file: File, path: &Path) -> Result<Self> {
-        file.seek(SeekFrom::Start(0))
-            .map_err(|cause| failed(path, cause))?;
-        Ok(Self::over(Source::Plain(file)))
     }
 
     /// What is there to find rows in.
@@ -112,6 +106,7 @@ impl OpenBytes {
         self.buffer.pop();
         self.consumed = self.buffer.len();
     }
+
     /// Reads a chunk more.
     pub(crate) fn fill(&mut self, path: &Path) -> Result<()> {
         // The last bytes that are done with stay: the file is known by them.
@@ -204,7 +199,7 @@ fn may_be_gzip(file: &mut File) -> std::io::Result<bool> {
 }
 
 /// Names the file; whether trying again can help depends on the cause.
-fn failed(path: &Path, cause: std::io::Error) -> Error {
+pub(crate) fn failed(path: &Path, cause: std::io::Error) -> Error {
     let message = match cause.kind() {
         ErrorKind::NotFound => "the file is gone",
         ErrorKind::PermissionDenied => "the file must not be read",

@@ -1,5 +1,6 @@
 //! Which files there are: the file, the folder's files, or those a glob matches.
 
+use std::fs::{File, Metadata};
 use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -8,6 +9,7 @@ use std::time::SystemTime;
 use connect_core::{Error, Result};
 use glob::MatchOptions;
 
+use crate::bytes;
 use crate::config::{FileOptions, FinishedAction};
 use crate::position::fnv1a;
 
@@ -29,19 +31,50 @@ pub(crate) struct Stamp {
 impl Stamp {
     /// Looks at a file; `None` if there is none, or no file.
     pub(crate) fn of(path: &Path) -> Result<Option<Self>> {
-        match std::fs::metadata(path) {
-            Ok(metadata) if metadata.is_file() => Ok(Some(Self {
-                id: FileId {
-                    device: metadata.dev(),
-                    inode: metadata.ino(),
-                },
-                size: metadata.len(),
-                modified: metadata.modified().unwrap_or(SystemTime::UNIX_EPOCH),
-            })),
-            Ok(_) => Ok(None),
-            Err(cause) if cause.kind() == ErrorKind::NotFound => Ok(None),
-            Err(cause) => Err(failed(path, cause)),
+        let found = there(std::fs::metadata(path)).map_err(|cause| failed(path, cause))?;
+        Ok(found.and_then(|metadata| Self::read(&metadata)))
+    }
+
+    fn read(metadata: &Metadata) -> Option<Self> {
+        let id = FileId {
+            device: metadata.dev(),
+            inode: metadata.ino(),
+        };
+        metadata.is_file().then(|| Self {
+            id,
+            size: metadata.len(),
+            modified: metadata.modified().unwrap_or(SystemTime::UNIX_EPOCH),
+        })
+    }
+}
+
+/// An open file and what a look at it, not at its name, shows.
+#[derive(Debug)]
+pub(crate) struct Stamped {
+    pub(crate) file: File,
+    pub(crate) stamp: Stamp,
+}
+
+impl Stamped {
+    /// Opens the file at `path`; `None` if there is none, or no file.
+    pub(crate) fn open(path: &Path) -> Result<Option<Self>> {
+        // A name that has become a pipe's would block.
+        if Stamp::of(path)?.is_none() {
+            return Ok(None);
         }
+        let unreadable = |cause| bytes::failed(path, cause);
+        let Some(file) = there(File::open(path)).map_err(unreadable)? else {
+            return Ok(None);
+        };
+        let metadata = file.metadata().map_err(unreadable)?;
+        Ok(Stamp::read(&metadata).map(|stamp| Self { file, stamp }))
+    }
+}
+
+fn there<T>(found: std::io::Result<T>) -> std::io::Result<Option<T>> {
+    match found {
+        Err(cause) if cause.kind() == ErrorKind::NotFound => Ok(None),
+        found => found.map(Some),
     }
 }
 

@@ -14,8 +14,8 @@ use connect_core::output::{BatchOrigin, Output};
 use tracing::{debug, info, warn};
 
 use crate::config::{FileIdentity, FileSourceConfig, FinishedAction};
-use crate::discover::{Share, Stamp, list};
-use crate::finish::finish;
+use crate::discover::{Share, Stamp, Stamped, list};
+use crate::finish::{Finished, finish};
 use crate::names::{Names, compare};
 use crate::opened::{Ended, OpenFile, Opening, Until};
 use crate::position::{Position, fnv1a};
@@ -228,8 +228,10 @@ impl Files {
     }
 
     fn finish(&mut self, path: &Path) {
-        match finish(path, &self.config.files) {
-            Ok(()) => {
+        let seen = self.tracked.get(path).map(|known| known.seen);
+        match finish(path, seen, &self.config.files) {
+            Ok(Finished::Other) => debug!(file = %path.display(), "changed: looked at again"),
+            Ok(Finished::Done) => {
                 info!(file = %path.display(), "finished");
                 self.tracked.remove(path);
                 self.finished.insert(path_hash(path));
@@ -247,10 +249,17 @@ impl Files {
             }
         };
         // The look comes first: what is written after it makes the next look differ.
-        let (Some(stamp), Some(known)) = (Stamp::of(&path)?, self.tracked.get_mut(&path)) else {
+        let found = Stamped::open(&path)?;
+        let (Some(found), Some(known)) = (found, self.tracked.get_mut(&path)) else {
             return Ok(None);
         };
-        let mut file = match OpenFile::open(&self.config, &path, known.position, until)? {
+        let stamp = found.stamp;
+        if !known.still_holds(stamp, until) {
+            // The next look tells what became of the file that was meant.
+            return Ok(None);
+        }
+        let mut file = match OpenFile::open(&self.config, &path, found.file, known.position, until)?
+        {
             Opening::File(file) => *file,
             Opening::NoHeader(ended) => {
                 (known.read, known.ended) = (Some(stamp), Some(ended));
@@ -289,8 +298,9 @@ impl Files {
         match batch.ended {
             Some(ended) => self.close(current, ended),
             None if self.has_had_its_turn(&current) => {
-                self.work
-                    .push_back(Work::Named(current.file.path, Until::LastLineBreak));
+                let path = current.file.path.clone();
+                self.work.push_back(Work::Named(path, Until::LastLineBreak));
+                self.put_away(current);
             }
             None => self.current = Some(current),
         }
@@ -307,10 +317,16 @@ impl Files {
     }
 
     fn close(&mut self, current: Current, ended: Ended) {
-        let path = current.file.path.clone();
         if ended.cut_off {
-            warn!(file = %path.display(), "the compressed file is not whole yet");
+            let path = current.file.path.display();
+            warn!(file = %path, "the compressed file is not whole yet");
         }
+        self.put_away(current);
+    }
+
+    /// Is done with a file for now; its handle stays for the case that it loses its name.
+    fn put_away(&mut self, current: Current) {
+        let path = current.file.path.clone();
         let stays = self.config.files.finished_action == FinishedAction::Leave;
         if stays && current.stamp.is_some() {
             self.keep_open(&path, current.file.into_file());
@@ -338,3 +354,6 @@ impl Files {
 fn path_hash(path: &Path) -> u64 {
     fnv1a(path.as_os_str().as_encoded_bytes())
 }
+
+#[cfg(test)]
+mod tests;

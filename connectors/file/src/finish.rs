@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use connect_core::{Error, Result};
 
 use crate::config::{FileOptions, FinishedAction};
+use crate::discover::Stamp;
 
 /// Makes the folder for finished files, so that a wrong one is noticed at once.
 pub(crate) fn prepare(options: &FileOptions) -> Result<()> {
@@ -21,8 +22,22 @@ pub(crate) fn prepare(options: &FileOptions) -> Result<()> {
     })
 }
 
-/// Does `finished.action` with the file at `path`.
-pub(crate) fn finish(path: &Path, options: &FileOptions) -> Result<()> {
+/// What became of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Finished {
+    /// It is done, or somebody else has taken the file away.
+    Done,
+    /// Nothing: the name is another file's by now, or the file has changed.
+    Other,
+}
+
+/// Does `finished.action` with the file at `path`, if it is still as it was `seen`.
+pub(crate) fn finish(path: &Path, seen: Option<Stamp>, options: &FileOptions) -> Result<Finished> {
+    match Stamp::of(path)? {
+        None => return Ok(Finished::Done),
+        now if now != seen => return Ok(Finished::Other),
+        Some(_) => {}
+    }
     let done = match options.finished_action {
         FinishedAction::Leave => Ok(()),
         FinishedAction::Delete => std::fs::remove_file(path),
@@ -36,7 +51,7 @@ pub(crate) fn finish(path: &Path, options: &FileOptions) -> Result<()> {
         Err(cause) if cause.kind() == ErrorKind::NotFound && !path.exists() => Ok(()),
         done => done,
     };
-    done.map_err(|cause| {
+    done.map(|()| Finished::Done).map_err(|cause| {
         Error::external("the finished file stays where it is")
             .operation("move or delete")
             .target(path.display().to_string())
@@ -81,6 +96,8 @@ fn copy(path: &Path, target: &Path) -> IoResult<()> {
 
 #[cfg(test)]
 mod tests {
+    use connect_core::config::{ConfigMap, ConnectorConfig};
+
     use super::*;
 
     #[test]
@@ -98,6 +115,31 @@ mod tests {
             [content("a.csv"), content("a.csv.1"), content("a.csv.2")],
             ["first", "second", "third"]
         );
+    }
+
+    #[test]
+    fn another_file_that_has_taken_the_name_meanwhile_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.csv");
+        let options = [
+            ("file", path.to_str().unwrap()),
+            ("format", "csv"),
+            ("finished.action", "delete"),
+        ];
+        let options: ConfigMap = options
+            .map(|(key, value)| (key.to_owned(), value.to_owned()))
+            .into();
+        let options = FileOptions::from_map(&options).unwrap();
+        std::fs::write(&path, "id\n1\n").unwrap();
+        let seen = Stamp::of(&path).unwrap();
+        std::fs::write(folder.path().join("new"), "id\n2\n").unwrap();
+        std::fs::rename(folder.path().join("new"), &path).unwrap();
+        assert_eq!(finish(&path, seen, &options).unwrap(), Finished::Other);
+        assert!(path.exists());
+        let seen = Stamp::of(&path).unwrap();
+        assert_eq!(finish(&path, seen, &options).unwrap(), Finished::Done);
+        assert!(!path.exists());
+        assert_eq!(finish(&path, seen, &options).unwrap(), Finished::Done);
     }
 
     #[test]

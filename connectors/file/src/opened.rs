@@ -10,7 +10,7 @@ use connect_core::data::{Datum, SourcePartition};
 use connect_core::{Error, Result};
 use tracing::{info, warn};
 
-use crate::bytes::{End, OpenBytes};
+use crate::bytes::{End, OpenBytes, failed};
 use crate::config::{BrokenLine, FileSourceConfig};
 use crate::header::{Header, line_breaks};
 use crate::position::{PRINT_BYTES, Position, Print};
@@ -76,20 +76,22 @@ enum Found {
 }
 
 impl OpenFile {
-    /// Opens the file at `path` where it was left; at its beginning, if that was another file.
+    /// Reads `file`, which was at `path`, where it was left; from its beginning, if that was another file.
     pub(crate) fn open(
         config: &Arc<FileSourceConfig>,
         path: &Path,
+        file: File,
         known: Position,
         until: Until,
     ) -> Result<Opening> {
         let gzip = config.files.is_gzip(path);
-        let bytes = OpenBytes::open(path, gzip)?;
+        let again = file.try_clone().map_err(|cause| failed(path, cause))?;
+        let bytes = OpenBytes::of(file, path, gzip)?;
         if let Some(opening) = Self::at(config, path, bytes, known, until)? {
             return Ok(opening);
         }
         info!(file = %path.display(), "another file under a known name: read from its beginning");
-        let bytes = OpenBytes::open(path, gzip)?;
+        let bytes = OpenBytes::of(again, path, gzip)?;
         let opening = Self::at(config, path, bytes, Position::default(), until)?;
         opening.ok_or_else(|| {
             Error::internal("a file is not as it was a moment ago")
@@ -104,7 +106,7 @@ impl OpenFile {
         file: File,
         known: Position,
     ) -> Result<Option<Self>> {
-        let bytes = OpenBytes::reopened(file, path)?;
+        let bytes = OpenBytes::of(file, path, false)?;
         Ok(match Self::at(config, path, bytes, known, Until::End)? {
             Some(Opening::File(file)) => Some(*file),
             Some(Opening::NoHeader(_)) | None => None,

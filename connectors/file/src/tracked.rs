@@ -6,7 +6,7 @@ use connect_core::data::Timestamp;
 
 use crate::config::{FileOptions, FinishedAction};
 use crate::discover::Stamp;
-use crate::opened::Ended;
+use crate::opened::{Ended, Until};
 use crate::position::Position;
 
 /// A file that is known.
@@ -59,6 +59,15 @@ impl Tracked {
         if seen != self.seen {
             self.seen = seen;
             self.unchanged_since = now;
+        }
+    }
+
+    /// Whether what was decided at the last look still holds for the file that is open now: another file of the name, or
+    /// a writer that goes on with a line that was to be taken as whole, is for the next look.
+    pub(crate) fn still_holds(&self, now: Stamp, until: Until) -> bool {
+        match until {
+            Until::LastLineBreak => now.id == self.seen.id,
+            Until::End => now == self.seen,
         }
     }
 
