@@ -351,10 +351,11 @@ impl PartitionWriter {
             .sum()
     }
 
-    /// Bytes in memory of what is open.
-    pub(crate) fn open_bytes(&self) -> usize {
-        self.open
-            .iter()
+    /// Bytes in memory of what is open and may be ended early. While a plan is replayed its cuts are the only ones:
+    /// whoever made it may be about to publish by it.
+    pub(crate) fn closable_bytes(&self) -> usize {
+        let open = self.open.iter();
+        open.filter(|_| self.replay.is_empty() && !self.is_mid_offset)
             .flat_map(|open| &open.objects)
             .map(Object::buffered)
             .sum()

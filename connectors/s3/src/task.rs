@@ -99,7 +99,8 @@ impl S3SinkTask {
         }
     }
 
-    /// Sends parts early and, if that is not enough, ends the largest open rotation: memory stays within the share.
+    /// Sends parts early and, if that is not enough, ends the largest open rotation that no plan has: memory stays within
+    /// the share, except for what a plan being replayed holds together.
     async fn relieve_memory(&mut self) -> Result<()> {
         let bucket = self.bucket().await;
         let largest = self.config.bucket.part_size;
@@ -120,8 +121,8 @@ impl S3SinkTask {
         let largest = self
             .writers
             .values_mut()
-            .max_by_key(|writer| writer.open_bytes());
-        let Some(writer) = largest.filter(|writer| writer.open_bytes() > 0) else {
+            .max_by_key(|writer| writer.closable_bytes());
+        let Some(writer) = largest.filter(|writer| writer.closable_bytes() > 0) else {
             return Ok(());
         };
         writer.close()?;

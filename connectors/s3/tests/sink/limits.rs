@@ -78,6 +78,33 @@ async fn a_task_stays_within_its_memory() {
     assert!(world.objects().len() > 1);
 }
 
+/// Whoever made the plan may only sleep and carry it out later: its objects must be the same then.
+#[tokio::test]
+async fn little_memory_does_not_cut_inside_a_plan() {
+    let mut world = World::new().await;
+    world.partitions.insert(0, large_records(6));
+    let config = world.config(&[("flush.size", "4")]);
+    let mut task = world.task(&config).await;
+    task.feed(&world, 0, 4).await.unwrap();
+    world.server.faults().down(true);
+    assert!(task.flush(&world).await.unwrap_err().is_retriable());
+    assert_eq!(world.group.note_of(0), "sluice-s3/1 4");
+    world.server.faults().down(false);
+    world.memory = MemoryBudget::new(1 << 20);
+    let mut successor = world.task(&config).await;
+    for _ in 0..6 {
+        successor.feed(&world, 0, 1).await.unwrap();
+        successor.flush(&world).await.unwrap();
+    }
+    let planned = &world.partitions.get(&0).unwrap()[..4];
+    let objects = world.objects();
+    let (key, written) = objects.first_key_value().unwrap();
+    assert_eq!(key, "topics/sales/partition=0/sales+0+0000000000.json");
+    assert!(*written == content(planned), "{} bytes", written.len());
+    // What no plan has is cut as memory demands.
+    assert_eq!(objects.len(), 3);
+}
+
 #[tokio::test]
 async fn a_null_value_fails_the_task_and_names_the_record() {
     let mut world = World::new().await;
