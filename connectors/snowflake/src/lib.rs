@@ -2,7 +2,7 @@
 //!
 //! Answers to `com.snowflake.kafka.connector.SnowflakeSinkConnector` with its keys. A record's way: `row` makes a line of
 //! it, `buffer` gathers the lines of a partition in a `file` per table, `task` cuts batches, `loader` uploads (`upload`) and
-//! loads them (`copy`, `tables`, `offsets`) over a `session`, whose middleware is `wire`.
+//! loads them (`copy`, `tables`, `offsets`) over a `session`, whose middleware is `wire` (tries again: `exchange`).
 
 #[cfg(test)]
 mod assumptions;
@@ -15,6 +15,7 @@ mod content;
 mod converter;
 mod copy;
 mod error;
+mod exchange;
 mod fields;
 mod file;
 mod key;

@@ -63,21 +63,6 @@ impl fmt::Debug for Session {
     }
 }
 
-/// Lets one middleware be both the client's and ours.
-struct Shared(Arc<Wire>);
-
-#[async_trait::async_trait]
-impl reqwest_middleware::Middleware for Shared {
-    async fn handle(
-        &self,
-        request: reqwest::Request,
-        extensions: &mut http::Extensions,
-        next: reqwest_middleware::Next<'_>,
-    ) -> reqwest_middleware::Result<reqwest::Response> {
-        self.0.handle(request, extensions, next).await
-    }
-}
-
 impl Session {
     /// Prepares a session; the first statement logs in.
     ///
@@ -94,7 +79,7 @@ impl Session {
             .map_err(|cause| wrong(format!("no HTTP client: {cause}")))?;
         let wire = Arc::new(Wire::new(url, names(config)));
         let client = reqwest_middleware::ClientBuilder::new(http)
-            .with(Shared(wire.clone()))
+            .with_arc(wire.clone())
             .build();
         let auth_type = match config.authenticator() {
             Authenticator::KeyPair => AuthType::Certificate(CertificateArgs {

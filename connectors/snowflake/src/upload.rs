@@ -84,7 +84,10 @@ impl Destination {
             .location
             .split_once('/')
             .unwrap_or((&info.location, ""));
-        let (bucket, prefix) = (bucket.to_owned(), prefix.to_owned());
+        let (bucket, mut prefix) = (bucket.to_owned(), prefix.to_owned());
+        if !prefix.is_empty() && !prefix.ends_with('/') {
+            prefix.push('/');
+        }
         Ok(Self {
             client: client(info),
             bucket,

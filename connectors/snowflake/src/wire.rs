@@ -8,25 +8,16 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use connect_core::retry::RetryPolicy;
 use http::{Extensions, HeaderValue, header};
-use reqwest::{Request, Response, StatusCode, Url};
+use reqwest::{Request, Response, Url};
 use reqwest_middleware::{Middleware, Next};
 use serde_json::{Value as Json, json};
 use tokio::time::Instant;
 
 use crate::error::SnowflakeError;
+use crate::exchange::{Exchange, Failure, given_up};
 use crate::url::AccountUrl;
 
-/// How often one request is tried.
-const ATTEMPTS: u32 = 6;
-/// The pauses between tries.
-const PAUSES: RetryPolicy = RetryPolicy {
-    initial: Duration::from_millis(200),
-    max: Duration::from_secs(10),
-};
-/// The longest that a server is believed when it says when to come back.
-const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 /// How long one HTTP request may take: Snowflake answers "in progress" after 45 s.
 const REQUEST_DEADLINE: Duration = Duration::from_secs(90);
 /// How long a statement may be in progress.
@@ -269,87 +260,6 @@ enum Path {
     Statement,
 }
 
-/// Requests of one call, sent until there is an answer.
-struct Exchange<'a> {
-    next: Next<'a>,
-    extensions: &'a mut Extensions,
-}
-
-/// Why a try brought no answer.
-enum Failure {
-    Status(u16, Option<Duration>),
-    Lost(Box<dyn std::error::Error + Send + Sync>),
-}
-
-impl Exchange<'_> {
-    /// Sends a request again, with the same request id, until it is answered or has been tried often enough.
-    async fn send(&mut self, request: Request) -> Result<Json> {
-        let mut attempt = 1;
-        loop {
-            let again = request.try_clone();
-            let this = again.ok_or_else(|| {
-                SnowflakeError::Protocol("a body that cannot be sent again".to_owned())
-            })?;
-            let failure = match self.attempt(this).await {
-                Ok(answer) => return answer,
-                Err(failure) => failure,
-            };
-            if attempt >= ATTEMPTS {
-                return Err(given_up(failure, attempt));
-            }
-            tokio::time::sleep(pause(attempt, &failure)).await;
-            attempt += 1;
-        }
-    }
-
-    async fn attempt(&mut self, request: Request) -> std::result::Result<Result<Json>, Failure> {
-        let sent = self.next.clone().run(request, self.extensions).await;
-        let response = sent.map_err(|cause| Failure::Lost(cause.into()))?;
-        let status = response.status();
-        let asked = retry_after(&response);
-        let body = response
-            .bytes()
-            .await
-            .map_err(|cause| Failure::Lost(cause.without_url().into()))?;
-        if status.is_success() {
-            let answer = serde_json::from_slice(&body);
-            return Ok(answer.map_err(|cause| SnowflakeError::Protocol(cause.to_string())));
-        }
-        let passing = status.is_server_error()
-            || matches!(
-                status,
-                StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT
-            );
-        if passing {
-            return Err(Failure::Status(status.as_u16(), asked));
-        }
-        Ok(Err(SnowflakeError::Status {
-            status: status.as_u16(),
-            attempts: 1,
-        }))
-    }
-}
-
-fn retry_after(response: &Response) -> Option<Duration> {
-    let value = response.headers().get(header::RETRY_AFTER)?.to_str().ok()?;
-    let seconds = value.parse().ok()?;
-    Some(Duration::from_secs(seconds).min(LONGEST_PAUSE))
-}
-
-fn pause(attempt: u32, failure: &Failure) -> Duration {
-    match failure {
-        Failure::Status(_, Some(asked)) => *asked,
-        _ => PAUSES.pause(attempt, &connect_core::Error::external("")),
-    }
-}
-
-fn given_up(failure: Failure, attempts: u32) -> SnowflakeError {
-    match failure {
-        Failure::Status(status, _) => SnowflakeError::Status { status, attempts },
-        Failure::Lost(source) => SnowflakeError::Lost { attempts, source },
-    }
-}
-
 fn code_of(answer: &Json) -> Option<&str> {
     answer.get("code").and_then(Json::as_str)
 }
@@ -373,42 +283,96 @@ fn succeeded(answer: Json) -> Result<Json> {
     })
 }
 
+impl Wire {
+    async fn answer(&self, mut request: Request, exchange: &mut Exchange<'_>) -> Result<Json> {
+        match self.redirect(&mut request)? {
+            Path::Login => {
+                let answer = succeeded(exchange.send(request).await?)?;
+                Ok(self.logged_in(answer))
+            }
+            Path::Close => {
+                let token = self.tokens().session.clone();
+                Self::authorize(&mut request, &token)?;
+                let outcome = exchange.attempt(request).await;
+                outcome.map_err(|failure| given_up(failure, 1))?
+            }
+            Path::Statement => {
+                let answer = succeeded(self.statement(request, exchange).await?)?;
+                Ok(self.without_upload(answer))
+            }
+        }
+    }
+
+    /// Keeps an error, which would lose its code on its way through the crate above.
+    fn kept(&self, error: SnowflakeError) -> reqwest_middleware::Error {
+        let stub = std::io::Error::other(error.to_string());
+        *self.failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+        reqwest_middleware::Error::middleware(stub)
+    }
+}
+
+/// A part of a large result, which is in a store: asked for where it is, and without our token.
+async fn part_of_result(
+    mut request: Request,
+    extensions: &mut Extensions,
+    next: Next<'_>,
+) -> Result<Response> {
+    *request.timeout_mut() = Some(REQUEST_DEADLINE);
+    let sent = next.run(request, extensions).await;
+    let response = sent.map_err(|cause| given_up(Failure::Lost(cause.into()), 1))?;
+    match response.status() {
+        status if status.is_success() => Ok(response),
+        status => Err(given_up(Failure::Status(status.as_u16(), None), 1)),
+    }
+}
+
 #[async_trait]
 impl Middleware for Wire {
     async fn handle(
         &self,
-        mut request: Request,
+        request: Request,
         extensions: &mut Extensions,
         next: Next<'_>,
     ) -> reqwest_middleware::Result<Response> {
-        let answered = async {
-            let path = self.redirect(&mut request)?;
-            let mut exchange = Exchange { next, extensions };
-            match path {
-                Path::Login => {
-                    let answer = succeeded(exchange.send(request).await?)?;
-                    Ok(self.logged_in(answer))
-                }
-                Path::Close => {
-                    let token = self.tokens().session.clone();
-                    Self::authorize(&mut request, &token)?;
-                    exchange
-                        .attempt(request)
-                        .await
-                        .map_err(|failure| given_up(failure, 1))?
-                }
-                Path::Statement => {
-                    let answer = succeeded(self.statement(request, &mut exchange).await?)?;
-                    Ok(self.without_upload(answer))
-                }
-            }
-        };
-        let answer: Result<Json> = answered.await;
-        let answer = answer.map_err(|error| {
-            let stub = std::io::Error::other(error.to_string());
-            *self.failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
-            reqwest_middleware::Error::middleware(stub)
-        })?;
+        // All else is POST.
+        if request.method() == reqwest::Method::GET {
+            let part = part_of_result(request, extensions, next).await;
+            return part.map_err(|error| self.kept(error));
+        }
+        let mut exchange = Exchange { next, extensions };
+        let answer = self.answer(request, &mut exchange).await;
+        let answer = answer.map_err(|error| self.kept(error))?;
         Ok(Response::from(http::Response::new(answer.to_string())))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use sluice_stand_in_snowflake::{SnowflakeOptions, SnowflakeStandIn};
+
+    use super::*;
+
+    fn client(account: &str) -> (reqwest_middleware::ClientWithMiddleware, Arc<Wire>) {
+        let parameters = Vec::new();
+        let url = AccountUrl::parse(account).unwrap();
+        let wire = Arc::new(Wire::new(url, LoginNames { parameters }));
+        let builder = reqwest_middleware::ClientBuilder::new(reqwest::Client::new());
+        (builder.with_arc(wire.clone()).build(), wire)
+    }
+
+    #[tokio::test]
+    async fn parts_of_results_are_fetched_from_where_they_are() {
+        let options = SnowflakeOptions::local(None);
+        let store = SnowflakeStandIn::start(options).await.unwrap();
+        let (client, wire) = client("http://127.0.0.1:9");
+        let there = format!("{}/queries/none/result", store.url());
+        let part = client.get(&there).send().await.unwrap();
+        assert!(part.text().await.unwrap().contains("390111"));
+        let missing = format!("{}/nothing", store.url());
+        assert!(client.get(missing).send().await.is_err());
+        let kept = wire.take_failure().unwrap().to_string();
+        assert_eq!(kept, "HTTP status 404 after 1 attempts");
     }
 }

@@ -39,6 +39,20 @@ async fn a_session_token_that_expires_is_renewed_and_the_transaction_goes_on() {
 }
 
 #[tokio::test]
+async fn a_session_that_cannot_be_renewed_is_opened_anew() {
+    let mut options = SnowflakeOptions::local(None);
+    options.master_validity = Duration::ZERO;
+    let world = World::with(options).await;
+    let mut driver = world.driver(&[]).await;
+    driver.write(numbered(0, 0..10)).await.unwrap();
+    // As after four hours of silence.
+    world.server.expire_sessions();
+    driver.write(numbered(0, 10..20)).await.unwrap();
+    assert_eq!(world.places("SALES"), each_once(1, 20));
+    assert_eq!(world.server.logins(), 2);
+}
+
+#[tokio::test]
 async fn tokens_that_hold_for_a_moment_only_do_no_harm() {
     let mut options = SnowflakeOptions::local(None);
     options.session_validity = Duration::from_millis(30);
