@@ -58,6 +58,14 @@ impl Group {
         self.committed.lock().unwrap().clear();
     }
 
+    /// What the next member of the group finds.
+    pub(crate) fn successor(&self) -> Self {
+        Self {
+            committed: Mutex::new(self.committed.lock().unwrap().clone()),
+            expelled: Mutex::new(false),
+        }
+    }
+
     pub(crate) fn expel(&self) {
         *self.expelled.lock().unwrap() = true;
     }
@@ -289,6 +297,7 @@ impl Driver {
             });
             match self.write(rest.cloned().collect()).await {
                 Err(error) if error.kind() == ErrorKind::Conflict && Instant::now() < until => {
+                    tokio::time::sleep(Duration::from_millis(20)).await;
                     let owned = self.owned.clone();
                     self.close().await;
                     self.open(&owned).await;

@@ -1,14 +1,18 @@
 //! A task that was stopped, has lost its partition and its session, and wakes up.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use connect_core::config::ConfigMap;
 use connect_core::{ErrorKind, Result};
+use fastrand::Rng;
 use sluice_stand_in_snowflake::{Fault, Point};
 use tokio::task::JoinHandle;
 
-use crate::harness::{Driver, World, each_once, numbered, partition};
+use crate::harness::{Driver, Worker, World, each_once, numbered, partition};
 
 struct Zombie {
-    group: std::sync::Arc<crate::harness::Group>,
+    group: Arc<crate::harness::Group>,
     task: JoinHandle<(Driver, Result<()>)>,
 }
 
@@ -106,6 +110,57 @@ async fn after_commit() {
     let (_, outcome) = zombie.task.await.unwrap();
     assert_eq!(outcome.unwrap_err().kind(), ErrorKind::Conflict);
     assert_eq!(owners.places("SALES"), each_once(1, 25));
+}
+
+/// A new owner takes over at any moment; the old ones go on for a while as if they did not know, some after a hang.
+async fn owners_change_at_random(seed: u64) {
+    const RECORDS: i64 = 80;
+    let mut chance = Rng::with_seed(seed);
+    let mut world = World::new().await;
+    let mut log = numbered(0, 0..RECORDS);
+    log.extend(numbered(1, 0..RECORDS));
+    let mut owners = Vec::new();
+    for _ in 0..6 {
+        let count = chance.u8(3..12).to_string();
+        let config = world.config(&[("buffer.count.records", &count)]);
+        let end = chance.i64(10..RECORDS);
+        let part: Vec<_> = log
+            .iter()
+            .filter(|record| record.offset.value() < end)
+            .cloned()
+            .collect();
+        owners.push(Worker::deliver(&world, &config, &part));
+        if chance.bool() {
+            let points = [Point::Upload, Point::Copy, Point::Merge, Point::Commit];
+            let point = *chance.choice(&points).unwrap();
+            world.server.faults().next(point, Fault::HangBefore);
+        }
+        tokio::time::sleep(Duration::from_millis(chance.u64(0..300))).await;
+        let next = World {
+            server: world.server.clone(),
+            clock: world.clock.clone(),
+            group: Arc::new(world.group.successor()),
+        };
+        world.group.expel();
+        world = next;
+        if chance.bool() {
+            world.server.faults().release();
+        }
+    }
+    world.server.faults().clear();
+    world.server.faults().release();
+    let mut owner = Driver::new(&world, &world.config(&[])).unwrap();
+    owner.open(&[partition(0), partition(1)]).await;
+    owner.deliver(&log).await.unwrap();
+    drop(owners);
+    assert_eq!(world.places("SALES"), each_once(2, RECORDS), "seed {seed}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn at_random() {
+    for seed in 0..5 {
+        owners_change_at_random(seed).await;
+    }
 }
 
 /// Two tasks that load other partitions of one connector wait for each other and do not abort each other.
