@@ -43,6 +43,8 @@ pub(crate) struct Group {
     pub(crate) keys: Vec<usize>,
     /// The rows in COPY's binary form, complete.
     pub(crate) data: Bytes,
+    /// How many they are.
+    pub(crate) rows: u64,
 }
 
 /// A group that is still being filled.
@@ -291,6 +293,7 @@ impl Filling {
             columns: self.columns,
             keys: self.keys,
             data: self.data.into(),
+            rows: u64::try_from(self.rows).unwrap_or(0),
         }
     }
 

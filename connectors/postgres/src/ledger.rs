@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use connect_core::data::{Offset, OffsetAndMetadata, SinkRecord, TopicPartition};
+use connect_core::data::{Offset, OffsetAndMetadata, Offsets, SinkRecord, TopicPartition};
 use connect_core::plugin::SinkRuntime;
 use connect_core::{Error, Result};
 use tokio_postgres::Client;
@@ -36,6 +36,19 @@ pub(crate) struct Span {
 
 /// The partitions of a batch.
 pub(crate) type Spans = BTreeMap<TopicPartition, Span>;
+
+/// The offsets that the group has, as far as is known: committing them again changes nothing, but only an owner may.
+pub(crate) fn committed<'a>(
+    spans: impl IntoIterator<Item = (&'a TopicPartition, &'a Span)>,
+) -> Offsets {
+    let offsets = spans.into_iter().map(|(partition, span)| {
+        (
+            partition.clone(),
+            span.committed.unwrap_or(span.first).into(),
+        )
+    });
+    offsets.collect()
+}
 
 /// The offsets of one connector.
 pub(crate) struct Ledger {
@@ -98,13 +111,8 @@ impl Ledger {
         }
         self.provide_table(client).await?;
         // Only a member of the group that owns the partitions may commit: a zombie stops here.
-        let mine = new.iter().map(|(partition, span)| {
-            (
-                (*partition).clone(),
-                span.committed.unwrap_or(span.first).into(),
-            )
-        });
-        self.runtime.commit(mine.collect()).await?;
+        let mine = new.iter().map(|(partition, span)| (*partition, *span));
+        self.runtime.commit(committed(mine)).await?;
         let mut back = BTreeMap::new();
         for (partition, span) in new {
             let claim = self.claim_one(client, partition, span).await?;

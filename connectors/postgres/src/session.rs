@@ -15,7 +15,7 @@ use crate::error::WriteError;
 use crate::groups::{self, Encoding, Group, Way};
 use crate::identifier::{Identifier, TableName};
 use crate::rows::TableRows;
-use crate::statement;
+use crate::statement::{self, Merge};
 use crate::table::{self, Column, Table};
 
 /// Bytes handed to the connection at once.
@@ -183,11 +183,12 @@ fn columns_at<'a>(table: &'a Table, places: &[usize]) -> Vec<&'a Column> {
         .collect()
 }
 
-/// Writes groups in order, in the transaction that the client is in.
+/// Writes groups in order, in the transaction that the client is in. How many rows were left out, being there already.
 ///
 /// # Errors
 /// What the server said.
-pub(crate) async fn write_all(client: &Client, work: &[Work]) -> Result<(), WriteError> {
+pub(crate) async fn write_all(client: &Client, work: &[Work]) -> Result<u64, WriteError> {
+    let mut left_out = 0;
     let mut used: Vec<&Identifier> = Vec::new();
     for Work {
         table,
@@ -208,12 +209,15 @@ pub(crate) async fn write_all(client: &Client, work: &[Work]) -> Result<(), Writ
                 keys: &columns_at(table, &group.keys),
             };
             if let Some(merge) = statement::merge(merge, stage, &target) {
-                client.execute_typed(&merge, &[]).await?;
+                let written = client.execute_typed(&merge, &[]).await?;
+                if group.way == Way::Stage(Merge::InsertNew) {
+                    left_out += group.rows.saturating_sub(written);
+                }
             }
             used.push(stage);
         }
     }
-    Ok(())
+    Ok(left_out)
 }
 
 /// Ends a transaction in one go: if a table is not as it was, nothing after that is done.

@@ -3,10 +3,11 @@
 //! Holds always: a batch is written whole or not at all. After any doubt about the outcome the connection is dropped and
 //! everything known about the server with it.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use connect_core::data::SinkRecord;
-use connect_core::plugin::SinkTaskContext;
+use connect_core::data::{SinkRecord, TopicPartition};
+use connect_core::plugin::{SinkRuntime, SinkTaskContext};
 use connect_core::{Error, Result};
 use futures_util::future::join;
 use tokio_postgres::Client;
@@ -18,10 +19,14 @@ use crate::error::{Cause, WriteError};
 use crate::groups::Encoding;
 use crate::identifier::TableName;
 use crate::layout::Mapper;
-use crate::ledger::{Ledger, Spans};
+use crate::ledger::{self, Ledger, Span, Spans};
 use crate::rows::{self, at};
 use crate::session::{self, Ending, Session};
 use crate::temporal::Zone;
+
+/// Why a row of `pk.mode=kafka` may be there although its record is new.
+const MADE_ANEW: &str = "; a row of this topic, partition and offset is there, and no replay explains it: if the topic was \
+     made anew, remove the old one's rows or write to another table";
 
 /// Records that are written together.
 #[derive(Debug)]
@@ -39,6 +44,10 @@ pub(crate) struct Writer {
     ledger: Option<Ledger>,
     session: Option<Session>,
     unreachable: bool,
+    runtime: Arc<dyn SinkRuntime>,
+    /// Partitions of which no row can be there that this writer does not know of: since they came, or since the last
+    /// doubt, a batch with them was written without meeting one. All others may begin with a replay.
+    settled: BTreeSet<TopicPartition>,
 }
 
 impl Writer {
@@ -66,12 +75,16 @@ impl Writer {
             ledger,
             session: None,
             unreachable: false,
+            runtime: context.runtime.clone(),
+            settled: BTreeSet::new(),
             config,
         })
     }
 
     /// Partitions that are given up.
-    pub(crate) fn forget(&mut self, partitions: &[connect_core::data::TopicPartition]) {
+    pub(crate) fn forget(&mut self, partitions: &[TopicPartition]) {
+        self.settled
+            .retain(|partition| !partitions.contains(partition));
         if let Some(ledger) = &mut self.ledger {
             ledger.forget(partitions);
         }
@@ -92,7 +105,7 @@ impl Writer {
         match written.unwrap_or(Err(WriteError::Deadline(deadline))) {
             Ok(()) => Ok(()),
             Err(error) => {
-                self.doubt(&error);
+                self.doubt(&error, batch);
                 Err(error.into_error("write to", &self.target.shown))
             }
         }
@@ -107,28 +120,95 @@ impl Writer {
             let outcome = self
                 .transact(records, &batch.spans, skip_existing, Ending::Commit)
                 .await;
-            let Err(error) = outcome else {
-                return Ok(());
+            let error = match outcome {
+                Ok(left_out) => {
+                    self.written(batch, left_out);
+                    return Ok(());
+                }
+                Err(error) => error,
             };
-            if self.is_replayed(&error) && !skip_existing {
-                debug!("rows of this batch are there already: only the others are written");
+            let mut spans = batch.spans.iter();
+            let may_be_replay = spans.any(|(partition, span)| self.may_be_replay(partition, span));
+            if self.is_known_row(&error) && !skip_existing && may_be_replay {
+                self.try_new(batch).await?;
                 skip_existing = true;
             } else if self.may_be_stale(&error) && !known_anew {
                 debug!(%error, "looking at the tables again");
                 known_anew = true;
             } else if is_refusal(&error) {
-                return Err(self.culprit(batch, skip_existing, error).await);
+                return Err(self.refused(batch, skip_existing, error).await);
             } else {
                 return Err(error);
             }
         }
     }
 
-    /// With topic, partition and offset as the key, a duplicate is the same record, written before a crash.
-    fn is_replayed(&self, error: &WriteError) -> bool {
+    /// A batch is committed.
+    fn written(&mut self, batch: &Batch, left_out: u64) {
+        if left_out == 0 {
+            self.settled.extend(batch.spans.keys().cloned());
+            return;
+        }
+        let partitions: Vec<_> = batch.spans.keys().map(ToString::to_string).collect();
+        warn!(
+            rows = left_out,
+            of = batch.records.len(),
+            partitions = partitions.join(", "),
+            "rows of these positions were there already: taken for written before a crash, and left out"
+        );
+    }
+
+    /// True if there is a row with this topic, partition and offset as its key.
+    fn is_known_row(&self, error: &WriteError) -> bool {
         error.is_duplicate()
             && self.config.data.key_mode == KeyMode::Kafka
             && self.config.writes.insert_mode == InsertMode::Insert
+    }
+
+    /// True if records of the partition may have been written before. What lies before the offset that the group had
+    /// committed cannot: it is another topic's, made anew under the name.
+    fn may_be_replay(&self, partition: &TopicPartition, span: &Span) -> bool {
+        let goes_on = span
+            .committed
+            .is_none_or(|committed| span.first >= committed);
+        goes_on && !self.settled.contains(partition)
+    }
+
+    /// Tries, and keeps nothing of it: rows of a batch that are there may be left out only where they may be replays.
+    async fn try_new(&mut self, batch: &Batch) -> Result<(), WriteError> {
+        let is_new = |record: &&SinkRecord| {
+            let span = batch.spans.get(&record.origin);
+            span.is_some_and(|span| !self.may_be_replay(&record.origin, span))
+        };
+        let records: Vec<_> = batch.records.iter().filter(is_new).cloned().collect();
+        if records.is_empty() {
+            return Ok(());
+        }
+        let spans = batch.spans.clone();
+        let new = Batch { records, spans };
+        let tried = self
+            .transact(&new.records, &new.spans, false, Ending::Rollback)
+            .await;
+        match tried {
+            Ok(_) => Ok(()),
+            Err(error) if is_refusal(&error) => Err(self.refused(&new, false, error).await),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// What to say of a batch that is refused. If the row is there because another task has the partition by now, that.
+    async fn refused(
+        &mut self,
+        batch: &Batch,
+        skip_existing: bool,
+        error: WriteError,
+    ) -> WriteError {
+        if self.is_known_row(&error)
+            && let Err(lost) = self.runtime.commit(ledger::committed(&batch.spans)).await
+        {
+            return lost.into();
+        }
+        self.culprit(batch, skip_existing, error).await
     }
 
     /// True if the error may come from a table that is not as we think; then nothing is known about tables any more.
@@ -140,22 +220,26 @@ impl Writer {
         stale
     }
 
-    fn doubt(&mut self, error: &WriteError) {
+    fn doubt(&mut self, error: &WriteError, batch: &Batch) {
         if error.breaks_connection() {
             self.session = None;
+            // The COMMIT may have been sent.
+            self.settled
+                .retain(|partition| !batch.spans.contains_key(partition));
         }
         if let Some(ledger) = &mut self.ledger {
             ledger.forget_all();
         }
     }
 
+    /// How many rows were left out.
     async fn transact(
         &mut self,
         records: &[SinkRecord],
         spans: &Spans,
         skip_existing: bool,
         ending: Ending,
-    ) -> Result<(), WriteError> {
+    ) -> Result<u64, WriteError> {
         let mut session = match self.session.take() {
             Some(session) => session,
             None => {
@@ -181,7 +265,7 @@ impl Writer {
         spans: &Spans,
         skip_existing: bool,
         ending: Ending,
-    ) -> Result<(), WriteError> {
+    ) -> Result<u64, WriteError> {
         if let Some(ledger) = &mut self.ledger {
             ledger.claim(&mut session.connection.client, spans).await?;
         }
@@ -207,12 +291,12 @@ impl Writer {
         // Sent together, BEGIN first: no waiting for its answer.
         let (begun, written) = join(client.batch_execute("BEGIN"), writing).await;
         begun?;
-        written?;
+        let left_out = written?;
         session::end(client, &work, ending).await?;
         if let Some(ledger) = self.ledger.as_mut().filter(|_| ending == Ending::Commit) {
             ledger.advanced(spans);
         }
-        Ok(())
+        Ok(left_out)
     }
 
     /// Finds the first record that the database refuses: the shortest beginning of the batch that fails, by halving.
@@ -232,7 +316,7 @@ impl Writer {
                 .transact(records, &batch.spans, skip_existing, Ending::Rollback)
                 .await
             {
-                Ok(()) => good = middle,
+                Ok(_) => good = middle,
                 Err(error) if error.cause() == Cause::Row => {
                     bad = middle;
                     refusal = error;
@@ -246,12 +330,14 @@ impl Writer {
         };
         let table = self.config.table(&record.topic);
         let table = table.map_or_else(|_| record.topic.to_string(), |table| table.quoted());
+        let hint = if self.is_known_row(&refusal) {
+            MADE_ANEW
+        } else {
+            ""
+        };
         let refused = refusal.into_error("table", &table);
-        at(
-            record,
-            Error::data(format!("refused by the database: {refused}")).source(refused),
-        )
-        .into()
+        let text = format!("refused by the database: {refused}{hint}");
+        at(record, Error::data(text).source(refused)).into()
     }
 }
 

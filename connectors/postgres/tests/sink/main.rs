@@ -5,6 +5,7 @@
 mod delivery;
 mod harness;
 mod modes;
+mod positions;
 mod refusals;
 mod tables;
 mod tls;

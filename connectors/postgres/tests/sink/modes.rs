@@ -181,22 +181,6 @@ async fn keys_come_from_a_struct_a_json_key_or_the_value() {
 }
 
 #[tokio::test]
-async fn with_the_position_as_key_a_replay_adds_nothing() {
-    let postgres = postgres();
-    let options = [("pk.mode", "kafka"), ("auto.create", "true")];
-    let mut driver = Driver::start(&config(&postgres, &options), "t").await;
-    let records = |range: std::ops::Range<i64>| -> Vec<_> {
-        range
-            .map(|offset| json_record("t", offset, r#"{"v": 1}"#))
-            .collect()
-    };
-    driver.write(records(0..10)).await.unwrap();
-    driver.write(records(5..15)).await.unwrap();
-    let read = "SELECT count(*), min(__connect_offset), max(__connect_offset), min(__connect_topic) FROM t";
-    assert_eq!(postgres.sql(DATABASE, read).unwrap(), "15|0|14|t");
-}
-
-#[tokio::test]
 async fn pieces_of_one_record_stay_together_and_are_told_apart() {
     let postgres = postgres();
     let options = [

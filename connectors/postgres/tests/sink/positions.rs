@@ -1,0 +1,106 @@
+//! `pk.mode=kafka` with `insert`: what is a replay, and what is another record.
+
+use std::sync::Arc;
+
+use connect_core::ErrorKind;
+use connect_core::data::SinkRecord;
+
+use crate::harness::{DATABASE, Driver, Group, config, json_record, postgres};
+
+fn positions(topic: &str, range: std::ops::Range<i64>, value: i64) -> Vec<SinkRecord> {
+    let json = format!(r#"{{"v": {value}}}"#);
+    range
+        .map(|offset| json_record(topic, offset, &json))
+        .collect()
+}
+
+const POSITIONS: &str = "SELECT count(*), sum(v), min(__connect_offset), max(__connect_offset), min(__connect_topic) FROM t";
+
+#[tokio::test]
+async fn with_the_position_as_key_a_replay_adds_nothing() {
+    let postgres = postgres();
+    let options = [
+        ("pk.mode", "kafka"),
+        ("auto.create", "true"),
+        ("batch.size", "3"),
+    ];
+    let config = config(&postgres, &options);
+    let group: Arc<Group> = Arc::default();
+    let mut first = Driver::join(&config, "t", group.clone()).await.unwrap();
+    first.write(positions("t", 0..5, 1)).await.unwrap();
+    first.put(positions("t", 5..10, 1)).await.unwrap();
+    first.flush().await.unwrap();
+    drop(first);
+    // The rows are there, the group does not know.
+    let mut second = Driver::join(&config, "t", group).await.unwrap();
+    second.write(positions("t", 5..15, 1)).await.unwrap();
+    assert_eq!(postgres.sql(DATABASE, POSITIONS).unwrap(), "15|15|0|14|t");
+}
+
+#[tokio::test]
+async fn with_the_position_as_key_new_records_of_a_topic_made_anew_are_refused_and_not_dropped() {
+    let postgres = postgres();
+    let options = [("pk.mode", "kafka"), ("auto.create", "true")];
+    let config = config(&postgres, &options);
+    let group: Arc<Group> = Arc::default();
+    let mut driver = Driver::join(&config, "t", group.clone()).await.unwrap();
+    driver.write(positions("t", 0..10, 1)).await.unwrap();
+    // Another topic under the name, in a task that goes on: no crash explains the rows.
+    let error = driver.write(positions("t", 0..3, 100)).await.unwrap_err();
+    let text = error.to_string();
+    assert!(text.starts_with("record t-0 at offset 0: "), "{text}");
+    assert!(text.contains("was made anew"), "{text}");
+    // After a restart: the group has committed more than what comes now.
+    drop(driver);
+    let mut driver = Driver::join(&config, "t", group).await.unwrap();
+    let error = driver.write(positions("t", 3..5, 100)).await.unwrap_err();
+    assert!(error.to_string().contains("was made anew"), "{error}");
+    assert_eq!(postgres.sql(DATABASE, POSITIONS).unwrap(), "10|10|0|9|t");
+}
+
+#[tokio::test]
+async fn with_the_position_as_key_a_replay_of_one_partition_excuses_no_row_of_another() {
+    let postgres = postgres();
+    let options = [
+        ("pk.mode", "kafka"),
+        ("auto.create", "true"),
+        ("table.name.format", "t"),
+    ];
+    let config = config(&postgres, &options);
+    let group: Arc<Group> = Arc::default();
+    let mut first = Driver::join(&config, "b", group.clone()).await.unwrap();
+    first.put(positions("b", 0..5, 1)).await.unwrap();
+    first.flush().await.unwrap();
+    drop(first);
+    let mut driver = Driver::join(&config, "a", group).await.unwrap();
+    driver.write(positions("a", 0..5, 1)).await.unwrap();
+    driver.open("b").await.unwrap();
+    let both = |a: std::ops::Range<i64>| [positions("b", 0..8, 1), positions("a", a, 1)].concat();
+    let error = driver.write(both(4..7)).await.unwrap_err();
+    assert!(
+        error.to_string().starts_with("record a-0 at offset 4: "),
+        "{error}"
+    );
+    driver.close("a").await;
+    driver.close("b").await;
+    driver.open("a").await.unwrap();
+    driver.open("b").await.unwrap();
+    driver.write(both(5..7)).await.unwrap();
+    assert_eq!(postgres.sql(DATABASE, POSITIONS).unwrap(), "15|15|0|7|a");
+}
+
+#[tokio::test]
+async fn with_the_position_as_key_a_task_that_has_lost_its_partition_is_told_so_and_does_not_fail()
+{
+    let postgres = postgres();
+    let options = [("pk.mode", "kafka"), ("auto.create", "true")];
+    let config = config(&postgres, &options);
+    let mut zombie = Driver::start(&config, "t").await;
+    zombie.write(positions("t", 0..5, 1)).await.unwrap();
+    let mut owner = Driver::start(&config, "t").await;
+    owner.write(positions("t", 5..10, 1)).await.unwrap();
+    zombie.group.expel();
+    let mut records = positions("t", 5..10, 1);
+    let error = zombie.try_write(&mut records).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Conflict);
+}
