@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::Request;
+use axum::http::header::CONTENT_TYPE;
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post, put};
@@ -28,6 +29,8 @@ type Shared = axum::extract::State<Arc<dyn Herder>>;
 
 /// A request may take this long, as in Kafka Connect.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(90);
+/// Bytes of a refusal of the HTTP layer.
+const LONGEST_REFUSAL: usize = 4096;
 
 /// The routes.
 pub fn router(herder: Arc<dyn Herder>) -> Router {
@@ -67,13 +70,33 @@ pub fn router(herder: Arc<dyn Herder>) -> Router {
         .with_state(herder)
 }
 
-/// What holds for every request: an answer in JSON must be acceptable, and must come in time.
+/// What holds for every request: an answer in JSON must be acceptable, and must come in time. What is begun is ended, also
+/// if the client leaves or the time is up: a change is never left half done.
 async fn checked(request: Request, next: Next) -> Response {
     if !body::accepts_json(request.headers()) {
         return RestError::not_acceptable().into_response();
     }
-    match tokio::time::timeout(REQUEST_TIMEOUT, next.run(request)).await {
-        Ok(response) => response,
+    let answering = tokio::spawn(next.run(request));
+    match tokio::time::timeout(REQUEST_TIMEOUT, answering).await {
+        Ok(Ok(response)) => in_json(response).await,
+        Ok(Err(_panicked)) => {
+            RestError::internal("a defect in Sluice, see the log").into_response()
+        }
         Err(_) => RestError::internal("Request timed out").into_response(),
     }
+}
+
+/// Refusals of the HTTP layer (a path or query that is none, a body that is too large) in the shape of all others.
+async fn in_json(response: Response) -> Response {
+    let status = response.status();
+    let is_json = response
+        .headers()
+        .get(CONTENT_TYPE)
+        .is_some_and(|kind| kind.as_bytes().starts_with(b"application/json"));
+    if is_json || !(status.is_client_error() || status.is_server_error()) {
+        return response;
+    }
+    let text = axum::body::to_bytes(response.into_body(), LONGEST_REFUSAL).await;
+    let text = text.unwrap_or_default();
+    RestError::new(status, String::from_utf8_lossy(&text)).into_response()
 }

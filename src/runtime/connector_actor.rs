@@ -39,6 +39,8 @@ pub(super) struct Start<'a> {
     pub(super) target: TargetState,
     /// Whether it had tasks before, in another worker's life: a paused connector keeps them.
     pub(super) had_tasks: bool,
+    /// The end of the actor whose place it takes: nothing is started before.
+    pub(super) after: Option<oneshot::Receiver<()>>,
 }
 
 /// Starts the actor of a connector.
@@ -53,8 +55,10 @@ pub(super) fn spawn(
         config,
         target,
         had_tasks,
+        after,
     } = start;
     let status = StatusBoard::new(name, plugin.kind, plugin.version, &environment.worker_id);
+    status.hide(environment.settings.redaction.clone());
     let actor = ConnectorActor {
         name: name.into(),
         plugin,
@@ -66,7 +70,7 @@ pub(super) fn spawn(
         environment,
         status: status.clone(),
     };
-    tokio::spawn(actor.run(receiver));
+    tokio::spawn(actor.run(receiver, after));
     (sender, status)
 }
 
@@ -92,7 +96,14 @@ struct ConnectorActor {
 }
 
 impl ConnectorActor {
-    async fn run(mut self, mut commands: mpsc::Receiver<Command>) {
+    async fn run(
+        mut self,
+        mut commands: mpsc::Receiver<Command>,
+        after: Option<oneshot::Receiver<()>>,
+    ) {
+        if let Some(after) = after {
+            let _ended_or_gone = after.await;
+        }
         self.settle().await;
         while let Some(command) = commands.recv().await {
             match command {
@@ -130,6 +141,8 @@ impl ConnectorActor {
         info!(connector = &*self.name, ?target, "target state changed");
         self.target = target;
         if self.status.connector_state() == State::Failed && target != TargetState::Stopped {
+            // Its tasks may run on from before.
+            self.tasks.tell(wanted_of(target));
             return;
         }
         self.settle().await;
@@ -206,7 +219,8 @@ impl ConnectorActor {
     /// The configuration with the values of now in place of placeholders.
     fn resolved(&self) -> Result<ConfigMap> {
         let resolved = self.environment.providers.resolve(&self.config)?;
-        self.status.hide(resolved.redaction);
+        let of_worker = &self.environment.settings.redaction;
+        self.status.hide(resolved.redaction.and(of_worker));
         Ok(resolved.config)
     }
 
@@ -260,7 +274,7 @@ impl ConnectorActor {
     }
 
     async fn restart_tasks(&mut self, tasks: &[u32]) {
-        if tasks.is_empty() {
+        if tasks.is_empty() || self.target == TargetState::Stopped {
             return;
         }
         for task in tasks {
@@ -269,12 +283,8 @@ impl ConnectorActor {
         self.tasks.stop(tasks).await;
         match self.plan().await {
             Ok(plan) => {
-                let wanted = if self.target == TargetState::Paused {
-                    Wanted::Pause
-                } else {
-                    Wanted::Run
-                };
-                for task in tasks {
+                let wanted = wanted_of(self.target);
+                for task in tasks.iter().filter(|task| **task < plan.count) {
                     self.tasks.start(&plan, *task, wanted);
                 }
             }
@@ -284,6 +294,15 @@ impl ConnectorActor {
                 }
             }
         }
+    }
+}
+
+/// What tasks are to do while the connector's target is `target`.
+fn wanted_of(target: TargetState) -> Wanted {
+    match target {
+        TargetState::Started => Wanted::Run,
+        TargetState::Paused => Wanted::Pause,
+        TargetState::Stopped => Wanted::Stop,
     }
 }
 

@@ -92,7 +92,7 @@ pub(super) fn validate(
         ));
     };
     let found = find_connector_plugin(class)
-        .map_err(|error| HerderError::BadRequest(error.message().to_owned()))?;
+        .map_err(|error| HerderError::Internal(error.message().to_owned()))?;
     let same = find_connector_plugin(plugin).is_ok_and(|asked| std::ptr::eq(asked, found));
     if !same {
         return Err(HerderError::BadRequest(format!(

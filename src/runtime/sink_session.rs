@@ -3,7 +3,7 @@
 //! Holds always: an offset is committed only if the task's `flush` returned it, and only for a partition owned since.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -14,24 +14,25 @@ use tokio::sync::Mutex;
 use tracing::{info, warn};
 
 use super::pipeline::Pipeline;
+use super::status::StatusBoard;
 use crate::kafka::{ConsumedRecord, Consumer, RebalanceListener};
 
 /// How long a rebalance waits for the last flush of partitions that go.
 const LAST_FLUSH: Duration = Duration::from_secs(20);
 
-/// The consumer, once it is there: listener and task are made before it.
+/// The consumer, once it is there: listener and task are made before it. It is the loop's: the consumer holds the listener
+/// and with it this slot, so that neither would ever end if the slot held the consumer.
 #[derive(Clone, Default)]
-pub(super) struct ConsumerSlot(Arc<OnceLock<Arc<dyn Consumer>>>);
+pub(super) struct ConsumerSlot(Arc<OnceLock<Weak<dyn Consumer>>>);
 
 impl ConsumerSlot {
-    pub(super) fn fill(&self, consumer: Arc<dyn Consumer>) {
-        let _filled_once = self.0.set(consumer);
+    pub(super) fn fill(&self, consumer: &Arc<dyn Consumer>) {
+        let _filled_once = self.0.set(Arc::downgrade(consumer));
     }
 
-    fn get(&self) -> Result<&Arc<dyn Consumer>> {
-        self.0
-            .get()
-            .ok_or_else(|| Error::internal("the consumer is not there yet"))
+    fn get(&self) -> Result<Arc<dyn Consumer>> {
+        let consumer = self.0.get().and_then(Weak::upgrade);
+        consumer.ok_or_else(|| Error::internal("the consumer is not there"))
     }
 }
 
@@ -46,6 +47,7 @@ impl SinkRuntime for ConsumerSlot {
 pub(super) struct SinkSession {
     task: Box<dyn SinkTask>,
     consumer: ConsumerSlot,
+    status: StatusBoard,
     /// Owned partitions, with the first offset read since they came.
     owned: BTreeMap<TopicPartition, Option<Offset>>,
     /// Records read and not yet taken by the task.
@@ -61,10 +63,15 @@ pub(super) struct SinkSession {
 }
 
 impl SinkSession {
-    pub(super) fn new(task: Box<dyn SinkTask>, consumer: ConsumerSlot) -> Self {
+    pub(super) fn new(
+        task: Box<dyn SinkTask>,
+        consumer: ConsumerSlot,
+        status: StatusBoard,
+    ) -> Self {
         Self {
             task,
             consumer,
+            status,
             owned: BTreeMap::new(),
             pending: Vec::new(),
             skipped: BTreeMap::new(),
@@ -147,7 +154,7 @@ impl SinkSession {
         self.pending.clear();
         self.skipped.clear();
         self.uncommitted.clear();
-        let consumer = self.consumer.get()?.clone();
+        let consumer = self.consumer.get()?;
         let committed = consumer.committed(&partitions).await?;
         for (partition, first) in &self.owned {
             let known = committed.get(partition).map(|committed| committed.offset);
@@ -187,7 +194,7 @@ impl SinkSession {
         };
         if let Err(error) = outcome {
             warn!(
-                error = error.trace(),
+                error = self.status.trace_of(&error),
                 "what was not committed is read again by whoever gets the partitions"
             );
         }

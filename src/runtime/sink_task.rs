@@ -3,16 +3,16 @@
 //! Holds always: the loop keeps polling while the target fails, so that the task stays a member of its group; records it
 //! could not hand over are kept, and nothing is fetched beyond them.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use connect_core::clock::Clock;
 use connect_core::config::{ConfigMap, ConnectorConfig, SinkOptions};
-use connect_core::data::Timestamp;
 use connect_core::plugin::{Connector, MemoryBudget, SinkTaskContext, TaskId};
 use connect_core::retry::RetryPolicy;
 use connect_core::{Error, Result};
 use tokio::sync::Mutex;
+use tokio::time::Instant;
 use tracing::{info, warn};
 
 use super::control::{Control, Wanted};
@@ -65,13 +65,17 @@ pub(super) async fn run(spec: SinkTaskSpec, control: Control) -> Result<()> {
         runtime: Arc::new(slot.clone()),
         memory,
     })?;
-    let session = Arc::new(Mutex::new(SinkSession::new(task, slot.clone())));
+    let session = Arc::new(Mutex::new(SinkSession::new(
+        task,
+        slot.clone(),
+        spec.status.clone(),
+    )));
     let options = consumer_options(&spec, fetch_max_bytes, session.clone())?;
     let consumer = spec.log.consumer(options).await?;
-    slot.fill(consumer.clone());
-    let waker = wake_on_change(control.clone(), consumer.clone());
+    slot.fill(&consumer);
+    let waker = wake_on_change(control.clone(), Arc::downgrade(&consumer));
     let mut sink = SinkLoop {
-        next_flush: spec.clock.now().saturating_add(spec.flush_interval),
+        next_flush: Instant::now() + spec.flush_interval,
         spec,
         control,
         consumer: consumer.clone(),
@@ -124,11 +128,14 @@ fn consumer_options(
 /// Ends a waiting poll when something else is wanted.
 fn wake_on_change(
     mut control: Control,
-    consumer: Arc<dyn Consumer>,
+    consumer: Weak<dyn Consumer>,
 ) -> tokio::task::JoinHandle<()> {
     tokio::spawn(async move {
         while control.wanted() != Wanted::Stop {
             control.changed().await;
+            let Some(consumer) = consumer.upgrade() else {
+                return;
+            };
             consumer.wakeup();
         }
     })
@@ -139,9 +146,10 @@ struct SinkLoop {
     control: Control,
     consumer: Arc<dyn Consumer>,
     session: Arc<Mutex<SinkSession>>,
-    next_flush: Timestamp,
+    /// When offsets are flushed although nothing else makes it due. The wall clock may jump: only the plugin goes by it.
+    next_flush: Instant,
     /// When to try again after a failure.
-    retry: Option<Timestamp>,
+    retry: Option<Instant>,
     attempts: u32,
     /// True while partitions are paused in the consumer.
     held: bool,
@@ -205,16 +213,16 @@ impl SinkLoop {
         if let Some(error) = session.take_failure() {
             return self.recover(&mut session, error).await;
         }
-        let now = self.spec.clock.now();
-        if self.retry.is_some_and(|at| now < at) {
+        if self.retry.is_some_and(|at| Instant::now() < at) {
             return Ok(());
         }
-        let due = now >= self.next_flush || session.wake_at().is_some_and(|at| at <= now);
+        let is_awake = |session: &SinkSession, now| session.wake_at().is_some_and(|at| at <= now);
+        let due = Instant::now() >= self.next_flush || is_awake(&session, self.spec.clock.now());
         match session.work(due).await {
             Ok(()) => {
-                self.succeeded(now);
+                self.succeeded();
                 // Records may have made a flush due: at once, not after the next poll.
-                if !due && session.wake_at().is_some_and(|at| at <= now) {
+                if !due && is_awake(&session, self.spec.clock.now()) {
                     let again = session.work(true).await;
                     return self.settle(&mut session, again).await;
                 }
@@ -231,14 +239,15 @@ impl SinkLoop {
         }
     }
 
-    fn succeeded(&mut self, now: Timestamp) {
+    fn succeeded(&mut self) {
         if self.attempts > 0 {
             info!(attempts = self.attempts, "working again");
         }
         self.attempts = 0;
         self.retry = None;
+        let now = Instant::now();
         if now >= self.next_flush {
-            self.next_flush = now.saturating_add(self.spec.flush_interval);
+            self.next_flush = now + self.spec.flush_interval;
         }
     }
 
@@ -250,7 +259,7 @@ impl SinkLoop {
         }
         self.attempts += 1;
         let pause = RETRY.pause(self.attempts, &error);
-        self.retry = Some(self.spec.clock.now().saturating_add(pause));
+        self.retry = Some(Instant::now() + pause);
         warn!(
             error = self.spec.status.trace_of(&error),
             attempt = self.attempts,
@@ -270,17 +279,18 @@ impl SinkLoop {
     }
 
     async fn poll_timeout(&self) -> Duration {
-        let wake_at = self.session.lock().await.wake_at();
-        let next = [wake_at, self.retry, Some(self.next_flush)]
-            .into_iter()
-            .flatten()
-            .min();
-        let now = self.spec.clock.now();
-        let wait = next.map_or(LONGEST_POLL, |next| now.duration_until(next));
         let wait = match self.retry {
-            Some(at) => now.duration_until(at),
-            None => wait,
+            Some(at) => at.saturating_duration_since(Instant::now()),
+            None => self.time_to_work().await,
         };
         wait.min(LONGEST_POLL)
+    }
+
+    /// How long nothing is due if no record comes.
+    async fn time_to_work(&self) -> Duration {
+        let flush = self.next_flush.saturating_duration_since(Instant::now());
+        let wake_at = self.session.lock().await.wake_at();
+        let wake = wake_at.map(|at| self.spec.clock.now().duration_until(at));
+        wake.map_or(flush, |wake| wake.min(flush))
     }
 }

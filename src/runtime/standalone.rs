@@ -10,7 +10,7 @@ use connect_core::config::{
     invalid_message, unknown_keys,
 };
 use connect_core::plugin::ConnectorPlugin;
-use tokio::sync::{Mutex, mpsc, oneshot};
+use tokio::sync::{Mutex, MutexGuard, mpsc, oneshot};
 use tracing::{error, warn};
 
 use super::connector_actor::{self, Command, task_count};
@@ -53,6 +53,8 @@ pub(super) struct StandaloneHerder {
     storage: ConfigStorage,
     connectors: Mutex<BTreeMap<String, Managed>>,
     ready: AtomicBool,
+    /// Set once the worker ends: nothing is changed any more.
+    closing: AtomicBool,
 }
 
 impl StandaloneHerder {
@@ -62,6 +64,7 @@ impl StandaloneHerder {
             storage,
             connectors: Mutex::default(),
             ready: AtomicBool::new(false),
+            closing: AtomicBool::new(false),
         }
     }
 
@@ -78,7 +81,7 @@ impl StandaloneHerder {
                 Ok(plugin) => {
                     let target = target_of(&stored.target_state);
                     let tasks = self.tasks_of(target, stored.tasks, &stored.config);
-                    let managed = self.manage(plugin, &name, stored.config, target, tasks);
+                    let managed = self.manage(plugin, &name, stored.config, target, tasks, None);
                     connectors.insert(name, managed);
                 }
                 Err(failure) => error!(
@@ -92,19 +95,32 @@ impl StandaloneHerder {
         Ok(())
     }
 
-    /// Stops every connector in good order.
+    /// Stops every connector in good order; changes are refused from now on, questions answered.
     pub(super) async fn shutdown(&self) {
-        let connectors = std::mem::take(&mut *self.connectors.lock().await);
+        self.closing.store(true, Ordering::Release);
+        self.ready.store(false, Ordering::Release);
+        let connectors = self.connectors.lock().await;
         let mut stopping = Vec::new();
-        for managed in connectors.into_values() {
+        for managed in connectors.values() {
             let (done, stopped) = oneshot::channel();
             if managed.commands.send(Command::Shutdown(done)).await.is_ok() {
                 stopping.push(stopped);
             }
         }
+        drop(connectors);
         for stopped in stopping {
             let _actor_left = stopped.await;
         }
+    }
+
+    /// The connectors, to be changed.
+    async fn to_change(&self) -> Answer<MutexGuard<'_, BTreeMap<String, Managed>>> {
+        let connectors = self.connectors.lock().await;
+        if self.closing.load(Ordering::Acquire) {
+            let text = "Cannot complete request because the worker is shutting down";
+            return Err(HerderError::Conflict(text.to_owned()));
+        }
+        Ok(connectors)
     }
 
     fn manage(
@@ -114,6 +130,7 @@ impl StandaloneHerder {
         config: ConfigMap,
         target: TargetState,
         tasks: u32,
+        after: Option<oneshot::Receiver<()>>,
     ) -> Managed {
         let environment = self.environment.clone();
         let start = connector_actor::Start {
@@ -121,6 +138,7 @@ impl StandaloneHerder {
             config: config.clone(),
             target,
             had_tasks: tasks > 0,
+            after,
         };
         let (commands, status) = connector_actor::spawn(environment, plugin, start);
         Managed {
@@ -232,8 +250,9 @@ impl StandaloneHerder {
         if std::ptr::eq(managed.plugin, plugin) {
             tell(managed, Command::Configure(config)).await?;
         } else {
-            stop(managed).await?;
-            *managed = self.manage(plugin, name, config, managed.target, tasks);
+            let (done, stopped) = oneshot::channel();
+            tell(managed, Command::Shutdown(done)).await?;
+            *managed = self.manage(plugin, name, config, managed.target, tasks, Some(stopped));
         }
         Ok(info(name, managed))
     }
@@ -379,7 +398,7 @@ impl Herder for StandaloneHerder {
         initial: TargetState,
     ) -> Answer<ConnectorInfo> {
         let Checked { plugin, resolved } = self.checked(name, &config)?;
-        let mut connectors = self.connectors.lock().await;
+        let mut connectors = self.to_change().await?;
         if connectors.contains_key(name) {
             return Err(HerderError::Conflict(format!(
                 "Connector {name} already exists"
@@ -387,7 +406,7 @@ impl Herder for StandaloneHerder {
         }
         let tasks = tasks_after(initial, 0, &resolved);
         self.store(name, &config, initial, tasks).await?;
-        let managed = self.manage(plugin, name, config, initial, tasks);
+        let managed = self.manage(plugin, name, config, initial, tasks, None);
         let created = info(name, &managed);
         connectors.insert(name.to_owned(), managed);
         Ok(created)
@@ -404,7 +423,7 @@ impl Herder for StandaloneHerder {
                 Err(error) => return Err(error),
             }
         }
-        let mut connectors = self.connectors.lock().await;
+        let mut connectors = self.to_change().await?;
         Ok((false, self.replace(&mut connectors, name, config).await?))
     }
 
@@ -413,7 +432,7 @@ impl Herder for StandaloneHerder {
         name: &str,
         patch: BTreeMap<String, Option<String>>,
     ) -> Answer<ConnectorInfo> {
-        let mut connectors = self.connectors.lock().await;
+        let mut connectors = self.to_change().await?;
         let mut config = connectors
             .get(name)
             .ok_or_else(|| not_found(name))?
@@ -429,7 +448,7 @@ impl Herder for StandaloneHerder {
     }
 
     async fn delete(&self, name: &str) -> Answer<()> {
-        let mut connectors = self.connectors.lock().await;
+        let mut connectors = self.to_change().await?;
         if !connectors.contains_key(name) {
             return Err(not_found(name));
         }
@@ -443,7 +462,7 @@ impl Herder for StandaloneHerder {
     }
 
     async fn set_target_state(&self, name: &str, target: TargetState) -> Answer<()> {
-        let mut connectors = self.connectors.lock().await;
+        let mut connectors = self.to_change().await?;
         let managed = connectors.get_mut(name).ok_or_else(|| unknown(name))?;
         let tasks = self.tasks_of(target, managed.tasks, &managed.config);
         self.store(name, &managed.config, target, tasks).await?;
@@ -458,7 +477,7 @@ impl Herder for StandaloneHerder {
         request: RestartRequest,
     ) -> Answer<Option<ConnectorStateInfo>> {
         let (done, restarted) = oneshot::channel();
-        let connectors = self.connectors.lock().await;
+        let connectors = self.to_change().await?;
         let Some(managed) = connectors.get(name) else {
             return Err(match request == RestartRequest::default() {
                 true => not_found(name),
@@ -467,17 +486,22 @@ impl Herder for StandaloneHerder {
         };
         let plan = mark_restarting(managed, request);
         tell(managed, Command::Restart(request, done)).await?;
+        let status = managed.status.clone();
         drop(connectors);
-        if request == RestartRequest::default() {
-            let _actor_left = restarted.await;
-            return Ok(None);
+        if request != RestartRequest::default() {
+            return Ok(Some(plan));
         }
-        Ok(Some(plan))
+        let _actor_left = restarted.await;
+        if status.connector_state() == State::Failed {
+            let text = format!("Failed to start connector: {name}");
+            return Err(HerderError::Internal(text));
+        }
+        Ok(None)
     }
 
     async fn restart_task(&self, name: &str, task: u32) -> Answer<()> {
         let (done, restarted) = oneshot::channel();
-        let connectors = self.connectors.lock().await;
+        let connectors = self.to_change().await?;
         let managed = connectors.get(name).ok_or_else(|| not_found(name))?;
         if managed.status.task_state(task).is_none() {
             return Err(HerderError::NotFound(format!(

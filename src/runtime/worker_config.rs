@@ -9,7 +9,7 @@ use connect_core::config::{
 };
 use connect_core::{Error, Result};
 
-use super::config_providers::ConfigProviders;
+use super::config_providers::{ConfigProviders, Redaction, Resolved};
 
 /// Options of the worker.
 #[derive(Debug, Clone, ConnectorConfig)]
@@ -104,6 +104,8 @@ pub struct WorkerSettings {
     pub properties: ConfigMap,
     /// Where placeholders in configurations are looked up.
     pub(super) providers: ConfigProviders,
+    /// What placeholders of the properties stand for.
+    pub(super) redaction: Redaction,
     /// What should be said about them at start.
     pub warnings: Vec<String>,
 }
@@ -115,13 +117,17 @@ impl WorkerSettings {
     /// A configuration error that lists every wrong key.
     pub fn read(properties: &ConfigMap) -> Result<Self> {
         let providers = ConfigProviders::of(properties).map_err(|errors| wrong(&errors))?;
-        let properties = providers.resolve(properties)?.config;
+        let Resolved {
+            config: properties,
+            redaction,
+        } = providers.resolve(properties)?;
         let config = WorkerConfig::from_map(&properties).map_err(|errors| wrong(&errors))?;
         let warnings = warnings(&properties);
         Ok(Self {
             config,
             properties,
             providers,
+            redaction,
             warnings,
         })
     }

@@ -54,7 +54,12 @@ async fn replace(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     let mut file = fs::File::create(&unfinished).await?;
     file.write_all(bytes).await?;
     file.sync_all().await?;
-    fs::rename(&unfinished, path).await
+    fs::rename(&unfinished, path).await?;
+    // The new name is durable once its folder is.
+    match path.parent() {
+        Some(folder) => fs::File::open(folder).await?.sync_all().await,
+        None => Ok(()),
+    }
 }
 
 #[async_trait]

@@ -114,6 +114,45 @@ async fn placeholders_are_kept_and_what_they_stand_for_is_used_anew_at_each_rest
 }
 
 #[tokio::test]
+async fn a_client_setting_that_is_refused_does_not_show_its_value() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let mut worker = worker(folder.path())?;
+    let s3 = S3StandIn::start(S3Options::local(folder.path().join("s3"), "bronze")).await?;
+    keep(folder.path(), "test-secret", "bronze")?;
+    let name = "s3-sink-sales";
+    let mut config = config(folder.path(), &s3)?;
+    let login = format!("org.example.Login required username=\"a\" password=\"{SECRET}\";");
+    for key in [
+        "consumer.override.sasl.jaas.config",
+        "admin.override.sasl.jaas.config",
+    ] {
+        config[key] = json!(login);
+    }
+    let mut shown = format!("{:?}", worker.put_config(name, &config).await);
+    ensure!(shown.contains("admin.override.sasl.jaas.config"), "{shown}");
+    config
+        .as_object_mut()
+        .context("a config")?
+        .remove("admin.override.sasl.jaas.config");
+    worker.put_config(name, &config).await?;
+    wait_until("a failure", Duration::from_secs(30), || async {
+        Ok(worker.states(name).await?.contains("FAILED"))
+    })
+    .await?;
+    shown.push_str(
+        &worker
+            .get(&format!("/connectors/{name}/status"))
+            .await?
+            .to_string(),
+    );
+    ensure!(shown.contains("sasl.jaas.config"), "{shown}");
+    shown.push_str(&worker.log());
+    worker.stop()?;
+    ensure!(!shown.contains(SECRET), "{shown}");
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_wrong_value_behind_a_placeholder_is_refused_without_showing_it() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let worker = worker(folder.path())?;

@@ -12,9 +12,16 @@ pub(super) fn mapped(error: KrafkaError) -> Error {
     let kind = kind(&error);
     let verdict = match kind {
         ErrorKind::External if is_retriable(&error) => RetryVerdict::Backoff,
+        ErrorKind::Config if may_be_gone_for_a_moment(&error) => RetryVerdict::Backoff,
         _ => RetryVerdict::Never,
     };
     Error::new(kind, "Kafka").retry(verdict).source(error)
+}
+
+/// A broker that does not know a partition may not know it yet; a partition that was deleted is soon nobody's any more.
+fn may_be_gone_for_a_moment(error: &KrafkaError) -> bool {
+    let unknown = ErrorCode::UnknownTopicOrPartition;
+    matches!(error, KrafkaError::Broker { code, .. } if *code == unknown) && error.is_retriable()
 }
 
 fn is_retriable(error: &KrafkaError) -> bool {

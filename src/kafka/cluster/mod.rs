@@ -48,15 +48,25 @@ impl ClusterLog {
 
     /// A client for reading or writing: a topic it names that is not there is made, if the brokers want that. The admin
     /// client only looks.
-    async fn client(&self, client_id: &str) -> Result<Kafka> {
-        self.client_with(client_id, self.metadata_max_age).await
+    async fn client(&self, options: &mut ProducerOptions) -> Result<Kafka> {
+        let (connection, others) = settings::divided(std::mem::take(&mut options.overrides));
+        options.overrides = others;
+        self.client_with(&options.client_id, self.metadata_max_age, connection)
+            .await
     }
 
-    async fn client_with(&self, client_id: &str, metadata_max_age: Duration) -> Result<Kafka> {
+    /// What a client says of its connection wins over the worker's own settings.
+    async fn client_with(
+        &self,
+        client_id: &str,
+        metadata_max_age: Duration,
+        connection: BTreeMap<String, String>,
+    ) -> Result<Kafka> {
         let mut properties = self.properties.clone();
         properties.insert("client.id".to_owned(), client_id.to_owned());
         let millis = metadata_max_age.as_millis().to_string();
         properties.insert("metadata.max.age.ms".to_owned(), millis);
+        properties.extend(connection);
         connect(&properties, true).await
     }
 }
@@ -76,35 +86,32 @@ async fn connect(properties: &BTreeMap<String, String>, make_topics: bool) -> Re
 
 #[async_trait]
 impl Log for ClusterLog {
-    async fn consumer(&self, options: ConsumerOptions) -> Result<Arc<dyn Consumer>> {
+    async fn consumer(&self, mut options: ConsumerOptions) -> Result<Arc<dyn Consumer>> {
+        let (connection, others) = settings::divided(options.overrides);
+        options.overrides = others;
         let interval = subscription::interval(self.metadata_max_age);
         // A member that makes its group share partitions anew must not do it by metadata from before they came.
-        let client = self.client_with(&options.client_id, interval / 2).await?;
+        let client = self.client_with(&options.client_id, interval / 2, connection);
+        let client = client.await?;
         let admin = self.kafka.admin();
         let opened = consumer::ClusterConsumer::open(&client, (admin, interval), options);
         Ok(Arc::new(opened.await?))
     }
 
-    async fn producer(&self, options: ProducerOptions) -> Result<Arc<dyn Producer>> {
-        Ok(Arc::new(
-            producer::ClusterProducer::open(&self.client(&options.client_id).await?, &options)
-                .await?,
-        ))
+    async fn producer(&self, mut options: ProducerOptions) -> Result<Arc<dyn Producer>> {
+        let client = self.client(&mut options).await?;
+        let opened = producer::ClusterProducer::open(&client, &options).await?;
+        Ok(Arc::new(opened))
     }
 
     async fn transactional_producer(
         &self,
         transactional_id: &str,
-        options: ProducerOptions,
+        mut options: ProducerOptions,
     ) -> Result<Arc<dyn TransactionalProducer>> {
-        Ok(Arc::new(
-            producer::ClusterTransaction::open(
-                &self.client(&options.client_id).await?,
-                transactional_id,
-                &options,
-            )
-            .await?,
-        ))
+        let client = self.client(&mut options).await?;
+        let opened = producer::ClusterTransaction::open(&client, transactional_id, &options);
+        Ok(Arc::new(opened.await?))
     }
 
     fn admin(&self) -> Arc<dyn Admin> {

@@ -166,6 +166,15 @@ pub(in crate::kafka) struct ProducerSettings {
     pub(in crate::kafka) transaction_timeout: Duration,
 }
 
+/// Divides a client's overrides into those about the connection (addresses, `security.`, `sasl.`, `ssl.`) and the others.
+pub(super) fn divided(overrides: BTreeMap<String, String>) -> (ConfigMap, ConfigMap) {
+    let definition = ConnectionSettings::definition();
+    let families = ["security.", "sasl.", "ssl."];
+    overrides.into_iter().partition(|(key, _)| {
+        definition.option(key).is_some() || families.iter().any(|prefix| key.starts_with(prefix))
+    })
+}
+
 /// Reads overrides; a key that is not understood is refused by name.
 pub(in crate::kafka) fn overrides<T: ConnectorConfig>(
     given: &BTreeMap<String, String>,
@@ -174,9 +183,8 @@ pub(in crate::kafka) fn overrides<T: ConnectorConfig>(
     let mut errors: Vec<_> = given
         .iter()
         .filter(|(key, _)| definition.option(key).is_none())
-        .map(|(key, value)| {
-            OptionError::invalid(key, value, "this client setting is not supported")
-        })
+        // Without the value: it may be a secret.
+        .map(|(key, _)| OptionError::new(key, format!("the client setting {key} is not supported")))
         .collect();
     match T::from_map(given) {
         Ok(settings) if errors.is_empty() => Ok(settings),

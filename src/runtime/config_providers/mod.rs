@@ -42,6 +42,13 @@ pub(super) struct Resolved {
 pub(super) struct Redaction(Arc<Vec<(String, String)>>);
 
 impl Redaction {
+    /// What either hides.
+    pub(super) fn and(&self, other: &Self) -> Self {
+        let mut all: Vec<_> = self.0.iter().chain(other.0.iter()).cloned().collect();
+        all.sort_by_key(|(value, _)| std::cmp::Reverse(value.len()));
+        Self(Arc::new(all))
+    }
+
     /// `text` without values that came from a provider.
     pub(super) fn apply(&self, text: String) -> String {
         let hide = |text: String, (value, placeholder): &(String, String)| {

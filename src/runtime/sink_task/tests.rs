@@ -4,11 +4,12 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use connect_core::clock::SystemClock;
+use connect_core::clock::{Clock, ManualClock, SystemClock};
 use connect_core::config::ConfigMap;
 use connect_core::data::{Offset, Offsets, SinkRecord, Timestamp, TopicPartition};
 use connect_core::plugin::{
-    Assignment, Connector, ConnectorType, MemoryBudget, SinkTask, SinkTaskContext, TaskId,
+    Assignment, Connector, ConnectorType, MemoryBudget, MemoryShare, SinkTask, SinkTaskContext,
+    TaskId,
 };
 use connect_core::{Error, Result, RetryVerdict};
 use tempfile::TempDir;
@@ -22,6 +23,7 @@ use crate::runtime::pipeline::Pipeline;
 use crate::runtime::status::StatusBoard;
 
 const TOPIC: &str = "topic";
+const BUDGET: usize = 1 << 26;
 
 /// What the target has, and how often opening fails.
 #[derive(Debug, Default)]
@@ -39,10 +41,11 @@ struct Fragile {
 #[typetag::deserialize(name = "test.Fragile")]
 #[async_trait]
 impl Connector for Fragile {
-    fn sink_task(&self, _context: SinkTaskContext) -> Result<Box<dyn SinkTask>> {
+    fn sink_task(&self, context: SinkTaskContext) -> Result<Box<dyn SinkTask>> {
         Ok(Box::new(FragileTask {
             target: self.target.clone(),
             open: Offsets::new(),
+            _memory: context.memory,
         }))
     }
 }
@@ -51,6 +54,7 @@ struct FragileTask {
     target: Arc<Mutex<Target>>,
     /// Open partitions, with the offset after the last record taken.
     open: Offsets,
+    _memory: MemoryShare,
 }
 
 #[async_trait]
@@ -122,6 +126,20 @@ async fn log_with_records(folder: &TempDir) -> Arc<EmbeddedLog> {
 }
 
 fn spec(log: Arc<EmbeddedLog>, fragile: &Fragile) -> SinkTaskSpec {
+    spec_with(
+        log,
+        fragile,
+        Arc::new(SystemClock),
+        &MemoryBudget::new(BUDGET),
+    )
+}
+
+fn spec_with(
+    log: Arc<EmbeddedLog>,
+    fragile: &Fragile,
+    clock: Arc<dyn Clock>,
+    memory: &MemoryBudget,
+) -> SinkTaskSpec {
     let config = ConfigMap::from([("topics".to_owned(), TOPIC.to_owned())]);
     let mut worker = WorkerSettings::read(&ConfigMap::new()).unwrap();
     let schemas = "value.converter.schemas.enable".to_owned();
@@ -136,11 +154,58 @@ fn spec(log: Arc<EmbeddedLog>, fragile: &Fragile) -> SinkTaskSpec {
         config,
         log,
         consumer_settings: ConfigMap::new(),
-        clock: Arc::new(SystemClock),
-        memory: MemoryBudget::new(1 << 26),
+        clock,
+        memory: memory.clone(),
         flush_interval: Duration::from_millis(50),
         status: StatusBoard::new("fragile", ConnectorType::Sink, "1", "here"),
     }
+}
+
+/// Waits until the target has 20 records, or long enough.
+async fn wait_for_all(fragile: &Fragile) {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while fragile.target.lock().unwrap().records.len() < 20 && Instant::now() < deadline {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_wall_clock_that_is_set_back_does_not_hold_up_a_retry() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = log_with_records(&folder).await;
+    let fragile = Fragile::default();
+    fragile.target.lock().unwrap().failures = 2;
+    let clock = ManualClock::at(Timestamp::from_millis(1_700_000_000_000));
+    let memory = MemoryBudget::new(BUDGET);
+    let spec = spec_with(log, &fragile, Arc::new(clock.clone()), &memory);
+    let (sender, control) = Control::line(Wanted::Run);
+    let task = tokio::spawn(run(spec, control));
+    while fragile.target.lock().unwrap().failures == 2 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    clock.set(Timestamp::from_millis(1_600_000_000_000));
+    wait_for_all(&fragile).await;
+    assert_eq!(fragile.target.lock().unwrap().records.len(), 20);
+    sender.send(Wanted::Stop).unwrap();
+    task.await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn a_task_that_has_ended_holds_no_share_of_the_memory() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = log_with_records(&folder).await;
+    let fragile = Fragile::default();
+    let memory = MemoryBudget::new(BUDGET);
+    for _run in 0..2 {
+        let clock = Arc::new(SystemClock);
+        let spec = spec_with(log.clone(), &fragile, clock, &memory);
+        let (sender, control) = Control::line(Wanted::Run);
+        let task = tokio::spawn(run(spec, control));
+        wait_for_all(&fragile).await;
+        sender.send(Wanted::Stop).unwrap();
+        task.await.unwrap().unwrap();
+    }
+    assert_eq!(memory.join().bytes(), BUDGET);
 }
 
 #[tokio::test]
@@ -151,10 +216,7 @@ async fn partitions_that_cannot_be_opened_at_first_lose_no_record() {
     fragile.target.lock().unwrap().failures = 2;
     let (sender, control) = Control::line(Wanted::Run);
     let task = tokio::spawn(run(spec(log.clone(), &fragile), control));
-    let deadline = Instant::now() + Duration::from_secs(20);
-    while fragile.target.lock().unwrap().records.len() < 20 && Instant::now() < deadline {
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    wait_for_all(&fragile).await;
     sender.send(Wanted::Stop).unwrap();
     task.await.unwrap().unwrap();
     let mut records = fragile.target.lock().unwrap().records.clone();
