@@ -16,6 +16,9 @@ use crate::object::SMALLEST_PART;
 /// give it back, and no memory is lost to buffers of all sizes growing side by side.
 const CAPACITIES: [usize; 3] = [64 * 1024, 512 * 1024, SMALLEST_PART + 512 * 1024];
 
+/// Bytes that a compressor keeps beside its output: window, tables and a buffer.
+const GZIP_STATE: usize = 352 * 1024;
+
 /// How records become bytes: the same for all objects of a connector.
 #[derive(Debug, Clone)]
 pub(crate) struct Encoding {
@@ -128,9 +131,14 @@ impl Encoder {
         }
     }
 
-    /// Bytes in memory.
+    /// Bytes in memory. Of a buffer's room the first step counts as a whole: where many objects are open, it is most of
+    /// what they hold.
     pub(crate) fn buffered(&self) -> usize {
-        self.len() + self.sheet.as_ref().map_or(0, |sheet| sheet.held())
+        let output = match &self.output {
+            Output::Plain(buffer) => buffer.len().max(buffer.capacity().min(CAPACITIES[0])),
+            Output::Gzip(encoder, line) => encoder.get_ref().len() + line.capacity() + GZIP_STATE,
+        };
+        output + self.sheet.as_ref().map_or(0, |sheet| sheet.held())
     }
 
     /// Bytes ready to be sent.
@@ -149,22 +157,28 @@ impl Encoder {
         }
     }
 
-    /// Closes the object and takes the rest.
+    /// Closes the object and takes the rest; nothing stays in memory beside it.
     pub(crate) fn finish(&mut self) -> Result<Bytes> {
-        let mut sheet = self.sheet.take();
-        match (&mut self.output, &mut sheet) {
-            (Output::Plain(buffer), Some(sheet)) => sheet.finish(buffer),
-            (Output::Gzip(encoder, line), Some(sheet)) => {
-                line.clear();
-                sheet.finish(line);
-                encoder.write_all(line).map_err(not_compressed)?;
+        let sheet = self.sheet.take();
+        let output = std::mem::replace(&mut self.output, Output::Plain(Vec::new()));
+        let mut rest = match output {
+            Output::Plain(mut buffer) => {
+                if let Some(mut sheet) = sheet {
+                    sheet.finish(&mut buffer);
+                }
+                buffer
             }
-            (_, None) => {}
-        }
-        if let Output::Gzip(encoder, _) = &mut self.output {
-            encoder.try_finish().map_err(not_compressed)?;
-        }
-        Ok(self.take())
+            Output::Gzip(mut encoder, mut line) => {
+                line.clear();
+                if let Some(mut sheet) = sheet {
+                    sheet.finish(&mut line);
+                }
+                encoder.write_all(&line).map_err(not_compressed)?;
+                encoder.finish().map_err(not_compressed)?
+            }
+        };
+        rest.shrink_to_fit();
+        Ok(Bytes::from(rest))
     }
 }
 
@@ -182,4 +196,52 @@ fn encode(
 
 fn not_compressed(cause: std::io::Error) -> Error {
     Error::internal("compressing in memory").source(cause)
+}
+
+#[cfg(test)]
+mod tests {
+    use connect_core::config::{ConfigMap, ConnectorConfig};
+    use connect_core::data::{Datum, Offset, RecordTimestamp, TopicPartition};
+
+    use super::*;
+
+    fn encoding(gzip: bool) -> Encoding {
+        let gzip = gzip.then(flate2::Compression::default);
+        Encoding {
+            format: Format::Bytes,
+            separator: b"\n".to_vec(),
+            gzip,
+            csv: Arc::new(CsvOptions::from_map(&ConfigMap::new()).unwrap()),
+        }
+    }
+
+    fn record() -> SinkRecord {
+        SinkRecord {
+            origin: TopicPartition::new("t", 0),
+            topic: "t".into(),
+            offset: Offset::new(0),
+            timestamp: RecordTimestamp::Unknown,
+            headers: Vec::new(),
+            key: Datum::null(),
+            value: Datum::schemaless(Value::Bytes(Bytes::from_static(b"record"))),
+            piece: None,
+            size: 6,
+        }
+    }
+
+    /// Small objects that wait to be published hold what they say they hold.
+    #[test]
+    fn a_finished_object_holds_its_bytes_and_nothing_more() {
+        for gzip in [false, true] {
+            let encoding = encoding(gzip);
+            let mut encoder = Encoder::new(&encoding);
+            encoder.append(&encoding, &record()).unwrap();
+            assert!(encoder.buffered() >= 64 * 1024, "what it holds while open");
+            let whole = encoder.finish().unwrap();
+            assert_eq!(encoder.buffered(), 0);
+            let length = whole.len();
+            assert!(length < 100);
+            assert_eq!(whole.try_into_mut().unwrap().capacity(), length);
+        }
+    }
 }

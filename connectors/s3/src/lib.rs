@@ -16,6 +16,7 @@ mod plan;
 mod rotation;
 mod task;
 mod template;
+mod waiting;
 
 use std::sync::Arc;
 

@@ -325,11 +325,6 @@ impl PartitionWriter {
         durable
     }
 
-    /// The next call of [`PartitionWriter::progress`] reports again.
-    pub(crate) fn forget_report(&mut self) {
-        self.reported = None;
-    }
-
     pub(crate) fn objects_mut(&mut self) -> impl Iterator<Item = &mut Object> {
         let open = self
             .open
@@ -351,14 +346,19 @@ impl PartitionWriter {
             .sum()
     }
 
-    /// Bytes in memory of what is open and may be ended early. While a plan is replayed its cuts are the only ones:
-    /// whoever made it may be about to publish by it.
-    pub(crate) fn closable_bytes(&self) -> usize {
-        let open = self.open.iter();
-        open.filter(|_| self.replay.is_empty() && !self.is_mid_offset)
+    /// Bytes in memory of what is open.
+    pub(crate) fn open_bytes(&self) -> usize {
+        self.open
+            .iter()
             .flat_map(|open| &open.objects)
             .map(Object::buffered)
             .sum()
+    }
+
+    /// True if something is open that may be ended early. While a plan is replayed its cuts are the only ones: whoever
+    /// made it may be about to publish by it.
+    pub(crate) fn is_closable(&self) -> bool {
+        self.open.is_some() && self.replay.is_empty() && !self.is_mid_offset
     }
 
     pub(crate) fn into_objects(self) -> impl Iterator<Item = Object> {

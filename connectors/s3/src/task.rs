@@ -1,7 +1,12 @@
 //! The sink task: writes records into objects, plans, publishes, reports.
+//!
+//! Holds always: no more rotations wait to be published than a plan holds, and a few; records that come then wait as they
+//! are, and a flush publishes and writes in turn until none waits. After a flush that failed the next thing to be committed
+//! is what a flush returns, so that nothing returned before takes the place of a plan.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use connect_core::config::OptionError;
@@ -9,7 +14,7 @@ use connect_core::data::{
     Offset, OffsetAndMetadata, Offsets, SinkRecord, Timestamp, TopicPartition,
 };
 use connect_core::plugin::{Assignment, SinkTask, SinkTaskContext};
-use connect_core::{Error, ErrorKind, Result};
+use connect_core::{Error, ErrorKind, Result, RetryVerdict};
 use futures_util::future::join_all;
 use tokio::sync::Semaphore;
 use tracing::{debug, warn};
@@ -22,9 +27,14 @@ use crate::object::Object;
 use crate::partition_writer::{PartitionWriter, Rotation};
 use crate::plan::{MAX_CUTS, to_note};
 use crate::rotation::RotationRules;
+use crate::waiting::Waiting;
 
 /// Parts sent at the same time by one task.
 const PARTS_UNDER_WAY: usize = 4;
+/// Bytes of records taken between two looks at the memory.
+const LOOK_AFTER: usize = 1 << 20;
+/// A flush that is not done by then fails and is called again: the consumer must be polled in between.
+const LONGEST_FLUSH: Duration = Duration::from_secs(30);
 
 /// The S3 sink's task.
 pub(crate) struct S3SinkTask {
@@ -35,7 +45,13 @@ pub(crate) struct S3SinkTask {
     bucket: Option<Bucket>,
     permits: Arc<Semaphore>,
     writers: BTreeMap<TopicPartition, PartitionWriter>,
+    /// What came while too much waited to be published, in order.
+    waiting: VecDeque<Waiting>,
+    /// Bytes of records taken since the last look at the memory.
+    since_look: usize,
     warned_of_memory: bool,
+    /// True from the begin of a flush until one succeeds.
+    is_flushing: bool,
 }
 
 impl S3SinkTask {
@@ -48,7 +64,10 @@ impl S3SinkTask {
             bucket: None,
             permits: Arc::new(Semaphore::new(PARTS_UNDER_WAY)),
             writers: BTreeMap::new(),
+            waiting: VecDeque::new(),
+            since_look: 0,
             warned_of_memory: false,
+            is_flushing: false,
         }
     }
 
@@ -78,30 +97,72 @@ impl S3SinkTask {
         ))
     }
 
-    fn take(&mut self, record: &SinkRecord, now: Timestamp) -> Result<()> {
+    /// Writes a record into its object. True if more must wait until something is published.
+    fn take(&mut self, record: &SinkRecord, now: Timestamp) -> Result<bool> {
         let Some(writer) = self.writers.get_mut(&record.origin) else {
             let partition = &record.origin;
             return Err(Error::internal(format!(
                 "a record of {partition}, which this task does not own"
             )));
         };
-        if !record.value.is_null() {
-            return writer.write(record, now);
-        }
         match self.config.connector.null_values {
-            NullValues::Ignore if record.completes_offset() => writer.skip_to(record.offset.next()),
-            NullValues::Ignore => Ok(()),
+            _ if !record.value.is_null() => writer.write(record, now)?,
+            NullValues::Ignore if record.completes_offset() => {
+                writer.skip_to(record.offset.next())?;
+            }
+            NullValues::Ignore => {}
             NullValues::Fail => {
                 let position = format!("{} at offset {}", record.origin, record.offset);
                 let text = "Null valued records are not writeable with current behavior.on.null.values 'settings.";
-                Err(Error::data(text).operation("record").target(position))
+                return Err(Error::data(text).operation("record").target(position));
             }
+        }
+        let is_crowded = writer.closed.len() >= MAX_CUTS;
+        self.since_look += record.size as usize;
+        Ok(is_crowded || self.is_over_share())
+    }
+
+    /// Looks at the memory now and then.
+    fn is_over_share(&mut self) -> bool {
+        if self.since_look < LOOK_AFTER {
+            return false;
+        }
+        self.since_look = 0;
+        self.written_bytes() > self.context.memory.bytes()
+    }
+
+    /// Writes what waits, until more must wait.
+    fn take_waiting(&mut self, now: Timestamp) -> Result<()> {
+        while let Some(next) = self.waiting.pop_front() {
+            let outcome = match &next {
+                Waiting::Record(record) => self.take(record, now),
+                Waiting::Skip(partition, offset) => self.skip(partition, *offset).map(|()| false),
+            };
+            match outcome {
+                Ok(false) => {}
+                Ok(true) => break,
+                Err(error) => {
+                    self.waiting.push_front(next);
+                    return Err(error);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn skip(&mut self, partition: &TopicPartition, next: Offset) -> Result<()> {
+        match self.writers.get_mut(partition) {
+            Some(writer) => writer.skip_to(next),
+            None => Ok(()),
         }
     }
 
-    /// Sends parts early and, if that is not enough, ends the largest open rotation that no plan has: memory stays within
-    /// the share, except for what a plan being replayed holds together.
-    async fn relieve_memory(&mut self) -> Result<()> {
+    /// Bytes of what is written into objects.
+    fn written_bytes(&self) -> usize {
+        self.writers.values().map(PartitionWriter::buffered).sum()
+    }
+
+    async fn send_parts(&mut self) -> Result<()> {
         let bucket = self.bucket().await;
         let largest = self.config.bucket.part_size;
         for object in self
@@ -114,25 +175,52 @@ impl S3SinkTask {
                 object.send_part(&bucket, &self.permits).await?;
             }
         }
+        Ok(())
+    }
+
+    /// Sends parts early and, if that is not enough, ends the largest open rotations that no plan has: memory stays within
+    /// the share, except for what a plan being replayed holds together. What is closed leaves with the next flush.
+    async fn relieve_memory(&mut self) -> Result<()> {
+        self.send_parts().await?;
         let share = self.context.memory.bytes();
-        if self.buffered_bytes() <= share {
-            return Ok(());
+        let (mut closable, mut planned) = (0, 0);
+        for writer in self.writers.values() {
+            let bytes = if writer.is_closable() {
+                &mut closable
+            } else {
+                &mut planned
+            };
+            *bytes += writer.open_bytes();
         }
-        let largest = self
-            .writers
-            .values_mut()
-            .max_by_key(|writer| writer.closable_bytes());
-        let Some(writer) = largest.filter(|writer| writer.closable_bytes() > 0) else {
-            return Ok(());
-        };
-        writer.close()?;
-        if !std::mem::replace(&mut self.warned_of_memory, true) {
-            warn!(
-                share,
-                "objects are finished before flush.size: the memory budget is used up"
-            );
+        // A large plan does not make everything else end at every record.
+        let room = share.saturating_sub(planned).max(share / 4);
+        while closable > room {
+            let Some(freed) = self.close_largest()? else {
+                break;
+            };
+            closable -= freed;
+            if !std::mem::replace(&mut self.warned_of_memory, true) {
+                warn!(
+                    share,
+                    "objects are finished before flush.size: the memory budget is used up"
+                );
+            }
         }
         Ok(())
+    }
+
+    /// Ends the largest open rotation that may be ended; its bytes.
+    fn close_largest(&mut self) -> Result<Option<usize>> {
+        let open = self.writers.values_mut();
+        let largest = open
+            .filter(|writer| writer.is_closable())
+            .max_by_key(|writer| writer.open_bytes());
+        let Some(writer) = largest else {
+            return Ok(None);
+        };
+        let bytes = writer.open_bytes();
+        writer.close()?;
+        Ok(Some(bytes))
     }
 
     /// Commits what is about to be published, for all partitions at once, unless it stands in a plan already.
@@ -165,30 +253,53 @@ impl S3SinkTask {
     }
 
     /// Publishes every planned rotation, all partitions at the same time, each partition in order.
-    async fn publish(&mut self) -> Result<Offsets> {
+    async fn publish(&mut self) -> Result<()> {
         let bucket = self.bucket().await;
         let permits = self.permits.clone();
         let publishing = self
             .writers
             .values_mut()
             .map(|writer| publish_planned(writer, &bucket, &permits));
-        let outcomes = join_all(publishing).await;
-        let mut durable = Offsets::new();
-        for (partition, writer) in &mut self.writers {
-            if let Some(offset) = writer.progress() {
-                durable.insert(partition.clone(), committed(offset, writer));
+        join_all(publishing).await.into_iter().collect()
+    }
+
+    /// What is durable and was not reported before.
+    fn progress(&mut self) -> Offsets {
+        let writers = self.writers.iter_mut();
+        writers
+            .filter_map(|(partition, writer)| {
+                let offset = writer.progress()?;
+                Some((partition.clone(), committed(offset, writer)))
+            })
+            .collect()
+    }
+
+    /// Publishes what is closed and writes what waits, in turn, until nothing waits.
+    async fn catch_up(&mut self) -> Result<()> {
+        let begin = self.context.clock.now();
+        loop {
+            self.commit_plan().await?;
+            self.publish().await?;
+            if self.waiting.is_empty() {
+                return Ok(());
             }
-        }
-        match outcomes.into_iter().find_map(Result::err) {
-            // What other partitions have finished is committed with the next success: it is reported again.
-            Some(error) => {
-                for writer in self.writers.values_mut() {
-                    writer.forget_report();
-                }
-                Err(error)
+            let now = self.context.clock.now();
+            if begin.duration_until(now) >= LONGEST_FLUSH {
+                return Err(self.is_behind());
             }
-            None => Ok(durable),
+            self.take_waiting(now)?;
+            self.relieve_memory().await?;
         }
+    }
+
+    /// The runtime reads nothing more, polls, and flushes again.
+    fn is_behind(&self) -> Error {
+        let waiting = self.waiting.len();
+        Error::external(format!(
+            "objects are slower than records: {waiting} wait (a larger flush.size makes fewer objects)"
+        ))
+        .operation("publish objects")
+        .retry(RetryVerdict::After(Duration::ZERO))
     }
 }
 
@@ -245,41 +356,43 @@ impl SinkTask for S3SinkTask {
     async fn put(&mut self, records: &mut Vec<SinkRecord>) -> Result<()> {
         let now = self.context.clock.now();
         let mut taken = 0;
-        let mut outcome = Ok(());
+        let mut must_wait = Ok(!self.waiting.is_empty());
         for record in records.iter() {
-            outcome = self.take(record, now);
-            if outcome.is_err() {
+            if !matches!(must_wait, Ok(false)) {
                 break;
             }
-            taken += 1;
+            must_wait = self.take(record, now);
+            taken += usize::from(must_wait.is_ok());
         }
         records.drain(..taken);
-        outcome?;
+        must_wait?;
+        self.waiting.extend(records.drain(..).map(Waiting::Record));
         self.relieve_memory().await
     }
 
     async fn skipped(&mut self, partition: &TopicPartition, next: Offset) -> Result<()> {
-        match self.writers.get_mut(partition) {
-            Some(writer) => writer.skip_to(next),
-            None => Ok(()),
+        if self.waiting.is_empty() {
+            return self.skip(partition, next);
         }
+        let skip = Waiting::Skip(partition.clone(), next);
+        self.waiting.push_back(skip);
+        Ok(())
     }
 
     async fn flush(&mut self) -> Result<Offsets> {
+        self.is_flushing = true;
         let now = self.context.clock.now();
         for writer in self.writers.values_mut() {
             writer.close_if_due(now)?;
         }
-        self.commit_plan().await?;
-        self.publish().await
+        self.catch_up().await?;
+        self.is_flushing = false;
+        Ok(self.progress())
     }
 
     fn wake_at(&self) -> Option<Timestamp> {
-        if self
-            .writers
-            .values()
-            .any(|writer| !writer.closed.is_empty())
-        {
+        let has_closed = |writer: &PartitionWriter| !writer.closed.is_empty();
+        if self.is_flushing || !self.waiting.is_empty() || self.writers.values().any(has_closed) {
             return Some(Timestamp::from_millis(0));
         }
         self.writers
@@ -289,11 +402,14 @@ impl SinkTask for S3SinkTask {
     }
 
     fn buffered_bytes(&self) -> usize {
-        self.writers.values().map(PartitionWriter::buffered).sum()
+        let waiting: usize = self.waiting.iter().map(Waiting::bytes).sum();
+        self.written_bytes() + waiting
     }
 
     async fn close(&mut self, partitions: &[TopicPartition]) -> Result<()> {
         let bucket = self.bucket().await;
+        self.waiting
+            .retain(|waiting| !partitions.contains(waiting.partition()));
         let writers: Vec<_> = partitions
             .iter()
             .filter_map(|partition| self.writers.remove(partition))

@@ -23,6 +23,8 @@ struct Setup {
     pace: u64,
     /// True if each life has a clock of its own, behind or before the last.
     clocks_differ: bool,
+    /// So many times more records than usual come, and come at once.
+    crowd: usize,
 }
 
 const BY_PATH: &[(&str, &str)] = &[
@@ -43,6 +45,7 @@ impl Setup {
             clock: BEGIN,
             pace: 200_000,
             clocks_differ: false,
+            crowd: 1,
         }
     }
 
@@ -53,16 +56,17 @@ impl Setup {
             clock: 1_730_611_800_000,
             pace: 700,
             clocks_differ: true,
+            crowd: 1,
         }
     }
 }
 
-fn partitions(chance: &mut Rng, world: &mut World) -> Vec<Row> {
+fn partitions(chance: &mut Rng, world: &mut World, crowd: usize) -> Vec<Row> {
     let mut produced = Vec::new();
     for partition in 0..2 {
         let mut time = BEGIN;
         let mut records = Vec::new();
-        for number in 0..chance.usize(40..90) {
+        for number in 0..chance.usize(40..90) * crowd {
             time += chance.i64(0..120_000);
             let more = match chance.u8(0..4) {
                 0 => String::new(),
@@ -80,7 +84,7 @@ fn partitions(chance: &mut Rng, world: &mut World) -> Vec<Row> {
 
 /// Rotation may differ from run to run; what names objects stays.
 fn config(chance: &mut Rng, world: &World, setup: Setup) -> ConfigMap {
-    let flush_size = chance.u32(1..30).to_string();
+    let flush_size = chance.usize(1..30 / setup.crowd + 1).to_string();
     let interval = ["-1", "60000", "300000"][chance.usize(0..3)];
     let schedule = ["-1", "-1", "600000"][chance.usize(0..3)];
     let mut options = setup.options.to_vec();
@@ -96,7 +100,7 @@ fn config(chance: &mut Rng, world: &World, setup: Setup) -> ConfigMap {
 async fn live(chance: &mut Rng, world: &World, setup: Setup, task: &mut RunningTask) -> Result<()> {
     for _ in 0..chance.usize(1..12) {
         let partition = chance.i32(0..2);
-        let records = chance.usize(0..20);
+        let records = chance.usize(0..20) * setup.crowd;
         task.feed(world, partition, records).await?;
         world
             .clock
@@ -124,7 +128,7 @@ async fn exactly_once(seed: u64, setup: Setup) {
     let mut chance = Rng::with_seed(seed);
     let mut world = World::new().await;
     world.clock.set(Timestamp::from_millis(setup.clock));
-    let produced = partitions(&mut chance, &mut world);
+    let produced = partitions(&mut chance, &mut world, setup.crowd);
     let faults = [0, 3, 10][chance.usize(0..3)];
     for life in 0..12 {
         world.server.faults().one_in(faults);
@@ -226,6 +230,24 @@ async fn killed_anywhere_each_record_is_once_in_the_bucket_with_wall_clock_paths
         ])
     };
     for seed in 0..40 {
+        exactly_once(seed, setup).await;
+    }
+}
+
+/// More rotations at once than a plan holds: records wait, and plans follow each other in one flush.
+#[tokio::test]
+async fn killed_anywhere_each_record_is_once_in_the_bucket_although_plans_are_too_short() {
+    let setup = Setup {
+        crowd: 10,
+        ..Setup::many_a_second(&[
+            ("timezone", "America/New_York"),
+            (
+                "file.name.template",
+                "{{topic}}/{{topic}}_{{timestamp:yyyyMMdd_HHmmss}}",
+            ),
+        ])
+    };
+    for seed in 0..3 {
         exactly_once(seed, setup).await;
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use connect_core::clock::ManualClock;
@@ -38,6 +39,8 @@ pub(crate) enum CommitFault {
 pub(crate) struct Group {
     pub(crate) committed: Mutex<Offsets>,
     fault: Mutex<CommitFault>,
+    /// A clock, and how long a commit takes by it.
+    pub(crate) slow: Mutex<Option<(ManualClock, Duration)>>,
 }
 
 impl Group {
@@ -58,6 +61,9 @@ impl Group {
 #[async_trait]
 impl SinkRuntime for Group {
     async fn commit(&self, offsets: Offsets) -> Result<()> {
+        if let Some((clock, takes)) = &*self.slow.lock().unwrap() {
+            clock.advance(*takes);
+        }
         let fault = std::mem::take(&mut *self.fault.lock().unwrap());
         match fault {
             CommitFault::Refused => return Err(Error::conflict("another member owns it")),

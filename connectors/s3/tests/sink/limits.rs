@@ -1,10 +1,12 @@
 //! Large objects, little memory, and what is refused.
 
-use connect_core::ErrorKind;
+use std::time::Duration;
+
 use connect_core::config::connector_from_map;
 use connect_core::plugin::MemoryBudget;
+use connect_core::{ErrorKind, RetryVerdict};
 
-use crate::harness::{LogRecord, World};
+use crate::harness::{LogRecord, World, committed};
 
 fn large_records(count: usize) -> Vec<LogRecord> {
     (0..count)
@@ -103,6 +105,102 @@ async fn little_memory_does_not_cut_inside_a_plan() {
     assert!(*written == content(planned), "{} bytes", written.len());
     // What no plan has is cut as memory demands.
     assert_eq!(objects.len(), 3);
+}
+
+fn numbers(count: usize) -> Vec<LogRecord> {
+    let number = |number: usize| LogRecord::text(number.to_string(), 0);
+    (0..count).map(number).collect()
+}
+
+/// More rotations than a plan holds come at once: none of them stays behind, however often that happens.
+#[tokio::test]
+async fn a_flush_publishes_all_that_was_put_however_small_rotations_are() {
+    let mut world = World::new().await;
+    world.partitions.insert(0, numbers(500));
+    let mut task = world.task(&world.config(&[("flush.size", "1")])).await;
+    for count in [250, 500] {
+        task.feed(&world, 0, 250).await.unwrap();
+        task.flush(&world).await.unwrap();
+        assert_eq!(world.objects().len(), count);
+        assert_eq!(task.task.buffered_bytes(), 0);
+        let end = i64::try_from(count).unwrap();
+        assert_eq!(committed(&world, 0).unwrap().offset.value(), end);
+    }
+}
+
+/// Two hours in turn: every record ends the rotation before it.
+#[tokio::test]
+async fn records_whose_paths_alternate_do_not_pile_up() {
+    let mut world = World::new().await;
+    let record = |number: i64| LogRecord::text(number.to_string(), number % 2 * 3_600_000);
+    world.partitions.insert(0, (0..300).map(record).collect());
+    let config = world.config(&[
+        (
+            "partitioner.class",
+            "io.confluent.connect.storage.partitioner.HourlyPartitioner",
+        ),
+        ("timestamp.extractor", "Record"),
+        ("rotate.interval.ms", "86400000"),
+        ("locale", "en"),
+        ("timezone", "UTC"),
+    ]);
+    let mut task = world.task(&config).await;
+    task.feed(&world, 0, 300).await.unwrap();
+    task.flush(&world).await.unwrap();
+    assert_eq!(world.objects().len(), 299);
+}
+
+/// Records dropped by a transform count as done only after those before them.
+#[tokio::test]
+async fn an_offset_passed_by_while_records_wait_is_committed_after_them() {
+    let mut world = World::new().await;
+    world.partitions.insert(0, numbers(200));
+    let mut task = world.task(&world.config(&[("flush.size", "1")])).await;
+    task.feed(&world, 0, 200).await.unwrap();
+    let partition = connect_core::data::TopicPartition::new("sales", 0);
+    let next = connect_core::data::Offset::new(250);
+    task.task.skipped(&partition, next).await.unwrap();
+    world.server.faults().down(true);
+    assert!(task.flush(&world).await.is_err());
+    assert_eq!(committed(&world, 0).unwrap().offset.value(), 0);
+    world.server.faults().down(false);
+    task.flush(&world).await.unwrap();
+    assert_eq!(world.lines().len(), 200);
+    assert_eq!(committed(&world, 0).unwrap().offset, next);
+}
+
+/// The consumer must be polled now and then, or its group gives its partitions away.
+#[tokio::test]
+async fn a_flush_that_takes_long_comes_back_and_goes_on_later() {
+    let mut world = World::new().await;
+    world.partitions.insert(0, numbers(400));
+    *world.group.slow.lock().unwrap() = Some((world.clock.clone(), Duration::from_secs(20)));
+    let mut task = world.task(&world.config(&[("flush.size", "1")])).await;
+    task.feed(&world, 0, 400).await.unwrap();
+    let error = task.flush(&world).await.unwrap_err();
+    assert_eq!(error.verdict(), RetryVerdict::After(Duration::ZERO));
+    assert_eq!(world.objects().len(), 180);
+    // At once: before an offset returned earlier can take the place of a plan.
+    assert!(task.task.wake_at().is_some_and(|at| at.as_millis() == 0));
+    while let Err(error) = task.flush(&world).await {
+        assert!(error.is_retriable());
+    }
+    assert_eq!(world.lines().len(), 400);
+    assert_eq!(committed(&world, 0).unwrap().offset.value(), 400);
+    assert!(task.task.wake_at().is_none());
+}
+
+#[tokio::test]
+async fn a_batch_that_is_larger_than_the_memory_is_not_encoded_at_once() {
+    let mut world = World::new().await;
+    world.memory = MemoryBudget::new(3 << 20);
+    world.partitions.insert(0, large_records(8));
+    let config = world.config(&[("flush.size", "1000"), ("s3.compression.type", "none")]);
+    let mut task = world.task(&config).await;
+    task.feed(&world, 0, 8).await.unwrap();
+    task.flush(&world).await.unwrap();
+    assert!(task.task.buffered_bytes() <= 3 << 20);
+    assert_eq!(world.objects().len(), 2);
 }
 
 #[tokio::test]
