@@ -58,8 +58,9 @@ impl Partitioner {
             }),
             Self::Time(partitioner) => {
                 let time = partitioner.extractor.time(record, clock)?;
+                let path = partitioner.path(time);
                 Ok(Place {
-                    path: partitioner.path(time),
+                    path: path.ok_or_else(|| partitioner.extractor.no_time(time))?,
                     time: Some(time),
                 })
             }
@@ -93,30 +94,30 @@ impl TimePartitioner {
         }
     }
 
-    /// The bucket's start, cut in local time, as text. A start that a clock change skips moves to after it.
-    fn path(&mut self, time: Timestamp) -> Arc<str> {
-        let local = time.as_millis().saturating_add(self.offset_millis(time));
+    /// The bucket's start, cut in local time, as text. A start that a clock change skips moves to after it. `None`: no
+    /// calendar has this time.
+    fn path(&mut self, time: Timestamp) -> Option<Arc<str>> {
+        let local = time.as_millis().checked_add(self.offset_millis(time)?)?;
         let start = (local / self.duration) * self.duration;
         if let Some((cached, path)) = &self.cache
             && *cached == start
         {
-            return path.clone();
+            return Some(path.clone());
         }
-        let path: Arc<str> = self.pattern.format(&self.zoned(start)).into();
+        let path: Arc<str> = self.pattern.format(&self.zoned(start)?).into();
         self.cache = Some((start, path.clone()));
-        path
+        Some(path)
     }
 
-    fn offset_millis(&self, time: Timestamp) -> i64 {
-        let moment = jiff::Timestamp::from_millisecond(time.as_millis()).unwrap_or_default();
-        i64::from(self.zone.to_offset(moment).seconds()) * 1000
+    fn offset_millis(&self, time: Timestamp) -> Option<i64> {
+        let moment = jiff::Timestamp::from_millisecond(time.as_millis()).ok()?;
+        Some(i64::from(self.zone.to_offset(moment).seconds()) * 1000)
     }
 
-    fn zoned(&self, local_millis: i64) -> jiff::Zoned {
-        let local = jiff::Timestamp::from_millisecond(local_millis).unwrap_or_default();
+    fn zoned(&self, local_millis: i64) -> Option<jiff::Zoned> {
+        let local = jiff::Timestamp::from_millisecond(local_millis).ok()?;
         let civil: DateTime = TimeZone::UTC.to_datetime(local);
-        let moment = self.zone.to_ambiguous_zoned(civil).compatible();
-        moment.unwrap_or_else(|_| local.to_zoned(TimeZone::UTC))
+        self.zone.to_ambiguous_zoned(civil).compatible().ok()
     }
 }
 
@@ -130,14 +131,29 @@ impl TimestampExtractor {
             Self::RecordField(field) => field_time(&record.value, field),
         }
     }
+
+    /// The error of a record whose time is in no calendar.
+    fn no_time(&self, time: Timestamp) -> Error {
+        let what = format!(
+            "{} is not within the years -9999 to 9999: milliseconds since 1970 are expected",
+            time.as_millis()
+        );
+        match self {
+            Self::RecordField(field) => wrong_field(field, &what),
+            Self::Record => Error::data(format!("the record's timestamp {what}")),
+            Self::Wallclock => Error::data(format!("the clock's {what}")),
+        }
+    }
+}
+
+fn wrong_field(path: &str, what: &str) -> Error {
+    Error::data(format!(
+        "Error extracting timestamp from record field {path}: {what}"
+    ))
 }
 
 fn field_time(value: &Datum, path: &str) -> Result<Timestamp> {
-    let wrong = |what: String| {
-        Error::data(format!(
-            "Error extracting timestamp from record field {path}: {what}"
-        ))
-    };
+    let wrong = |what: String| wrong_field(path, &what);
     let field = path
         .split('.')
         .try_fold(value.value(), |value, name| value.get(name));
@@ -147,15 +163,25 @@ fn field_time(value: &Datum, path: &str) -> Result<Timestamp> {
             Ok(Timestamp::from_millis(*millis))
         }
         Some(Value::Int32(millis)) => Ok(Timestamp::from_millis(i64::from(*millis))),
-        #[expect(
-            clippy::cast_possible_truncation,
-            reason = "fractions of a millisecond do not count"
-        )]
-        Some(Value::Float64(millis)) => Ok(Timestamp::from_millis(*millis as i64)),
+        Some(Value::Float64(millis)) => {
+            float_time(*millis).ok_or_else(|| wrong(format!("{millis:e} is not a time")))
+        }
+        Some(Value::Number(digits)) => {
+            let millis = digits.parse().ok().and_then(float_time);
+            millis.ok_or_else(|| wrong(format!("{digits} is not a time")))
+        }
         Some(Value::String(text)) => text_time(text)
             .ok_or_else(|| wrong(format!("\"{text}\" is neither milliseconds nor ISO 8601"))),
         Some(_) => Err(wrong("it is neither a number nor text".to_owned())),
     }
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "fractions of a millisecond do not count; what is too large was sorted out"
+)]
+fn float_time(millis: f64) -> Option<Timestamp> {
+    (millis.abs() < 1e18).then(|| Timestamp::from_millis(millis as i64))
 }
 
 /// Milliseconds, or ISO 8601: a date, a date with time, with or without a zone (then UTC).
@@ -192,6 +218,8 @@ pub(crate) fn time_zone(name: &str) -> Option<TimeZone> {
 
 #[cfg(test)]
 mod tests {
+    use connect_core::data::{Offset, RecordTimestamp, TopicPartition};
+
     use super::*;
 
     fn hourly(zone: &str) -> TimePartitioner {
@@ -206,7 +234,10 @@ mod tests {
 
     fn path(partitioner: &mut TimePartitioner, moment: &str) -> String {
         let millis = moment.parse::<jiff::Timestamp>().unwrap().as_millisecond();
-        partitioner.path(Timestamp::from_millis(millis)).to_string()
+        partitioner
+            .path(Timestamp::from_millis(millis))
+            .unwrap()
+            .to_string()
     }
 
     #[test]
@@ -256,5 +287,73 @@ mod tests {
         );
         assert_eq!(millis("2024-01-15T00:30:00"), Some(1_705_278_600_000));
         assert_eq!(millis("yesterday"), None);
+    }
+
+    /// Records with such times would all be in the folder of 1970.
+    #[test]
+    fn a_time_in_no_calendar_is_an_error_that_names_field_and_value() {
+        let mut daily = Partitioner::Time(Box::new(TimePartitioner::new(
+            JodaPattern::compile("YYYY-MM-dd").unwrap(),
+            TimeZone::UTC,
+            86_400_000,
+            TimestampExtractor::RecordField("at.time".to_owned()),
+        )));
+        let mut place = |time: Value| {
+            let value = Value::Map(vec![(Value::String("time".into()), time)]);
+            let value = Value::Map(vec![(Value::String("at".into()), value)]);
+            daily.place(&record(value), Timestamp::from_millis(0))
+        };
+        let micros = 1_705_278_600_000_000;
+        assert_eq!(
+            &*place(Value::Int64(micros / 1000)).unwrap().path,
+            "2024-01-15"
+        );
+        for (time, named) in [
+            (Value::Int64(micros), "1705278600000000"),
+            (Value::Timestamp(micros), "1705278600000000"),
+            (Value::String("1705278600000000".into()), "1705278600000000"),
+            (Value::Int64(i64::MIN), "-9223372036854775808"),
+            (Value::Float64(1.705e15), "1705000000000000"),
+            (Value::Float64(1e300), "1e300"),
+            (
+                Value::Number("99999999999999999999".into()),
+                "99999999999999999999",
+            ),
+            (Value::Float64(f64::NAN), "NaN"),
+        ] {
+            let error = place(time).unwrap_err();
+            assert_eq!(error.kind(), connect_core::ErrorKind::Data);
+            let text = error.to_string();
+            assert!(text.contains("at.time") && text.contains(named), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_record_timestamp_in_no_calendar_is_an_error() {
+        let mut hourly = Partitioner::Time(Box::new(hourly("UTC")));
+        let mut record = record(Value::Int64(1));
+        let micros = Timestamp::from_millis(1_705_278_600_000_000);
+        record.timestamp = RecordTimestamp::CreateTime(micros);
+        let error = hourly.place(&record, Timestamp::from_millis(0));
+        assert!(
+            error
+                .unwrap_err()
+                .to_string()
+                .contains("timestamp 1705278600000000")
+        );
+    }
+
+    fn record(value: Value) -> SinkRecord {
+        SinkRecord {
+            origin: TopicPartition::new("t", 0),
+            topic: "t".into(),
+            offset: Offset::new(0),
+            timestamp: RecordTimestamp::Unknown,
+            headers: Vec::new(),
+            key: Datum::null(),
+            value: Datum::schemaless(value),
+            piece: None,
+            size: 0,
+        }
     }
 }
