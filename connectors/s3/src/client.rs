@@ -1,5 +1,7 @@
 //! The requests to S3, and what their failures mean.
 
+mod failure;
+
 use std::collections::HashMap;
 use std::time::Duration;
 
@@ -9,8 +11,7 @@ use aws_sdk_s3::config::timeout::TimeoutConfig;
 use aws_sdk_s3::config::{
     BehaviorVersion, Credentials, Region, RequestChecksumCalculation, ResponseChecksumValidation,
 };
-use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
-use aws_sdk_s3::operation::RequestId;
+use aws_sdk_s3::error::ProvideErrorMetadata;
 use aws_sdk_s3::operation::head_object::HeadObjectOutput;
 use aws_sdk_s3::operation::put_object::builders::PutObjectFluentBuilder;
 use aws_sdk_s3::primitives::ByteStream;
@@ -18,8 +19,9 @@ use aws_sdk_s3::types::{
     CompletedMultipartUpload, CompletedPart, ObjectCannedAcl, ServerSideEncryption,
 };
 use bytes::Bytes;
-use connect_core::{Error, ErrorKind, Result, RetryVerdict};
+use connect_core::{Error, Result};
 
+use self::failure::{failed, is_taken, knows_no_conditions, status};
 use crate::config::{BucketOptions, Encryption};
 
 /// One try of a request may take this long.
@@ -175,7 +177,7 @@ impl Bucket {
         })
     }
 
-    /// Sends a part.
+    /// Sends a part. A conflict says that S3 knows the upload no longer: the records must be read again.
     pub(crate) async fn part(
         &self,
         key: &str,
@@ -193,7 +195,10 @@ impl Bucket {
             .body(ByteStream::from(body))
             .send()
             .await
-            .map_err(|error| failed("upload part", key, error))?;
+            .map_err(|error| match error.code() {
+                Some("NoSuchUpload") => parts_gone("upload part", key).source(error),
+                _ => failed("upload part", key, error),
+            })?;
         Ok(CompletedPart::builder()
             .part_number(number)
             .set_e_tag(answer.e_tag)
@@ -234,10 +239,7 @@ impl Bucket {
                 if length.and_then(|length| u64::try_from(length).ok()) == Some(size) {
                     return Ok(());
                 }
-                let gone = Error::conflict("the parts sent are gone from S3")
-                    .operation("complete upload")
-                    .target(key);
-                Err(gone.source(error))
+                Err(parts_gone("complete upload", key).source(error))
             }
             Err(error) => Err(failed("complete upload", key, error)),
         }
@@ -288,6 +290,12 @@ impl Bucket {
     }
 }
 
+fn parts_gone(operation: &str, key: &str) -> Error {
+    Error::conflict("the parts sent are gone from S3")
+        .operation(operation)
+        .target(key)
+}
+
 impl Destination {
     fn metadata(&self) -> Option<HashMap<String, String>> {
         let origin = self.origin.clone()?;
@@ -295,52 +303,5 @@ impl Destination {
     }
 }
 
-fn status<E>(error: &SdkError<E>) -> Option<u16> {
-    error
-        .raw_response()
-        .map(|response| response.status().as_u16())
-}
-
-/// True if there is an object of this name.
-fn is_taken<E: ProvideErrorMetadata>(error: &SdkError<E>) -> bool {
-    status(error) == Some(412) || error.code() == Some("PreconditionFailed")
-}
-
-/// True if the server cannot write on condition, as some that speak S3 cannot.
-fn knows_no_conditions<E: ProvideErrorMetadata>(error: &SdkError<E>) -> bool {
-    status(error) == Some(501) || error.code() == Some("NotImplemented")
-}
-
-/// By the answer's status and code: refused, wrong configuration, or worth another try.
-fn failed<E>(operation: &str, target: &str, error: SdkError<E>) -> Error
-where
-    E: ProvideErrorMetadata + RequestId + std::error::Error + Send + Sync + 'static,
-{
-    let status = status(&error);
-    let code = error.code().map(str::to_owned);
-    let request = error
-        .request_id()
-        .map(|id| format!(" (request {id})"))
-        .unwrap_or_default();
-    let (kind, verdict) = match (status, code.as_deref()) {
-        (_, Some("NoSuchBucket")) => (ErrorKind::Config, RetryVerdict::Never),
-        (_, Some("RequestTimeout" | "RequestTimeTooSkewed" | "OperationAborted")) => {
-            (ErrorKind::External, RetryVerdict::Backoff)
-        }
-        (Some(401 | 403), _) => (ErrorKind::Auth, RetryVerdict::Never),
-        (Some(408 | 409 | 429 | 500..), _) | (None, _) => {
-            (ErrorKind::External, RetryVerdict::Backoff)
-        }
-        _ => (ErrorKind::External, RetryVerdict::Never),
-    };
-    let message = match (&code, status) {
-        (Some(code), _) => format!("{code}{request}"),
-        (None, Some(status)) => format!("S3 answered {status}{request}"),
-        (None, None) => "no answer from S3".to_owned(),
-    };
-    Error::new(kind, message)
-        .retry(verdict)
-        .operation(operation)
-        .target(target)
-        .source(error)
-}
+#[cfg(test)]
+mod tests;
