@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use connect_core::config::{ConnectorConfig, OptionError};
+use connect_core::data::json::is_integer;
 use connect_core::data::{Datum, Field, Schema, Struct, Type, Value};
 use connect_core::{Error, Result};
 
@@ -153,6 +154,7 @@ pub(crate) fn java_class(value: &Value) -> &'static str {
         Value::Int64(_) => "java.lang.Long",
         Value::Float32(_) => "java.lang.Float",
         Value::Float64(_) => "java.lang.Double",
+        Value::Number(text) if !is_integer(text) => "java.lang.Double",
         Value::Number(_) => "java.math.BigInteger",
         Value::String(_) => "java.lang.String",
         Value::Bytes(_) => "[B",

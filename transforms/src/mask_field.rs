@@ -1,6 +1,7 @@
 //! `MaskField`: fields keep their type and lose their value.
 
 use connect_core::config::{ConnectorConfig, OptionError};
+use connect_core::data::json::is_integer;
 use connect_core::data::{Datum, Decimal, Value};
 use connect_core::plugin::{Transform, TransformRecord, Transformed};
 use connect_core::{Error, Result};
@@ -59,6 +60,7 @@ fn zero(value: &Value) -> Result<Value> {
         Value::Int8(_) => Value::Int8(0),
         Value::Int16(_) => Value::Int16(0),
         Value::Int32(_) => Value::Int32(0),
+        Value::Number(text) if !is_integer(text) => Value::Float64(0.0),
         Value::Int64(_) | Value::Number(_) => Value::Int64(0),
         Value::Float32(_) => Value::Float32(0.0),
         Value::Float64(_) => Value::Float64(0.0),
@@ -101,6 +103,7 @@ fn narrowed(value: &Value, number: Result<Decimal>) -> Result<Value> {
         Value::Int8(_) => Value::Int8(decimal_as_long(&number?) as i8),
         Value::Int16(_) => Value::Int16(decimal_as_long(&number?) as i16),
         Value::Int32(_) => Value::Int32(decimal_as_long(&number?) as i32),
+        Value::Number(text) if !is_integer(text) => Value::Float64(decimal_as_double(&number?)),
         Value::Int64(_) | Value::Number(_) => Value::Int64(decimal_as_long(&number?)),
         Value::Float32(_) => Value::Float32(decimal_as_float(&number?)),
         Value::Float64(_) => Value::Float64(decimal_as_double(&number?)),
@@ -159,10 +162,12 @@ mod tests {
 
     #[test]
     fn fields_become_the_zero_of_their_type() {
-        let value = json(r#"{"s":"x","i":5,"f":1.5,"b":true,"l":[1],"m":{"k":1},"n":null,"z":9}"#);
+        let value = json(
+            r#"{"s":"x","i":5,"f":1.5,"d":0.12345678901234567890,"b":true,"l":[1],"m":{"k":1},"n":null,"z":9}"#,
+        );
         assert_eq!(
-            value_of("MaskField", &[("fields", "s,i,f,b,l,m,n")], value),
-            r#"{"s":"","i":0,"f":0.0,"b":false,"l":[],"m":{},"n":null,"z":9}"#
+            value_of("MaskField", &[("fields", "s,i,f,d,b,l,m,n")], value),
+            r#"{"s":"","i":0,"f":0.0,"d":0.0,"b":false,"l":[],"m":{},"n":null,"z":9}"#
         );
     }
 

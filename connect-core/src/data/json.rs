@@ -24,7 +24,8 @@ fn not_json() -> Error {
     Error::data("not valid JSON")
 }
 
-/// Parses one JSON value. Integers beyond 64 bits keep their spelling; of equal keys the last wins.
+/// Parses one JSON value. Numbers that neither 64-bit integers nor doubles hold keep their spelling; of equal keys the
+/// last wins.
 ///
 /// # Errors
 /// A data error that says where the JSON stops being JSON.
@@ -56,13 +57,61 @@ fn from_number(number: &serde_json::Number) -> Value {
     if let Ok(integer) = text.parse::<i64>() {
         return Value::Int64(integer);
     }
-    let is_integer = text
-        .bytes()
-        .all(|byte| byte == b'-' || byte.is_ascii_digit());
     match text.parse::<f64>() {
-        Ok(float) if !is_integer && float.is_finite() => Value::Float64(float),
+        Ok(float) if !is_integer(text) && is_exact(text, float) => Value::Float64(float),
         _ => Value::Number(text.into()),
     }
+}
+
+/// True if a JSON number is spelled without fraction and exponent.
+pub fn is_integer(number: &str) -> bool {
+    number
+        .bytes()
+        .all(|byte| byte == b'-' || byte.is_ascii_digit())
+}
+
+/// True if `float`, written as short as it can be, is the number that `text` spells.
+fn is_exact(text: &str, float: f64) -> bool {
+    // So many digits every double keeps.
+    const DIGITS: usize = f64::DIGITS as usize;
+    let (digits, _) = split_exponent(text);
+    let length = trimmed(digits).count();
+    match length {
+        0 => true,
+        1..=DIGITS => float.is_normal() || same_number(text, float),
+        _ => float.is_finite() && same_number(text, float),
+    }
+}
+
+fn same_number(text: &str, float: f64) -> bool {
+    let shortest = format!("{float:e}");
+    let (one, other) = (split_exponent(text).0, split_exponent(&shortest).0);
+    trimmed(one).eq(trimmed(other)) && magnitude(text) == magnitude(&shortest)
+}
+
+fn split_exponent(number: &str) -> (&str, &str) {
+    number.split_once(['e', 'E']).unwrap_or((number, "0"))
+}
+
+/// The digits without the zeros at their beginning and end.
+fn trimmed(mantissa: &str) -> impl Iterator<Item = u8> {
+    let mantissa = mantissa.trim_matches(['-', '0', '.']);
+    mantissa.bytes().filter(u8::is_ascii_digit)
+}
+
+/// The power of ten of the first digit that is not zero.
+fn magnitude(number: &str) -> Option<i64> {
+    let (mantissa, exponent) = split_exponent(number);
+    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+    let whole = whole.trim_start_matches(['-', '0']).len();
+    let power = match whole {
+        0 => {
+            let zeros = fraction.len() - fraction.trim_start_matches('0').len();
+            -1 - i64::try_from(zeros).ok()?
+        }
+        digits => i64::try_from(digits).ok()? - 1,
+    };
+    power.checked_add(exponent.parse().ok()?)
 }
 
 /// Appends one line of JSON: bytes that came as JSON are copied, and only closed up if they hold line breaks.
@@ -199,6 +248,8 @@ fn write_struct(fields: &Struct, out: &mut Vec<u8>) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn written(json: &str) -> String {
@@ -213,6 +264,63 @@ mod tests {
             written(r#"{"e":123456789012345678901234567890,"f":9223372036854775807,"g":0.1}"#),
             r#"{"e":123456789012345678901234567890,"f":9223372036854775807,"g":0.1}"#
         );
+    }
+
+    #[test]
+    fn numbers_keep_every_digit_that_a_double_would_lose() {
+        for number in [
+            "12345678901234.567890",
+            "0.1234567890123456789",
+            "-3.14159265358979323846",
+            "9007199254740993.0",
+            "1e+400",
+            "1.5e-400",
+            "1.00000000000000000001e-7",
+            "5e-324000000000000000000",
+        ] {
+            assert_eq!(
+                parse(number.as_bytes()).unwrap(),
+                Value::Number(number.into())
+            );
+            assert_eq!(written(number), number);
+        }
+        for (number, float) in [
+            ("0.1", 0.1),
+            ("12.50", 12.5),
+            ("0.30000000000000004", 0.1 + 0.2),
+            ("0.000", 0.0),
+            ("1E5", 1e5),
+            ("100000.000000000000000000000", 1e5),
+            ("1.7976931348623157e308", f64::MAX),
+            ("5e-324", 5e-324),
+        ] {
+            assert_eq!(parse(number.as_bytes()).unwrap(), Value::Float64(float));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_a_double_writes_comes_back_as_the_double(bits in any::<u64>()) {
+            let float = f64::from_bits(bits);
+            prop_assume!(float.is_finite());
+            for text in [format!("{float:e}"), format!("{float:?}")] {
+                let Value::Float64(read) = parse(text.as_bytes()).unwrap() else {
+                    // Written without fraction and exponent only where it is zero's sign, or an integer's.
+                    prop_assert!(is_integer(&text));
+                    continue;
+                };
+                prop_assert_eq!(read, float);
+            }
+        }
+
+        #[test]
+        fn a_decimal_has_its_value_whatever_becomes_of_it(digits in "[1-9][0-9]{0,24}", fraction in "[0-9]{1,12}", exponent in -9_i32..9) {
+            let text = format!("-{digits}.{fraction}e{exponent:+}");
+            match parse(text.as_bytes()).unwrap() {
+                Value::Float64(float) => prop_assert!(same_number(&text, float)),
+                kept => prop_assert_eq!(kept, Value::Number(text.into())),
+            }
+        }
     }
 
     #[test]

@@ -57,7 +57,7 @@ pub enum Value {
     Float32(f32),
     /// 64-bit floating point.
     Float64(f64),
-    /// A JSON integer beyond 64 bits, kept as it was spelled.
+    /// A JSON number as it was spelled: an integer beyond 64 bits, or one whose digits or exponent no double holds.
     Number(Box<str>),
     /// Text.
     String(Arc<str>),

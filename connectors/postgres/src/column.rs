@@ -202,6 +202,7 @@ mod tests {
         let both = |one: &str, two: &str| of(one).unwrap().with(of(two).unwrap()).sql();
         assert_eq!(both("1", "2.5"), "DOUBLE PRECISION");
         assert_eq!(both("1", "123456789012345678901234567890"), "DECIMAL");
+        assert_eq!(both("1.5", "0.12345678901234567890"), "DECIMAL");
         assert_eq!(both("1", "\"a\""), "TEXT");
         assert_eq!(both("true", "{}"), "JSONB");
         assert_eq!(of("null"), None);

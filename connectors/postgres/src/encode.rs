@@ -4,6 +4,7 @@
 //! no guess. A refusal names the kind of value, never the value, which may be somebody's secret.
 
 use connect_core::data::Value;
+use connect_core::data::json::is_integer;
 
 use crate::cell::Cell;
 use crate::column::ColumnType;
@@ -94,8 +95,7 @@ fn raw(json: &[u8], column: &ColumnType, out: &mut Vec<u8>) -> Option<()> {
             put(&number()?.parse::<i64>().ok()?.to_be_bytes(), out);
         }
         (ColumnType::Double, b'-' | b'0'..=b'9') => {
-            let number = number()?.parse::<f64>().ok()?;
-            put(&number.is_finite().then_some(number)?.to_be_bytes(), out);
+            put(&double_of_text(number()?)?.to_be_bytes(), out);
         }
         // Every digit as it is spelled: a floating point number would lose some.
         (ColumnType::Numeric, b'-' | b'0'..=b'9') => numeric::write(number()?, out)?,
@@ -168,7 +168,8 @@ pub(crate) fn kind(value: &Value) -> &'static str {
         Value::Int32(_) => "an int32",
         Value::Int64(_) => "an integer",
         Value::Float32(_) | Value::Float64(_) => "a floating point number",
-        Value::Number(_) => "an integer beyond 64 bits",
+        Value::Number(text) if is_integer(text) => "an integer beyond 64 bits",
+        Value::Number(_) => "a number with so many digits",
         Value::String(_) => "this text",
         Value::Bytes(_) => "bytes",
         Value::Decimal(_) => "a decimal",
@@ -226,33 +227,49 @@ fn whole(number: f64) -> Option<i64> {
 }
 
 fn real(value: &Value) -> Option<f32> {
+    let number = match value {
+        Value::Float32(number) => return Some(*number),
+        other => double(other)?,
+    };
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "the column has this precision"
+    )]
+    let narrowed = number as f32;
+    let fits = narrowed.is_finite() || !number.is_finite();
+    let survives = !is_whole(value) || f64::from(narrowed).to_bits() == number.to_bits();
+    (fits && survives).then_some(narrowed)
+}
+
+/// True for integers: none may become another one.
+fn is_whole(value: &Value) -> bool {
     match value {
-        Value::Float32(number) => Some(*number),
-        other => {
-            let number = double(other)?;
-            #[expect(
-                clippy::cast_possible_truncation,
-                reason = "the column has this precision"
-            )]
-            let narrowed = number as f32;
-            (narrowed.is_finite() || !number.is_finite()).then_some(narrowed)
-        }
+        Value::Int8(_) | Value::Int16(_) | Value::Int32(_) | Value::Int64(_) => true,
+        Value::Number(text) => is_integer(text),
+        Value::Decimal(decimal) => numeric::to_text(decimal).is_some_and(|text| is_integer(&text)),
+        _ => false,
     }
 }
 
-#[expect(clippy::cast_precision_loss, reason = "the column has this precision")]
+/// Fractions get the column's precision; an integer that is not one of those a double has is none.
 fn double(value: &Value) -> Option<f64> {
     match value {
         Value::Float32(number) => Some(f64::from(*number)),
         Value::Float64(number) => Some(*number),
-        Value::Number(text) => text.parse().ok().filter(|number: &f64| number.is_finite()),
+        Value::Number(text) => double_of_text(text),
         Value::String(text) => text.trim().parse().ok(),
-        Value::Decimal(decimal) => numeric::to_text(decimal)?.parse().ok(),
+        Value::Decimal(decimal) => double_of_text(&numeric::to_text(decimal)?),
         Value::Int8(_) | Value::Int16(_) | Value::Int32(_) | Value::Int64(_) => {
-            integer(value).map(|number| number as f64)
+            double_of_text(&integer(value)?.to_string())
         }
         _ => None,
     }
+}
+
+fn double_of_text(text: &str) -> Option<f64> {
+    let number: f64 = text.parse().ok()?;
+    let is_exact = || text.len() <= f64::DIGITS as usize || format!("{number:.0}") == text;
+    (number.is_finite() && (!is_integer(text) || is_exact())).then_some(number)
 }
 
 fn decimal(value: &Value, out: &mut Vec<u8>) -> Option<()> {
@@ -448,6 +465,12 @@ mod tests {
             "[1]",
             "{\"a\":[1]}",
             "1e999",
+            "9007199254740993",
+            "-9007199254740992",
+            "16777217",
+            "12345678901234567890",
+            "9007199254740992000000",
+            "0.12345678901234567890",
             "\"2026-02-26T10:23:45Z\"",
         ];
         let columns = [
@@ -476,6 +499,23 @@ mod tests {
                 assert_eq!(raw, taken_apart, "{json} {column:?}");
             }
         }
+    }
+
+    #[test]
+    fn an_integer_never_becomes_another_one() {
+        let real = |number| encoded(&Value::Int64(number), &ColumnType::Real);
+        let double = |number| encoded(&Value::Int64(number), &ColumnType::Double);
+        assert!(real(16_777_216).is_ok());
+        assert!(real(16_777_217).is_err());
+        assert!(double(9_007_199_254_740_992).is_ok());
+        assert!(double(9_007_199_254_740_993).is_err());
+        assert!(double(i64::MAX).is_err());
+        assert!(double(i64::MIN).is_ok());
+        let long = Value::Number("12345678901234567890".into());
+        assert!(encoded(&long, &ColumnType::Double).is_err());
+        let fraction = Value::Number("0.12345678901234567890".into());
+        assert!(encoded(&fraction, &ColumnType::Double).is_ok());
+        assert!(encoded(&fraction, &ColumnType::Real).is_ok());
     }
 
     #[test]

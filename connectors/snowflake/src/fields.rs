@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use connect_core::data::json::is_integer;
 use connect_core::data::{Datum, SinkRecord, Type, Value};
 use connect_core::{Error, Result};
 
@@ -110,6 +111,7 @@ fn kind_of(value: &Value) -> Option<FieldKind> {
         Value::Boolean(_) => FieldKind::Boolean,
         Value::Int8(_) | Value::Int16(_) | Value::Int32(_) => FieldKind::Integer(10),
         Value::Int64(_) => FieldKind::Integer(19),
+        Value::Number(digits) if !is_integer(digits) => FieldKind::Float,
         Value::Number(digits) => {
             let digits = digits.bytes().filter(u8::is_ascii_digit).count();
             match u8::try_from(digits) {
@@ -130,4 +132,17 @@ fn kind_of(value: &Value) -> Option<FieldKind> {
         Value::Array(_) => FieldKind::Array,
         Value::Map(_) | Value::Struct(_) => FieldKind::Variant,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_an_integer_becomes_a_number_without_a_fraction() {
+        let kind = |json: &str| kind_of(&connect_core::data::json::parse(json.as_bytes()).unwrap());
+        assert_eq!(kind("0.12345678901234567890"), Some(FieldKind::Float));
+        assert_eq!(kind("0.5"), Some(FieldKind::Float));
+        assert_eq!(kind("12345678901234567890"), Some(FieldKind::Integer(20)));
+    }
 }

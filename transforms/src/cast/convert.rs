@@ -2,6 +2,7 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use connect_core::data::json::is_integer;
 use connect_core::data::{Decimal, Type, Value};
 use connect_core::{Error, Result};
 
@@ -58,6 +59,7 @@ impl<'a> Number<'a> {
             Value::Float32(number) => Self::Float(*number),
             Value::Float64(number) => Self::Double(*number),
             Value::Decimal(decimal) => Self::Decimal(decimal),
+            Value::Number(text) if !is_integer(text) => Self::Double(text.parse().ok()?),
             Value::Number(text) => Self::Big(text),
             _ => return None,
         })

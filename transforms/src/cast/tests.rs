@@ -10,6 +10,7 @@ fn numbers_are_cast_as_java_casts_them() {
     assert_eq!(cast("int32", "-3.99"), "-3");
     assert_eq!(cast("int64", "1e300"), "9223372036854775807");
     assert_eq!(cast("int64", "18446744073709551617"), "1");
+    assert_eq!(cast("int64", "123.12345678901234567890"), "123");
     assert_eq!(cast("float64", "2"), "2.0");
     assert_eq!(cast("boolean", "0.5"), "false");
     assert_eq!(cast("int16", "true"), "1");
