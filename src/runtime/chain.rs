@@ -47,8 +47,7 @@ impl Chain {
             position,
         })?;
         let last = passed.len().saturating_sub(1);
-        // Pieces share what the original counts for.
-        let size = record.size / u32::try_from(passed.len().max(1)).unwrap_or(u32::MAX);
+        let size = piece_size(record.size, passed.len());
         let piece = |index: usize, number: Option<u32>| {
             Some(Piece {
                 number: number?,
@@ -116,6 +115,14 @@ impl Chain {
     }
 }
 
+/// What a piece counts for: its share of the original's bytes, and never less than it takes by itself, so that a small
+/// record that is split into very many pieces does not slip past the byte budget.
+fn piece_size(original: u32, pieces: usize) -> u32 {
+    let share = original / u32::try_from(pieces.max(1)).unwrap_or(u32::MAX);
+    let least = u32::try_from(size_of::<SinkRecord>()).unwrap_or(u32::MAX);
+    if pieces > 1 { share.max(least) } else { share }
+}
+
 /// One link of the chain. If it splits a record all that leave it are numbered anew, so that numbers are unique.
 fn through(link: &mut ChainLink, entering: Vec<Passing>) -> Result<Vec<Passing>> {
     let mut leaving = Vec::with_capacity(entering.len());
@@ -144,4 +151,19 @@ fn through(link: &mut ChainLink, entering: Vec<Passing>) -> Result<Vec<Passing>>
         }
     }
     Ok(leaving)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn very_many_pieces_of_a_small_record_count_for_what_they_take() {
+        let least = size_of::<SinkRecord>();
+        assert_eq!(piece_size(100, 1), 100);
+        assert_eq!(piece_size(1_000_000, 2), 500_000);
+        let pieces = 1_000_000;
+        assert!(piece_size(2_000_000, pieces) as usize * pieces >= least * pieces);
+        assert_eq!(piece_size(100, 0), 100);
+    }
 }

@@ -1,14 +1,15 @@
 //! The HTTP source's task: fetch after fetch, page after page.
 //!
 //! A poll may be dropped at any await: the request under way is kept in the task, and the position moves only in the
-//! same step in which the records are handed over.
+//! same step in which the last records of a page are handed over.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use connect_core::data::{Datum, SourcePartition, SourceRecord, Timestamp};
-use connect_core::output::{BatchOrigin, Output};
+use bytes::Bytes;
+use connect_core::data::{Datum, RawJson, SourcePartition, SourceRecord, Timestamp, json};
+use connect_core::output::{BatchOrigin, Output, OutputForm};
 use connect_core::plugin::{Polled, SourceTask, SourceTaskContext};
 use connect_core::{Error, Result, RetryVerdict};
 use futures_util::FutureExt;
@@ -18,11 +19,14 @@ use tracing::{debug, info};
 
 use crate::client::{Answer, Client, PageBody};
 use crate::config::{HttpSourceConfig, PaginationMode};
-use crate::json::{Document, Pointer, scalar_text};
+use crate::json::{Document, Pointer, Records, raw, scalar_text};
 use crate::mark::{Edge, Mark};
 use crate::pagination::{Page, PageAnswer, Step};
 use crate::position::{Position, Validators};
 use crate::request::{Requests, shown};
+
+/// Rows handed over at once, but for larger envelopes.
+const PART: usize = 1000;
 
 /// The clock is looked at this often while waiting: it may be set.
 const LOOK: Duration = Duration::from_secs(60);
@@ -36,6 +40,8 @@ pub(crate) struct HttpSourceTask {
     output: Output,
     partition: Arc<SourcePartition>,
     position: Position,
+    /// The page that is being handed over.
+    leaving: Option<Leaving>,
     /// The request under way: a dropped poll does not lose it.
     under_way: Option<BoxFuture<'static, Result<Answer>>>,
     failing_since: Option<Timestamp>,
@@ -48,12 +54,23 @@ struct Pointers {
     since: Option<Pointer>,
 }
 
-/// A page taken apart.
+/// A page looked through.
 struct PageRecords {
-    rows: Vec<Datum>,
+    records: Records,
     highest: Option<Edge>,
     step: Step,
     validators: Validators,
+}
+
+/// A page on its way out, part by part: a great many small records never stand in memory together.
+struct Leaving {
+    records: Records,
+    /// The first row of the next part, so that the last part is known for it.
+    ahead: Option<Datum>,
+    /// Where to go on after the page.
+    after: Position,
+    /// When it came.
+    now: Timestamp,
 }
 
 impl HttpSourceTask {
@@ -69,6 +86,7 @@ impl HttpSourceTask {
             position: Position::beginning(config),
             config: config.clone(),
             context,
+            leaving: None,
             under_way: None,
             failing_since: None,
         })
@@ -142,27 +160,25 @@ impl HttpSourceTask {
         Ok(self.client.clone().send(request, known).boxed())
     }
 
-    /// Takes a page apart; the position does not move yet.
+    /// Looks through a page; the position does not move yet.
     fn page_records(&self, page: &Page, answer: PageBody) -> Result<PageRecords> {
         let document = Document::parse(answer.body)?;
         let records = document.records(&self.pointers.records)?;
-        let mut rows = Vec::with_capacity(records.len());
         let mut highest = self.position.highest.clone();
-        for record in &records {
+        let mut count = 0;
+        let mut all = records.clone();
+        while let Some(record) = all.next()? {
+            count += 1;
+            // A record that is none fails the page before any of it is handed over.
+            json::validate(&record)?;
             if let Some(pointer) = &self.pointers.since {
-                let mark = Mark::of(pointer.find(record))?;
-                let since = self.position.since.as_ref();
-                let known = since.is_some_and(|edge| edge.has(&mark, record));
-                highest = Some(Edge::with(highest, mark, record));
-                if known {
-                    continue;
-                }
+                let record = raw(&record)?;
+                highest = Some(Edge::with(highest, Mark::of(pointer.find(record))?, record));
             }
-            rows.push(document.datum(record)?);
         }
         let named = self.pointers.named_next(document.root()?)?;
         let answered = PageAnswer {
-            records: u64::try_from(records.len()).unwrap_or(u64::MAX),
+            records: count,
             link: self.next_link(&answer.url, answer.link.or_else(|| named.clone()))?,
             cursor: named,
         };
@@ -172,7 +188,7 @@ impl HttpSourceTask {
             .after(page, self.position.pages + 1, answered)?;
         let validators = answer.validators;
         Ok(PageRecords {
-            rows,
+            records,
             highest,
             step,
             validators,
@@ -187,14 +203,14 @@ impl HttpSourceTask {
             .transpose()
     }
 
-    /// The messages of a page; moves the position behind it.
-    fn take(&mut self, page: &Page, answer: Answer) -> Result<Vec<SourceRecord>> {
+    /// Takes an answer: its page is handed over from now on.
+    fn take(&mut self, page: &Page, answer: Answer) -> Result<()> {
         let body = match answer {
             Answer::Page(body) => body,
             Answer::NotModified => {
                 let validators = self.position.validators.clone();
                 self.position.advance(Step::Last, validators);
-                return Ok(Vec::new());
+                return Ok(());
             }
         };
         let target = shown(&body.url);
@@ -204,14 +220,73 @@ impl HttpSourceTask {
         let mut after = self.position.clone();
         after.highest = read.highest;
         after.advance(read.step, read.validators);
-        let origin = BatchOrigin {
-            partition: self.partition.clone(),
-            offset: after.to_offset(),
+        let mut leaving = Leaving {
+            records: read.records,
+            ahead: None,
+            after,
             now: self.context.clock.now(),
         };
-        let messages = self.output.messages(read.rows, &origin)?;
-        self.position = after;
+        leaving.ahead = self.next_row(&mut leaving.records)?;
+        self.leaving = Some(leaving);
+        Ok(())
+    }
+
+    /// The messages of the next part of the page; with the last part the position moves behind the page.
+    fn hand_over(&mut self) -> Result<Vec<SourceRecord>> {
+        let Some(mut leaving) = self.leaving.take() else {
+            return Ok(Vec::new());
+        };
+        let mut rows = Vec::new();
+        while rows.len() < self.part()
+            && let Some(row) = leaving.ahead.take()
+        {
+            rows.push(row);
+            leaving.ahead = self.next_row(&mut leaving.records)?;
+        }
+        let origin = BatchOrigin {
+            partition: self.partition.clone(),
+            offset: leaving.after.to_offset(),
+            now: leaving.now,
+        };
+        let mut messages = self.output.messages(rows, &origin)?;
+        if leaving.ahead.is_none() {
+            self.position = leaving.after;
+            return Ok(messages);
+        }
+        // A restart cannot go on within a page.
+        for message in &mut messages {
+            message.source_offset = None;
+        }
+        self.leaving = Some(leaving);
         Ok(messages)
+    }
+
+    /// Rows handed over at once: whole envelopes.
+    fn part(&self) -> usize {
+        let envelope = match self.config.output.form {
+            OutputForm::Record => 1,
+            OutputForm::Envelope => self.config.output.envelope_records.max(1) as usize,
+        };
+        (PART / envelope).max(1) * envelope
+    }
+
+    /// The next record that is not one already known.
+    fn next_row(&self, records: &mut Records) -> Result<Option<Datum>> {
+        while let Some(record) = records.next()? {
+            if !self.is_known(&record)? {
+                return Ok(Some(Datum::json(RawJson::validate(record)?)));
+            }
+        }
+        Ok(None)
+    }
+
+    /// True if a record was read by the fetch before: a server may take its bound as inclusive.
+    fn is_known(&self, record: &Bytes) -> Result<bool> {
+        let (Some(pointer), Some(edge)) = (&self.pointers.since, &self.position.since) else {
+            return Ok(false);
+        };
+        let record = raw(record)?;
+        Ok(edge.has(&Mark::of(pointer.find(record))?, record))
     }
 }
 
@@ -249,9 +324,12 @@ impl SourceTask for HttpSourceTask {
     }
 
     async fn poll(&mut self) -> Result<Polled> {
-        let page = self.page_to_read().await;
-        let answer = self.answer(&page).await?;
-        Ok(Polled::Records(self.take(&page, answer)?))
+        if self.leaving.is_none() {
+            let page = self.page_to_read().await;
+            let answer = self.answer(&page).await?;
+            self.take(&page, answer)?;
+        }
+        Ok(Polled::Records(self.hand_over()?))
     }
 
     async fn stop(&mut self) -> Result<()> {

@@ -347,3 +347,59 @@ fn the_short_name_finds_it() {
     let plugin = find_connector_plugin("HttpSource").unwrap();
     assert_eq!(plugin.class, "sluice.http.HttpSourceConnector");
 }
+
+#[tokio::test]
+async fn a_page_of_very_many_records_is_handed_over_in_parts_and_only_its_end_is_an_offset() {
+    let api = Api::start(|_| Reply::json(format!("[{}1]", "1,".repeat(499_999)))).await;
+    let mut task = Worker::new(&api.url("/"), &[]).task().await;
+    for _ in 0..3 {
+        let part = task.poll().await.unwrap();
+        assert_eq!(part.len(), 1000);
+        assert!(part.iter().all(|record| record.source_offset.is_none()));
+    }
+    let api = Api::start(|_| Reply::json(users(1..=2500))).await;
+    for (form, messages) in [("record", [1000, 1000, 500]), ("envelope", [2, 2, 1])] {
+        let worker = Worker::new(&api.url("/"), &[("output", form)]);
+        let mut task = worker.task().await;
+        for messages in messages {
+            let part = task.poll().await.unwrap();
+            assert_eq!(part.len(), messages);
+            let offsets = part.iter().filter(|record| record.source_offset.is_some());
+            assert_eq!(
+                offsets.count(),
+                usize::from(messages == 500 || messages == 1)
+            );
+            task.acknowledge(&part);
+            // A restart within the page reads it again.
+            assert_eq!(
+                worker.stored.text().contains("fetched_at"),
+                part.len() == 500 || part.len() == 1
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_offset_of_a_page_comes_with_its_last_new_record_also_when_known_ones_follow() {
+    let api = Api::start(|seen| match seen.parameter("since") {
+        Some("7") => {
+            let new = (0..1000).map(|n| format!(r#"{{"at":8,"n":{n}}}"#));
+            Reply::json(format!(
+                r#"[{},{{"at":7}}]"#,
+                new.collect::<Vec<_>>().join(",")
+            ))
+        }
+        _ => Reply::json(r#"[{"at":7}]"#),
+    })
+    .await;
+    let options = [
+        ("since.parameter", "since"),
+        ("since.pointer", "/at"),
+        ("poll.interval.ms", "1"),
+    ];
+    let mut task = Worker::new(&api.url("/"), &options).task().await;
+    assert_eq!(task.next().await.len(), 1);
+    let part = task.poll().await.unwrap();
+    assert_eq!(part.len(), 1000);
+    assert!(part.last().unwrap().source_offset.is_some());
+}
