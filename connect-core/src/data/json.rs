@@ -16,8 +16,42 @@ use crate::{Error, Result};
 pub fn validate(bytes: &[u8]) -> Result<()> {
     let text = std::str::from_utf8(bytes).map_err(|cause| not_json().source(cause))?;
     serde_json::from_str::<serde::de::IgnoredAny>(text)
-        .map(|_| ())
-        .map_err(|cause| not_json().source(cause))
+        .map_err(|cause| not_json().source(cause))?;
+    if is_too_deep(bytes) {
+        return Err(Error::data("JSON of more than 127 levels"));
+    }
+    Ok(())
+}
+
+/// What a tree can be made of: what is passed over is not limited by the parser.
+const MOST_LEVELS: usize = 127;
+
+fn is_too_deep(json: &[u8]) -> bool {
+    let opens = |byte: &u8| matches!(byte, b'{' | b'[');
+    // Most values have too few brackets to be deep, and counting is quick.
+    if json.len() <= 2 * MOST_LEVELS
+        || json.iter().filter(|byte| opens(byte)).count() <= MOST_LEVELS
+    {
+        return false;
+    }
+    let (mut levels, mut in_string, mut escaped) = (0_usize, false, false);
+    for byte in json {
+        if in_string {
+            in_string = escaped || *byte != b'"';
+            escaped = !escaped && *byte == b'\\';
+            continue;
+        }
+        match byte {
+            b'"' => in_string = true,
+            b'{' | b'[' => levels += 1,
+            b'}' | b']' => levels = levels.saturating_sub(1),
+            _ => {}
+        }
+        if levels > MOST_LEVELS {
+            return true;
+        }
+    }
+    false
 }
 
 fn not_json() -> Error {
@@ -25,14 +59,54 @@ fn not_json() -> Error {
 }
 
 /// Parses one JSON value. Numbers that neither 64-bit integers nor doubles hold keep their spelling; of equal keys the
-/// last wins.
+/// last wins. Half a surrogate pair, which no text can hold, becomes U+FFFD.
 ///
 /// # Errors
 /// A data error that says where the JSON stops being JSON.
 pub fn parse(bytes: &[u8]) -> Result<Value> {
-    serde_json::from_slice(bytes)
+    let parsed = serde_json::from_slice(bytes).or_else(|cause| match mended(bytes) {
+        Some(mended) => serde_json::from_slice(&mended),
+        None => Err(cause),
+    });
+    parsed
         .map(from_serde)
         .map_err(|cause| not_json().source(cause))
+}
+
+/// The JSON with every escape of half a surrogate pair as that of U+FFFD; `None` if there is none.
+fn mended(json: &[u8]) -> Option<Vec<u8>> {
+    let mut mended = Vec::with_capacity(json.len());
+    let mut halves = 0;
+    let mut rest = json;
+    // A backslash stands within strings only, and before what it escapes.
+    while let Some(at) = rest.iter().position(|byte| *byte == b'\\') {
+        let (before, escape) = rest.split_at(at);
+        mended.extend_from_slice(before);
+        let length = match (unit(escape), escape.get(6..).and_then(unit)) {
+            (Some(0xD800..=0xDBFF), Some(0xDC00..=0xDFFF)) => 12,
+            (Some(0xD800..=0xDFFF), _) => {
+                halves += 1;
+                mended.extend_from_slice(b"\\ufffd");
+                rest = escape.get(6..).unwrap_or_default();
+                continue;
+            }
+            (Some(_), _) => 6,
+            (None, _) => 2.min(escape.len()),
+        };
+        let (escape, after) = escape.split_at(length);
+        mended.extend_from_slice(escape);
+        rest = after;
+    }
+    mended.extend_from_slice(rest);
+    (halves > 0).then_some(mended)
+}
+
+/// The code unit of the escape `\uXXXX` that `json` begins with.
+fn unit(json: &[u8]) -> Option<u16> {
+    let digits = json.strip_prefix(b"\\u")?.get(..4)?;
+    let digits = std::str::from_utf8(digits).ok()?;
+    let is_hex = digits.bytes().all(|byte| byte.is_ascii_hexdigit());
+    is_hex.then(|| u16::from_str_radix(digits, 16).ok())?
 }
 
 /// A tree of serde's as a schemaless value.
@@ -314,6 +388,13 @@ mod tests {
         }
 
         #[test]
+        fn no_text_that_is_valid_keeps_a_record_from_being_a_tree(text in r"(\\u[dD][89a-fA-F][0-9a-f]{2}|\\u[0-9]{4}|\\n|\\\\|u|d800){0,8}") {
+            let json = format!("[\"{text}\"]");
+            prop_assert!(validate(json.as_bytes()).is_ok());
+            prop_assert!(matches!(parse(json.as_bytes()), Ok(Value::Array(_))), "{}", json);
+        }
+
+        #[test]
         fn a_decimal_has_its_value_whatever_becomes_of_it(digits in "[1-9][0-9]{0,24}", fraction in "[0-9]{1,12}", exponent in -9_i32..9) {
             let text = format!("-{digits}.{fraction}e{exponent:+}");
             match parse(text.as_bytes()).unwrap() {
@@ -325,7 +406,7 @@ mod tests {
 
     #[test]
     fn what_is_not_json_is_refused() {
-        let wrong: [&[u8]; 9] = [
+        let wrong: [&[u8]; 8] = [
             b"",
             b"{",
             b"{}x",
@@ -334,11 +415,38 @@ mod tests {
             b"'a'",
             b"[1,]",
             b"\"\xff\"",
-            b"\"\\ud800\"",
         ];
         for bytes in wrong {
-            let refused = validate(bytes).is_err() || parse(bytes).is_err();
+            let refused = validate(bytes).is_err() && parse(bytes).is_err();
             assert!(refused, "{:?}", String::from_utf8_lossy(bytes));
+        }
+    }
+
+    #[test]
+    fn half_a_surrogate_pair_spoils_its_character_and_not_the_record() {
+        let json = br#"{"id":7,"a\udc00":"\ud83d\ude00 \ud83d \uD83Dx\ud83d\u0041 \\ud800 \"\udfff","n":[1]}"#;
+        validate(json).unwrap();
+        let value = parse(json).unwrap();
+        assert_eq!(value.get("id"), Some(&Value::Int64(7)));
+        let text = value.get("a\u{fffd}").and_then(Value::as_str);
+        assert_eq!(
+            text,
+            Some("\u{1f600} \u{fffd} \u{fffd}x\u{fffd}A \\ud800 \"\u{fffd}")
+        );
+    }
+
+    #[test]
+    fn what_is_valid_can_be_made_a_tree_of() {
+        for opening in ["[", "{\"a[\\\"\":"] {
+            let closing = if opening == "[" { "]" } else { "}" };
+            let nested = |levels| opening.repeat(levels) + "1" + &closing.repeat(levels);
+            let wide = format!("[{}]", vec![nested(100); 5].join(","));
+            for json in [nested(127), wide] {
+                assert!(validate(json.as_bytes()).is_ok());
+                assert!(parse(json.as_bytes()).is_ok());
+            }
+            assert!(validate(nested(128).as_bytes()).is_err());
+            assert!(parse(nested(128).as_bytes()).is_err());
         }
     }
 
