@@ -23,21 +23,19 @@ use connect_core::{Error, Result};
 
 use self::failure::{failed, is_taken, knows_no_conditions, status};
 use crate::config::{BucketOptions, Encryption};
+use crate::origin::Origin;
 
 /// One try of a request may take this long.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(60);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Metadata of guarded objects: where their first record comes from.
-const ORIGIN: &str = "sluice-origin";
-
 /// Where an object goes.
 #[derive(Debug, Clone)]
 pub(crate) struct Destination {
     pub(crate) key: String,
-    /// Where its first record comes from, `topic/partition/offset by connector`: an object of the same name that comes
-    /// from elsewhere is not overwritten. `None`: the key alone says it.
-    pub(crate) origin: Option<String>,
+    /// Where its first record comes from: an object of the same name that comes from elsewhere is not overwritten. `None`:
+    /// the key alone says it.
+    pub(crate) origin: Option<Origin>,
 }
 
 /// A bucket.
@@ -139,15 +137,15 @@ impl Bucket {
     }
 
     /// An error if there is an object of this name that comes from elsewhere.
-    async fn check_origin(&self, key: &str, origin: &str) -> Result<()> {
+    async fn check_origin(&self, key: &str, origin: &Origin) -> Result<()> {
         let Some(head) = self.head(key).await? else {
             return Ok(());
         };
-        let theirs = head.metadata().and_then(|metadata| metadata.get(ORIGIN));
-        if theirs.is_some_and(|theirs| theirs == origin) {
+        let theirs = head.metadata().and_then(Origin::from_metadata);
+        if theirs.as_ref().is_some_and(|theirs| theirs.is_same(origin)) {
             return Ok(());
         }
-        let theirs = theirs.map_or("elsewhere", String::as_str);
+        let theirs = theirs.map_or_else(|| "elsewhere".to_owned(), |theirs| theirs.to_string());
         Err(Error::config(format!(
             "the name is taken by an object from {theirs}, this one is from {origin}: file.name.template, topics.dir or the topics must tell them apart"
         ))
@@ -298,8 +296,7 @@ fn parts_gone(operation: &str, key: &str) -> Error {
 
 impl Destination {
     fn metadata(&self) -> Option<HashMap<String, String>> {
-        let origin = self.origin.clone()?;
-        Some(HashMap::from([(ORIGIN.to_owned(), origin)]))
+        self.origin.as_ref().map(Origin::to_metadata)
     }
 }
 

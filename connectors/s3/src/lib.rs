@@ -10,6 +10,7 @@ mod encoder;
 mod joda;
 mod naming;
 mod object;
+mod origin;
 mod partition_writer;
 mod partitioner;
 mod plan;

@@ -11,6 +11,7 @@ use connect_core::data::{Offset, SinkRecord, Timestamp};
 use jiff::tz::TimeZone;
 
 use crate::client::Destination;
+use crate::origin::Origin;
 use crate::template::{NameTemplate, NameValues, is_repeated_hour};
 
 /// What names objects.
@@ -76,15 +77,9 @@ impl Naming {
     }
 
     /// Where an object whose first record is this comes from, if its name does not say so by itself.
-    fn origin(&self, record: &SinkRecord) -> Option<String> {
-        let origin = &record.origin;
-        let says_it = self.template.is_none() && record.topic == origin.topic;
-        (!says_it).then(|| {
-            let (topic, partition) = (&origin.topic, origin.partition);
-            // Metadata are headers: ASCII.
-            let connector = self.connector.escape_default();
-            format!("{topic}/{partition}/{} by {connector}", record.offset)
-        })
+    fn origin(&self, record: &SinkRecord) -> Option<Origin> {
+        let says_it = self.template.is_none() && record.topic == record.origin.topic;
+        (!says_it).then(|| Origin::of(record, &self.connector))
     }
 
     /// `<topic>/<path>/<topic>+<partition>+<start offset>`

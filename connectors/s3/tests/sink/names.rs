@@ -101,6 +101,40 @@ async fn a_server_that_knows_no_conditions_is_asked_before_an_object_is_written(
     assert_eq!(world.objects(), before);
 }
 
+/// Its offsets come again, its records do not.
+#[tokio::test]
+async fn objects_of_a_topic_that_was_made_anew_do_not_overwrite_those_before() {
+    for template in [
+        "{{topic}}/{{start_offset}}",
+        "{{topic}}/{{partition}}-{{start_offset}}",
+    ] {
+        let mut world = World::new().await;
+        let config = world.config(&[("file.name.template", template), ("flush.size", "1")]);
+        world
+            .partitions
+            .insert(0, vec![LogRecord::text("1", 1_000)]);
+        world.task(&config).await.run_to_end(&world).await.unwrap();
+        let before = world.objects();
+        world.group.committed.lock().unwrap().clear();
+        // The same records again are the same object.
+        world.task(&config).await.run_to_end(&world).await.unwrap();
+        assert_eq!(world.objects(), before);
+        world.group.committed.lock().unwrap().clear();
+        world
+            .partitions
+            .insert(0, vec![LogRecord::text("2", 2_000)]);
+        let error = world.task(&config).await.run_to_end(&world).await;
+        let error = error.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Config);
+        let text = error.to_string();
+        assert!(
+            text.contains("time 1000") && text.contains("time 2000"),
+            "{text}"
+        );
+        assert_eq!(world.objects(), before);
+    }
+}
+
 /// Two topics that a transform gives one name: the usual names would be the same, too.
 #[tokio::test]
 async fn renamed_topics_do_not_overwrite_each_other() {
