@@ -4,9 +4,13 @@
     reason = "JSON answers are looked into: what is missing is null"
 )]
 
+mod container;
 mod demo;
+mod deploy_files;
 mod deploy_scripts;
+mod image;
 mod layers;
+mod lifecycle;
 mod log_conformance;
 mod p2;
 mod p3;

@@ -12,8 +12,8 @@ use sluice_stand_in_s3::{S3Options, S3StandIn, list_objects};
 
 use crate::support::{SLUICE, WorkerProcess, ready_config, wait_until};
 
-const TOPIC: &str = "sales_events";
-const NAME: &str = "s3-sink-sales";
+pub(crate) const TOPIC: &str = "sales_events";
+pub(crate) const NAME: &str = "s3-sink-sales";
 
 fn sink_config(s3: &S3StandIn, changes: &[(&str, &str)]) -> Result<Value> {
     let url = s3.url();
@@ -59,7 +59,7 @@ fn position(name: &str) -> Option<(i32, i64)> {
     Some((partition.parse().ok()?, start.parse().ok()?))
 }
 
-fn count_in_s3(folder: &Path) -> Result<usize> {
+pub(crate) fn count_in_s3(folder: &Path) -> Result<usize> {
     Ok(lines_in_s3(folder)?.values().map(Vec::len).sum())
 }
 
@@ -100,7 +100,7 @@ fn records_in_kafka(kafka: &Kafka) -> Result<HashMap<i32, Vec<String>>> {
 }
 
 /// Each record of Kafka stands in exactly one object, at its place, byte for byte.
-fn assert_exactly_once(kafka: &Kafka, folder: &Path, expected: usize) -> Result<()> {
+pub(crate) fn assert_exactly_once(kafka: &Kafka, folder: &Path, expected: usize) -> Result<()> {
     let records = records_in_kafka(kafka)?;
     ensure!(
         records.values().map(Vec::len).sum::<usize>() == expected,
@@ -131,7 +131,7 @@ fn assert_exactly_once(kafka: &Kafka, folder: &Path, expected: usize) -> Result<
     Ok(())
 }
 
-fn produce(kafka: &Kafka, events: usize, pace: &[&str]) -> Result<std::process::Child> {
+pub(crate) fn produce(kafka: &Kafka, events: usize, pace: &[&str]) -> Result<std::process::Child> {
     let mut command = Command::new(SLUICE);
     command.args([
         "produce",
@@ -147,7 +147,7 @@ fn produce(kafka: &Kafka, events: usize, pace: &[&str]) -> Result<std::process::
     Ok(command.spawn()?)
 }
 
-fn finish(mut producer: std::process::Child) -> Result<()> {
+pub(crate) fn finish(mut producer: std::process::Child) -> Result<()> {
     ensure!(producer.wait()?.success(), "the producer failed");
     Ok(())
 }

@@ -128,20 +128,26 @@ impl WorkerProcess {
 
     /// The states of a connector and its tasks, e.g. `RUNNING [RUNNING]`.
     pub(crate) async fn states(&self, name: &str) -> Result<String> {
-        let status = self.get(&format!("/connectors/{name}/status")).await?;
-        let text = |value: &Value| value["state"].as_str().unwrap_or("?").to_owned();
-        let tasks: Vec<_> = status["tasks"]
-            .as_array()
-            .into_iter()
-            .flatten()
-            .map(text)
-            .collect();
-        Ok(format!(
-            "{} [{}]",
-            text(&status["connector"]),
-            tasks.join(", ")
-        ))
+        states_at(&self.url(""), name).await
     }
+}
+
+/// The states of a connector and its tasks at any worker, e.g. `RUNNING [RUNNING]`.
+pub(crate) async fn states_at(url: &str, name: &str) -> Result<String> {
+    let answer = reqwest::get(format!("{url}/connectors/{name}/status")).await?;
+    let status: Value = answer.json().await?;
+    let text = |value: &Value| value["state"].as_str().unwrap_or("?").to_owned();
+    let tasks: Vec<_> = status["tasks"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .map(text)
+        .collect();
+    Ok(format!(
+        "{} [{}]",
+        text(&status["connector"]),
+        tasks.join(", ")
+    ))
 }
 
 /// Waits until `probe` answers true; an error after `deadline`.
