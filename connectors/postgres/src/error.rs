@@ -105,13 +105,16 @@ impl WriteError {
                 .target(target),
             Self::Database(error) => {
                 let message = match error.as_db_error() {
+                    Some(refusal) if cause == Cause::Row => without_values(refusal),
                     Some(database) => described(database),
                     None => "the connection failed".to_owned(),
                 };
-                of_cause(cause, message)
-                    .operation(operation)
-                    .target(target)
-                    .source(error)
+                let described = of_cause(cause, message).operation(operation).target(target);
+                match cause {
+                    // The source would show the row.
+                    Cause::Row => described,
+                    _ => described.source(error),
+                }
             }
         }
     }
@@ -166,9 +169,68 @@ fn described(error: &DbError) -> String {
     text
 }
 
+/// Postgres's words about a row without what the row holds: no DETAIL, of CONTEXT only COPY's column, and of messages
+/// about a value only what comes before it. What a trigger says (class P0) is its author's.
+fn without_values(error: &DbError) -> String {
+    let state = error.code().code();
+    let message = match state.get(..2) {
+        Some("22") => before_quote(error.message()),
+        _ => error.message().to_owned(),
+    };
+    let mut text = format!("{message} ({state})");
+    let place = error.where_().and_then(copy_place);
+    let parts = [
+        ("column", error.column()),
+        ("constraint", error.constraint()),
+        ("at", place),
+    ];
+    for (name, part) in parts {
+        if let Some(part) = part {
+            text.push_str(&format!("; {name}: {part}"));
+        }
+    }
+    text
+}
+
+/// Values stand in quotes, whatever the server's language.
+const QUOTES: [char; 8] = ['"', '»', '«', '„', '“', '”', '‘', '「'];
+
+fn before_quote(message: &str) -> String {
+    match message.split_once(QUOTES) {
+        Some((before, _)) => format!("{before}…"),
+        None => message.to_owned(),
+    }
+}
+
+/// `COPY table, line, column`: the binary form shows no data behind it.
+fn copy_place(context: &str) -> Option<&str> {
+    let mut lines = context.lines();
+    lines.find(|line| line.starts_with("COPY ") && !line.contains(':') && !line.contains(QUOTES))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_value_is_left_of_what_the_server_says() {
+        let message = "invalid input syntax for type inet: \"hush\"";
+        assert_eq!(
+            before_quote(message),
+            "invalid input syntax for type inet: …"
+        );
+        assert_eq!(
+            before_quote("ungültige Eingabesyntax für Typ inet: »hush«"),
+            "ungültige Eingabesyntax für Typ inet: …"
+        );
+        let long = "value too long for type character varying(5)";
+        assert_eq!(before_quote(long), long);
+        let context =
+            "SQL statement \"INSERT INTO audit VALUES ('hush')\"\nCOPY t, line 778, column v";
+        assert_eq!(copy_place(context), Some("COPY t, line 778, column v"));
+        assert_eq!(copy_place("COPY t, line 1, column v: \"hush\""), None);
+        assert_eq!(copy_place("COPY t, line 1: \"1,hush\""), None);
+    }
 
     #[test]
     fn what_may_pass_is_told_from_what_will_not() {

@@ -27,19 +27,50 @@ async fn a_value_that_does_not_fit_is_named_with_table_column_and_position() {
 async fn the_one_record_that_the_database_refuses_is_found_among_many() {
     let postgres = postgres();
     let made = "CREATE TABLE t (id int PRIMARY KEY, v varchar(5) NOT NULL, n int CHECK (n < 1000), \
-                other int REFERENCES t DEFERRABLE INITIALLY DEFERRED)";
+                secret text UNIQUE, host inet, other int REFERENCES t DEFERRABLE INITIALLY DEFERRED)";
     postgres.sql(DATABASE, made).unwrap();
     let wrong = [
-        (r#"{"id": 777, "v": "longer than five"}"#, "22001"),
-        (r#"{"id": 777, "v": null}"#, "23502"),
-        (r#"{"id": 777, "v": "x", "n": 1000}"#, "23514"),
-        (r#"{"id": 5, "v": "x"}"#, "23505"),
-        (r#"{"id": 777, "v": "x", "other": 99999}"#, "23503"),
+        (
+            r#"{"id": 777, "v": "hush longer than five"}"#,
+            "22001",
+            "column v",
+        ),
+        (
+            r#"{"id": 777, "v": null, "secret": "hush"}"#,
+            "23502",
+            "column: v",
+        ),
+        (
+            r#"{"id": 777, "v": "x", "secret": "hush", "n": 1000}"#,
+            "23514",
+            "t_n_check",
+        ),
+        (
+            r#"{"id": 5, "v": "x", "secret": "hush"}"#,
+            "23505",
+            "t_pkey",
+        ),
+        (
+            r#"{"id": 777, "v": "x", "secret": "hushed"}"#,
+            "23505",
+            "t_secret_key",
+        ),
+        (
+            r#"{"id": 777, "v": "x", "host": "hush"}"#,
+            "22P02",
+            "type inet: …",
+        ),
+        (
+            r#"{"id": 777, "v": "x", "secret": "hush", "other": 99999}"#,
+            "23503",
+            "t_other_fkey",
+        ),
     ];
-    for (json, state) in wrong {
+    for (json, state, named) in wrong {
         let mut driver = Driver::start(&config(&postgres, &[]), "t").await;
         let records = (0..1000).map(|offset| match offset {
             777 => json_record("t", offset, json),
+            6 => json_record("t", offset, r#"{"id": 6, "v": "x", "secret": "hushed"}"#),
             _ => json_record("t", offset, &format!(r#"{{"id": {offset}, "v": "x"}}"#)),
         });
         let error = driver.write(records.collect()).await.unwrap_err();
@@ -49,7 +80,9 @@ async fn the_one_record_that_the_database_refuses_is_found_among_many() {
             text.starts_with("record t-0 at offset 777: refused by the database: table \"t\": "),
             "{text}"
         );
-        assert!(text.contains(state), "{text}");
+        assert!(text.contains(state) && text.contains(named), "{text}");
+        let shown = format!("{} {error:?}", error.trace());
+        assert!(!shown.contains("hush"), "values stay out of logs: {shown}");
         assert_eq!(
             postgres.sql(DATABASE, "SELECT count(*) FROM t").unwrap(),
             "0"
