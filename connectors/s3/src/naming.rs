@@ -1,8 +1,8 @@
 //! Names of objects: Confluent's, or by a template.
 //!
 //! Holds always: two objects of one Kafka partition never have the same name, and a name is a pure function of topic,
-//! partition, path, first offset, the rotation's clock and that of the rotation before. Both clocks are in the plan, so a
-//! rotation that is repeated after a crash has the same names.
+//! partition, path, first offset, the rotation's clock and that of the rotation before, and of the objects before it in its
+//! rotation. Both clocks are in the plan, so a rotation that is repeated after a crash has the same names.
 //!
 //! Clocks of the rotations of a partition never run backwards ([`crate::partition_writer`]): the only rotation whose time
 //! can have the same text is the one before.
@@ -41,7 +41,7 @@ pub(crate) struct ObjectName<'a> {
     pub(crate) clock: Timestamp,
     /// Which piece of its offset the first record is.
     pub(crate) piece: u32,
-    /// True if the rotation has an object of this path already.
+    /// True if the rotation has an object already whose name would be the same.
     pub(crate) is_next: bool,
 }
 

@@ -40,7 +40,9 @@ struct Part {
 /// One object on its way to S3.
 #[derive(Debug)]
 pub(crate) struct Object {
-    pub(crate) path: Arc<str>,
+    /// The topic of its records, as transforms have named it.
+    topic: Arc<str>,
+    path: Arc<str>,
     pub(crate) destination: Destination,
     pub(crate) records: u64,
     encoder: Encoder,
@@ -55,8 +57,14 @@ pub(crate) struct Object {
 }
 
 impl Object {
-    pub(crate) fn new(path: Arc<str>, destination: Destination, encoder: Encoder) -> Self {
+    pub(crate) fn new(
+        topic: Arc<str>,
+        path: Arc<str>,
+        destination: Destination,
+        encoder: Encoder,
+    ) -> Self {
         Self {
+            topic,
             path,
             destination,
             records: 0,
@@ -68,6 +76,11 @@ impl Object {
             finished: false,
             published: false,
         }
+    }
+
+    /// True if records of this topic and path belong here.
+    pub(crate) fn is_for(&self, topic: &Arc<str>, path: &Arc<str>) -> bool {
+        same(&self.path, path) && same(&self.topic, topic)
     }
 
     pub(crate) fn append(&mut self, encoding: &Encoding, record: &SinkRecord) -> Result<Added> {
@@ -208,6 +221,11 @@ impl Object {
             );
         }
     }
+}
+
+/// Texts mostly are the very same.
+pub(crate) fn same(one: &Arc<str>, other: &Arc<str>) -> bool {
+    Arc::ptr_eq(one, other) || one == other
 }
 
 impl Part {

@@ -11,10 +11,11 @@ use connect_core::data::{Offset, SinkRecord, Timestamp, TopicPartition};
 use connect_core::plugin::Assignment;
 use connect_core::{Error, Result};
 
+use crate::client::Destination;
 use crate::csv::Added;
 use crate::encoder::{Encoder, Encoding};
 use crate::naming::{Naming, ObjectName};
-use crate::object::Object;
+use crate::object::{Object, same};
 use crate::partitioner::{Partitioner, Place};
 use crate::plan::{Cut, Plan};
 use crate::rotation::{OpenSpan, RotationRules};
@@ -30,7 +31,8 @@ pub(crate) struct Rotation {
     clock: Timestamp,
     span: OpenSpan,
     last_path: Option<Arc<str>>,
-    schema: Option<Option<Arc<connect_core::data::Schema>>>,
+    /// The schemas of the last records, by topic.
+    schemas: Vec<(Arc<str>, Option<SchemaRef>)>,
 }
 
 impl Rotation {
@@ -39,11 +41,40 @@ impl Rotation {
         self.span.records += 1;
         self.end = record.offset.next();
         self.last_path = Some(place.path.clone());
-        self.schema = Some(record.value.schema().cloned());
+        let schema = record.value.schema();
+        let mut known = self.schemas.iter_mut();
+        match known.find(|(topic, _)| same(topic, &record.topic)) {
+            Some((_, last)) => *last = schema.cloned(),
+            None => self.schemas.push((record.topic.clone(), schema.cloned())),
+        }
     }
 
-    fn has(&self, path: &str) -> bool {
-        self.objects.iter().any(|object| &*object.path == path)
+    /// True if the record's schema is not that of the record before it in its topic.
+    fn changes_schema(&self, record: &SinkRecord) -> bool {
+        let mut known = self.schemas.iter();
+        known
+            .find(|(topic, _)| same(topic, &record.topic))
+            .is_some_and(|(_, last)| differ(last.as_ref(), record.value.schema()))
+    }
+
+    /// Where the next object of this name goes: objects of different topics may be given one name too.
+    fn destination(
+        &self,
+        naming: &Naming,
+        record: &SinkRecord,
+        name: ObjectName<'_>,
+        before: Option<Timestamp>,
+    ) -> Destination {
+        let destination = naming.destination(record, &name, before);
+        let has_it = |object: &Object| object.destination.key == destination.key;
+        if !self.objects.iter().any(has_it) {
+            return destination;
+        }
+        let next = ObjectName {
+            is_next: true,
+            ..name
+        };
+        naming.destination(record, &next, before)
     }
 }
 
@@ -190,11 +221,7 @@ impl PartitionWriter {
             .last_path
             .as_ref()
             .is_some_and(|path| *path != place.path);
-        let schema_changes = open
-            .schema
-            .as_ref()
-            .is_some_and(|schema| differ(schema.as_ref(), record.value.schema()));
-        schema_changes
+        open.changes_schema(record)
             || self
                 .rules
                 .cuts_before(&open.span, place.time, path_changes, now)
@@ -214,12 +241,12 @@ impl PartitionWriter {
                 received: now,
             },
             last_path: None,
-            schema: None,
+            schemas: Vec::new(),
         });
         let known = open
             .objects
             .iter_mut()
-            .rfind(|object| Arc::ptr_eq(&object.path, &place.path) || object.path == place.path);
+            .rfind(|object| object.is_for(&record.topic, &place.path));
         let encoder = match known {
             None => Encoder::new(&self.encoding),
             Some(object) => match object.append(&self.encoding, record)? {
@@ -230,20 +257,22 @@ impl PartitionWriter {
                 Added::HeaderTooNarrow => object.wider(&self.encoding),
             },
         };
-        let destination = self.naming.destination(
-            record,
-            &ObjectName {
-                topic: &record.topic,
-                path: &place.path,
-                partition: self.partition.partition,
-                start: record.offset,
-                clock: open.clock,
-                piece: record.piece.map_or(0, |piece| piece.number),
-                is_next: open.has(&place.path),
-            },
-            self.before,
+        let name = ObjectName {
+            topic: &record.topic,
+            path: &place.path,
+            partition: self.partition.partition,
+            start: record.offset,
+            clock: open.clock,
+            piece: record.piece.map_or(0, |piece| piece.number),
+            is_next: false,
+        };
+        let destination = open.destination(&self.naming, record, name, self.before);
+        let mut object = Object::new(
+            record.topic.clone(),
+            place.path.clone(),
+            destination,
+            encoder,
         );
-        let mut object = Object::new(place.path.clone(), destination, encoder);
         object.append(&self.encoding, record)?;
         open.objects.push(object);
         open.took(record, place);

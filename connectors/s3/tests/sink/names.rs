@@ -101,6 +101,79 @@ async fn a_server_that_knows_no_conditions_is_asked_before_an_object_is_written(
     assert_eq!(world.objects(), before);
 }
 
+/// One Kafka partition whose records a transform has given to two topics, in turn; written twice.
+async fn write_to_two_topics(log: &[LogRecord], config: &[(&str, &str)]) -> Vec<(String, String)> {
+    let mut world = World::new().await;
+    world.partitions.insert(0, log.to_vec());
+    let config = world.config(&[config, &[("flush.size", "4")]].concat());
+    for _ in 0..2 {
+        world.group.committed.lock().unwrap().clear();
+        let mut task = world.task(&config).await;
+        let log = log.iter().enumerate();
+        let mut batch: Vec<_> = log
+            .map(|(offset, record)| task.record(0, offset, record))
+            .collect();
+        for record in batch.iter_mut().skip(1).step_by(2) {
+            record.topic = "other".into();
+        }
+        task.task.put(&mut batch).await.unwrap();
+        task.flush(&world).await.unwrap();
+    }
+    let objects = world.objects().into_iter();
+    objects
+        .map(|(key, content)| (key, String::from_utf8(content).unwrap()))
+        .collect()
+}
+
+#[tokio::test]
+async fn records_that_a_transform_gives_to_two_topics_are_in_two_objects() {
+    let even = "{\"number\":0}\n{\"number\":2}\n";
+    let odd = "{\"number\":1}\n{\"number\":3}\n";
+    for (config, names) in [
+        (
+            &[][..],
+            [
+                "topics/other/partition=0/other+0+0000000001.json",
+                "topics/sales/partition=0/sales+0+0000000000.json",
+            ],
+        ),
+        (
+            &[BY_SECOND],
+            [
+                "topics/other_20240310_063000.json",
+                "topics/sales_20240310_063000.json",
+            ],
+        ),
+        (
+            &[("file.name.template", "{{timestamp:yyyyMMdd_HHmmss}}")],
+            [
+                "topics/20240310_063000+0+0000000001.json",
+                "topics/20240310_063000.json",
+            ],
+        ),
+    ] {
+        let objects = write_to_two_topics(&records(4), config).await;
+        let expected = names
+            .map(str::to_owned)
+            .into_iter()
+            .zip([odd, even].map(str::to_owned));
+        assert_eq!(objects, expected.collect::<Vec<_>>());
+    }
+}
+
+#[tokio::test]
+async fn topics_in_one_partition_may_have_different_schemas() {
+    let record = |number: usize| {
+        let schema = ["int64", "int32"][number % 2];
+        let text = format!(r#"{{"schema":{{"type":"{schema}"}},"payload":{number}}}"#);
+        LogRecord::text(text, 0)
+    };
+    let log: Vec<_> = (0..4).map(record).collect();
+    let objects = write_to_two_topics(&log, &[("value.converter.schemas.enable", "true")]).await;
+    let contents: Vec<_> = objects.into_iter().map(|(_, content)| content).collect();
+    assert_eq!(contents, ["1\n3\n", "0\n2\n"]);
+}
+
 /// Its offsets come again, its records do not.
 #[tokio::test]
 async fn objects_of_a_topic_that_was_made_anew_do_not_overwrite_those_before() {
