@@ -138,7 +138,7 @@ impl Encoder {
             Output::Plain(buffer) => buffer.len().max(buffer.capacity().min(CAPACITIES[0])),
             Output::Gzip(encoder, line) => encoder.get_ref().len() + line.capacity() + GZIP_STATE,
         };
-        output + self.sheet.as_ref().map_or(0, |sheet| sheet.held())
+        output + self.sheet.as_ref().map_or(0, |sheet| sheet.buffered())
     }
 
     /// Bytes ready to be sent.

@@ -14,16 +14,26 @@ use super::scan;
 /// The column of a record that is neither struct nor map.
 pub(crate) const VALUE: &str = "value";
 
+/// Bytes that a column takes beside its name: its entries in list and index, and what the allocator adds.
+const BESIDE_NAME: usize = 96;
+
 /// The columns of an object, in order.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Columns {
     names: Vec<Arc<str>>,
     index: HashMap<Arc<str>, usize>,
+    /// Bytes of all names.
+    text: usize,
 }
 
 impl Columns {
     pub(crate) fn len(&self) -> usize {
         self.names.len()
+    }
+
+    /// Bytes in memory.
+    pub(crate) fn buffered(&self) -> usize {
+        self.text + self.names.len() * BESIDE_NAME
     }
 
     pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
@@ -44,6 +54,7 @@ impl Columns {
             return *index;
         }
         let name: Arc<str> = name.into();
+        self.text += name.len();
         self.index.insert(name.clone(), self.names.len());
         self.names.push(name);
         self.names.len() - 1
@@ -51,6 +62,7 @@ impl Columns {
 
     pub(crate) fn truncate(&mut self, count: usize) {
         for name in self.names.drain(count.min(self.names.len())..) {
+            self.text -= name.len();
             self.index.remove(&name);
         }
     }
@@ -119,6 +131,12 @@ impl Row {
             let bytes = cell.clone().and_then(|range| self.bytes.get(range));
             out.extend_from_slice(bytes.unwrap_or_default());
         }
+    }
+
+    /// Bytes in memory, kept for the next record.
+    pub(crate) fn buffered(&self) -> usize {
+        let cells = self.cells.capacity() * size_of::<Option<Range<usize>>>();
+        self.bytes.capacity() + self.rest.capacity() + cells
     }
 
     /// True if the record has fields that the header does not have and must have.

@@ -75,7 +75,12 @@ impl Sheet {
         }
     }
 
-    /// Bytes that wait.
+    /// Bytes in memory: names of columns, rows that wait, and room.
+    pub(crate) fn buffered(&self) -> usize {
+        self.columns.buffered() + self.row.buffered() + self.held()
+    }
+
+    /// Bytes of rows that wait for the header.
     pub(crate) fn held(&self) -> usize {
         match &self.state {
             State::Waiting(held) => {
@@ -210,6 +215,31 @@ mod tests {
         let pairs = options.iter();
         config.extend(pairs.map(|(key, value)| ((*key).to_owned(), (*value).to_owned())));
         Sheet::new(Arc::new(CsvOptions::from_map(&config).unwrap()))
+    }
+
+    /// Rows of it are nearly empty: the names alone would fill the memory, uncounted.
+    #[test]
+    fn names_of_columns_count_as_memory_whether_or_not_the_header_is_written() {
+        let name = "n".repeat(100_000);
+        for wait in ["0", "1000000"] {
+            let (mut sheet, mut out) = (sheet(&[("csv.header.wait.bytes", wait)]), Vec::new());
+            let fields: Vec<_> = (0..10)
+                .map(|number| format!(r#""{name}{number}":null"#))
+                .collect();
+            let record = json(&format!("{{{}}}", fields.join(",")));
+            sheet.add(&record, &mut out).unwrap();
+            assert!(sheet.buffered() >= 1_000_000, "{}", sheet.buffered());
+            assert!(sheet.buffered() < 1_200_000, "{}", sheet.buffered());
+            assert!(sheet.held() < 1_000);
+        }
+    }
+
+    #[test]
+    fn names_of_a_refused_record_do_not_count() {
+        let (mut sheet, mut out) = (sheet(&[("csv.nested", "columns")]), Vec::new());
+        let text = format!(r#"{{"{}":1,"a.b":1,"a":{{"b":2}}}}"#, "n".repeat(5_000));
+        assert!(sheet.add(&json(&text), &mut out).is_err());
+        assert_eq!(sheet.columns.buffered(), 0);
     }
 
     /// The sheets that these records make, one after the other.
