@@ -50,6 +50,54 @@ pub(crate) fn committed<'a>(
     offsets.collect()
 }
 
+/// Where a connector without a ledger may have left offsets when it had one: `exactly_once`, if it is chosen again, would
+/// go back to them and write what has been written since a second time.
+#[derive(Debug)]
+pub(crate) struct OldOffsets {
+    pub(crate) table: TableName,
+    pub(crate) connector: Arc<str>,
+}
+
+impl OldOffsets {
+    /// Removes them.
+    ///
+    /// # Errors
+    /// What the network said. A table that is not there, or not to be changed, is none.
+    pub(crate) async fn remove(&self, client: &Client) -> Result<(), WriteError> {
+        match self.try_remove(client).await {
+            Ok(0) => Ok(()),
+            Ok(rows) => {
+                info!(
+                    rows,
+                    "offsets of exactly_once removed: it is not chosen now"
+                );
+                Ok(())
+            }
+            Err(error) if error.breaks_connection() => Err(error),
+            Err(error) => {
+                let error = error.into_error("remove offsets in", &self.table.quoted());
+                warn!(
+                    error = error.trace(),
+                    "old offsets may be left: remove them before exactly_once is chosen again"
+                );
+                Ok(())
+            }
+        }
+    }
+
+    async fn try_remove(&self, client: &Client) -> Result<u64, WriteError> {
+        let table = self.table.quoted();
+        let found = client
+            .query_one("SELECT to_regclass($1) IS NOT NULL", &[&table])
+            .await?;
+        if !found.try_get::<_, bool>(0)? {
+            return Ok(0);
+        }
+        let remove = format!("DELETE FROM {table} WHERE connector = $1");
+        Ok(client.execute(&remove, &[&&*self.connector]).await?)
+    }
+}
+
 /// The offsets of one connector.
 pub(crate) struct Ledger {
     table: TableName,

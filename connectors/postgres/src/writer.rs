@@ -19,7 +19,7 @@ use crate::error::{Cause, WriteError};
 use crate::groups::Encoding;
 use crate::identifier::TableName;
 use crate::layout::Mapper;
-use crate::ledger::{self, Ledger, Span, Spans};
+use crate::ledger::{self, Ledger, OldOffsets, Span, Spans};
 use crate::rows::{self, at};
 use crate::session::{self, Ending, Session};
 use crate::temporal::Zone;
@@ -42,6 +42,8 @@ pub(crate) struct Writer {
     zone: Zone,
     mapper: Mapper,
     ledger: Option<Ledger>,
+    /// Removed with the first connection.
+    old_offsets: Option<OldOffsets>,
     session: Option<Session>,
     unreachable: bool,
     runtime: Arc<dyn SinkRuntime>,
@@ -57,15 +59,21 @@ impl Writer {
     /// A configuration error.
     pub(crate) fn new(config: Arc<PostgresSinkConfig>, context: &SinkTaskContext) -> Result<Self> {
         let connector = context.task.connector.clone();
-        let ledger = match config.delivery.guarantee {
-            Guarantee::AtLeastOnce => None,
-            Guarantee::ExactlyOnce => {
-                let table = TableName::parse(&config.delivery.offsets_table, config.ddl.quoting)?;
-                Some(Ledger::new(
+        let offsets = TableName::parse(&config.delivery.offsets_table, config.ddl.quoting);
+        let (ledger, old_offsets) = match config.delivery.guarantee {
+            Guarantee::AtLeastOnce => {
+                let old = offsets.ok().map(|table| OldOffsets {
                     table,
-                    connector.clone(),
-                    context.runtime.clone(),
-                ))
+                    connector: connector.clone(),
+                });
+                (None, old)
+            }
+            Guarantee::ExactlyOnce => {
+                let runtime = context.runtime.clone();
+                (
+                    Some(Ledger::new(offsets?, connector.clone(), runtime)),
+                    None,
+                )
             }
         };
         Ok(Self {
@@ -73,6 +81,7 @@ impl Writer {
             zone: Zone::new(config.zone()),
             mapper: Mapper::new(config.clone(), connector),
             ledger,
+            old_offsets,
             session: None,
             unreachable: false,
             runtime: context.runtime.clone(),
@@ -232,6 +241,15 @@ impl Writer {
         }
     }
 
+    async fn connect(&mut self) -> Result<Session, WriteError> {
+        let session = Session::open(&self.target).await?;
+        if let Some(old) = &self.old_offsets {
+            old.remove(&session.connection.client).await?;
+            self.old_offsets = None;
+        }
+        Ok(session)
+    }
+
     /// How many rows were left out.
     async fn transact(
         &mut self,
@@ -244,7 +262,7 @@ impl Writer {
             Some(session) => session,
             None => {
                 self.unreachable = true;
-                Session::open(&self.target).await?
+                self.connect().await?
             }
         };
         self.unreachable = false;

@@ -105,6 +105,31 @@ async fn at_least_once_inserts_replay_what_was_not_committed() {
 }
 
 #[tokio::test]
+async fn exactly_once_chosen_again_goes_on_where_at_least_once_has_left_off() {
+    let postgres = postgres();
+    let group: Arc<Group> = Arc::default();
+    let exactly = config(&postgres, &EXACTLY);
+    let at_least = config(&postgres, &EXACTLY[1..]);
+    for (round, config) in (0..).zip([&exactly, &at_least, &exactly]) {
+        let mut driver = Driver::join(config, "t", group.clone()).await.unwrap();
+        let mut new = records(round * 10..round * 10 + 10);
+        driver.try_write(&mut new).await.unwrap();
+    }
+    assert_eq!(postgres.sql(DATABASE, CONTENT).unwrap(), "30|30|0|29");
+}
+
+#[tokio::test]
+async fn a_table_under_the_name_of_the_offsets_that_is_not_ours_keeps_nobody_from_writing() {
+    let postgres = postgres();
+    let made = "CREATE TABLE sluice_offsets (other int); INSERT INTO sluice_offsets VALUES (1)";
+    postgres.sql(DATABASE, made).unwrap();
+    let config = config(&postgres, &EXACTLY[1..]);
+    let mut driver = Driver::start(&config, "t").await;
+    driver.try_write(&mut records(0..10)).await.unwrap();
+    assert_eq!(postgres.sql(DATABASE, CONTENT).unwrap(), "10|10|0|9");
+}
+
+#[tokio::test]
 async fn a_task_that_has_lost_its_partition_writes_nothing_more() {
     let postgres = postgres();
     let config = config(&postgres, &EXACTLY);
