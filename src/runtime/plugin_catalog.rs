@@ -1,10 +1,12 @@
 //! What plugins there are, what they take, and whether a configuration suits them.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use connect_core::config::{
-    ConfigMap, config_infos, config_key_infos, find_connector_plugin, find_converter_plugin,
-    find_predicate_plugin, find_transform_plugin, framework_definition,
+    ConfigMap, OptionError, config_infos, config_key_infos, connector_from_map,
+    find_connector_plugin, find_converter_plugin, find_predicate_plugin, find_transform_plugin,
+    framework_definition,
 };
 use connect_core::plugin::{
     ConnectorType, connector_plugins, converter_plugins, predicate_plugins, transform_plugins,
@@ -16,6 +18,9 @@ use super::herder::HerderError;
 use super::info::{ConfigInfos, PluginInfo};
 
 type Answer<T> = Result<T, HerderError>;
+
+/// How long a connector may look at the outside world for a validation.
+const LONGEST_LOOK: Duration = Duration::from_secs(60);
 
 /// Every plugin; only connectors if asked for them.
 pub(super) fn plugins(connectors_only: bool) -> Vec<PluginInfo> {
@@ -73,8 +78,9 @@ pub(super) fn plugin_config(plugin: &str) -> Answer<serde_json::Value> {
     Ok(infos.into())
 }
 
-/// Checks a configuration with the values of its placeholders, and shows the placeholders.
-pub(super) fn validate(
+/// Checks a configuration with the values of its placeholders, and shows the placeholders. If nothing is wrong in it the
+/// connector looks whether it would work.
+pub(super) async fn validate(
     plugin: &str,
     config: BTreeMap<String, Option<String>>,
     providers: &ConfigProviders,
@@ -104,6 +110,11 @@ pub(super) fn validate(
         nullable.insert(key.clone(), Some(value.clone()));
     }
     let mut infos = config_infos(found, &nullable);
+    if infos.get("error_count").and_then(Value::as_u64) == Some(0) {
+        for error in looked_at(&resolved.config).await {
+            add_error(&mut infos, &error);
+        }
+    }
     let shown = infos.get_mut("configs").and_then(Value::as_array_mut);
     for info in shown.into_iter().flatten() {
         if let Some(value) = info.get_mut("value") {
@@ -111,6 +122,35 @@ pub(super) fn validate(
         }
     }
     Ok(infos)
+}
+
+/// What the connector finds wrong in the outside world.
+async fn looked_at(config: &ConfigMap) -> Vec<OptionError> {
+    let Ok(connector) = connector_from_map(config) else {
+        return Vec::new();
+    };
+    let looked = tokio::time::timeout(LONGEST_LOOK, connector.validate());
+    looked.await.unwrap_or_default()
+}
+
+/// Adds an error to the option it is about.
+fn add_error(infos: &mut Value, error: &OptionError) {
+    let configs = infos.get_mut("configs").and_then(Value::as_array_mut);
+    let named = |info: &&mut Value| {
+        let name = info.pointer("/value/name").and_then(Value::as_str);
+        name == Some(error.key.as_str())
+    };
+    let found = configs.and_then(|configs| configs.iter_mut().find(named));
+    if let Some(errors) = found
+        .and_then(|info| info.pointer_mut("/value/errors"))
+        .and_then(Value::as_array_mut)
+    {
+        errors.push(error.message.clone().into());
+        let count = infos.get("error_count").and_then(Value::as_u64);
+        if let Some(infos) = infos.as_object_mut() {
+            infos.insert("error_count".to_owned(), (count.unwrap_or(0) + 1).into());
+        }
+    }
 }
 
 /// Puts placeholders back where a value or an error shows what they stand for.

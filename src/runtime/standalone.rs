@@ -527,7 +527,7 @@ impl Herder for StandaloneHerder {
         plugin: &str,
         config: BTreeMap<String, Option<String>>,
     ) -> Answer<ConfigInfos> {
-        plugin_catalog::validate(plugin, config, &self.environment.providers)
+        plugin_catalog::validate(plugin, config, &self.environment.providers).await
     }
 }
 

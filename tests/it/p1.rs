@@ -74,7 +74,8 @@ fn start_worker(folder: &Path, kafka: &Kafka) -> Result<WorkerProcess> {
     WorkerProcess::start_with(folder, Some(kafka.bootstrap()), &settings)
 }
 
-async fn deploy(worker: &WorkerProcess, folder: &Path, file: &str, table: &str) -> Result<String> {
+/// A ready config, with placeholders for this test's credentials.
+fn config(folder: &Path, file: &str, table: &str) -> Result<Value> {
     let shown = folder.display();
     let kept = |key: &str| format!("${{file:{shown}/snowflake.properties:{key}}}");
     let key = format!("${{dir:{shown}/keys:rsa_key.p8}}");
@@ -103,6 +104,11 @@ async fn deploy(worker: &WorkerProcess, folder: &Path, file: &str, table: &str) 
     };
     ensure!(!config[secret.0].is_null(), "{file} has no {}", secret.0);
     config[secret.0] = secret.1.into();
+    Ok(config)
+}
+
+async fn deploy(worker: &WorkerProcess, folder: &Path, file: &str, table: &str) -> Result<String> {
+    let config = config(folder, file, table)?;
     let name = config["name"].as_str().context("a name")?.to_owned();
     worker.put_config(&name, &config).await?;
     Ok(name)
@@ -162,6 +168,30 @@ fn in_snowflake(snowflake: &SnowflakeStandIn, table: &str, login: [&str; 2]) -> 
     Ok(events)
 }
 
+/// Validation logs in, and names the option that is wrong.
+async fn ensure_named(worker: &WorkerProcess, folder: &Path) -> Result<()> {
+    let mut config = config(folder, "snowflake_connector_password.json", "TABLE")?;
+    let class = config["connector.class"].as_str().context("a class")?;
+    let url = worker.url(&format!("/connector-plugins/{class}/config/validate"));
+    for (option, wrong) in [
+        ("snowflake.database.name", "NOWHERE"),
+        ("snowflake.role.name", "NOBODY"),
+        ("snowflake.user.name", "somebody"),
+    ] {
+        let right = config[option].take();
+        config[option] = wrong.into();
+        let answer = reqwest::Client::new().put(&url).json(&config).send();
+        let infos: Value = answer.await?.json().await?;
+        ensure!(infos["error_count"] == 1, "{option}: {infos}");
+        let options = infos["configs"].as_array().context("options")?;
+        let named = options.iter().find(|info| info["value"]["name"] == option);
+        let errors = &named.context("the option")?["value"]["errors"];
+        ensure!(errors.to_string().contains(wrong), "{option}: {errors}");
+        config[option] = right;
+    }
+    Ok(())
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn every_sale_is_in_snowflake_once_by_both_logins_whatever_is_killed() -> Result<()> {
     let folder = tempfile::tempdir()?;
@@ -175,6 +205,7 @@ async fn every_sale_is_in_snowflake_once_by_both_logins_whatever_is_killed() -> 
         ("snowflake_connector.json", "SALES_BY_KEY"),
         ("snowflake_connector_password.json", "SALES_BY_PASSWORD"),
     ];
+    ensure_named(&worker, folder.path()).await?;
     let mut names = Vec::new();
     for (file, table) in ready {
         names.push(deploy(&worker, folder.path(), file, table).await?);

@@ -46,6 +46,12 @@ pub trait Connector: Send + Sync + fmt::Debug {
         Vec::new()
     }
 
+    /// Looks at the outside world for somebody who asks whether this configuration would work. Every error, by key; what may
+    /// pass by itself is none.
+    async fn validate(&self) -> Vec<OptionError> {
+        Vec::new()
+    }
+
     /// Runs once before tasks are made, and again after each change: looks whether the outside world is as it must be
     /// (bucket exists, login works). An error makes the connector FAILED.
     async fn start(&self) -> Result<()> {

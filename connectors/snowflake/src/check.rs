@@ -1,18 +1,38 @@
 //! Looks at the account before tasks are made, and names what is wrong.
 
-use connect_core::{Error, ErrorKind, Result};
+use connect_core::{Error, ErrorKind};
 
 use crate::config::{Authenticator, SnowflakeSinkConfig};
 use crate::error::SnowflakeError;
 use crate::naming::quoted;
 use crate::session::Session;
 
+/// What is wrong, and the option that says it.
+#[derive(Debug)]
+pub(crate) struct Wrong {
+    pub(crate) option: &'static str,
+    pub(crate) error: Error,
+}
+
+impl Wrong {
+    fn config(option: &'static str, text: String) -> Self {
+        let error = Error::config(text);
+        Self { option, error }
+    }
+}
+
 /// Logs in, and looks at role, database, schema and warehouse.
 ///
 /// # Errors
 /// What is wrong, by the option that says it.
-pub(crate) async fn check(config: &SnowflakeSinkConfig) -> Result<()> {
-    let session = Session::new(config).map_err(|error| error.into_error("check", "Snowflake"))?;
+pub(crate) async fn check(config: &SnowflakeSinkConfig) -> Result<(), Wrong> {
+    let session = Session::new(config).map_err(|error| Wrong {
+        option: match config.authenticator() {
+            Authenticator::KeyPair => "snowflake.private.key",
+            Authenticator::Password => "snowflake.url.name",
+        },
+        error: error.into_error("check", "Snowflake"),
+    })?;
     let asked = "SELECT CURRENT_DATABASE() AS \"DATABASE\", CURRENT_SCHEMA() AS \"SCHEMA\", \
                  CURRENT_WAREHOUSE() AS \"WAREHOUSE\", CURRENT_ROLE() AS \"ROLE\"";
     let found = session
@@ -26,60 +46,73 @@ pub(crate) async fn check(config: &SnowflakeSinkConfig) -> Result<()> {
     ] {
         if found.get(0, column).is_none() {
             let text = format!("{option}={value}: it does not exist, or the role may not use it");
-            return Err(Error::config(text));
+            return Err(Wrong::config(option, text));
         }
     }
     if found.get(0, "WAREHOUSE").is_none() {
         let text = "no warehouse: set snowflake.warehouse.name, or give the user a default warehouse that the role may use";
-        return Err(Error::config(text));
+        return Err(Wrong::config("snowflake.warehouse.name", text.to_owned()));
     }
     may_create(config, &session, found.get(0, "ROLE").unwrap_or_default()).await
 }
 
 /// A connector makes a stage and tables: found out with a stage that goes with the session.
-async fn may_create(config: &SnowflakeSinkConfig, session: &Session, role: &str) -> Result<()> {
+async fn may_create(
+    config: &SnowflakeSinkConfig,
+    session: &Session,
+    role: &str,
+) -> Result<(), Wrong> {
     let stage = quoted("SLUICE_PRIVILEGE_CHECK");
     let create = format!(
         "CREATE TEMPORARY STAGE IF NOT EXISTS {stage} ENCRYPTION = (TYPE = 'SNOWFLAKE_SSE')"
     );
-    match session.run(&create).await {
-        Ok(_) => Ok(()),
+    let error = match session.run(&create).await {
+        Ok(_) => return Ok(()),
         Err(SnowflakeError::Refused { code, message }) if code == "003001" => {
             let login = &config.login;
             let text = format!(
                 "role {role} needs USAGE on database {} and USAGE, CREATE STAGE and CREATE TABLE on schema {}: {message}",
                 login.database, login.schema
             );
-            Err(Error::new(ErrorKind::Auth, text))
+            Error::new(ErrorKind::Auth, text)
         }
-        Err(error) => Err(error.into_error("check", "privileges")),
-    }
+        Err(error) => error.into_error("check", "privileges"),
+    };
+    Err(Wrong {
+        option: "snowflake.role.name",
+        error,
+    })
 }
 
 /// The option that a refused login is about.
-fn explained(config: &SnowflakeSinkConfig, error: SnowflakeError) -> Error {
+fn explained(config: &SnowflakeSinkConfig, error: SnowflakeError) -> Wrong {
     let login = &config.login;
-    let SnowflakeError::Refused { code, message } = &error else {
-        return error.into_error("log in to", &login.url);
+    let unexplained = |error: SnowflakeError| Wrong {
+        option: "snowflake.url.name",
+        error: error.into_error("log in to", &login.url),
     };
-    let advice = match (code.as_str(), config.authenticator()) {
-        ("390144", _) => format!(
-            "the key pair was refused: the public key of snowflake.private.key must be RSA_PUBLIC_KEY of user {}, the account must be {} and this machine's clock right",
-            login.user,
-            config.account()
-        ),
+    let SnowflakeError::Refused { code, message } = &error else {
+        return unexplained(error);
+    };
+    let (option, advice) = match (code.as_str(), config.authenticator()) {
+        ("390144", _) => {
+            let (user, account) = (&login.user, config.account());
+            let text = format!(
+                "the key pair was refused: the public key of snowflake.private.key must be RSA_PUBLIC_KEY of user {user}, the account must be {account} and this machine's clock right"
+            );
+            ("snowflake.private.key", text)
+        }
         ("390100", Authenticator::Password) => {
-            format!(
-                "snowflake.user.name={} or snowflake.password is wrong",
-                login.user
-            )
+            let user = &login.user;
+            let text = format!("snowflake.user.name={user} or snowflake.password is wrong");
+            ("snowflake.user.name", text)
         }
         ("390189", _) => {
-            let role = login.role.as_deref().unwrap_or_default();
-            format!(
-                "snowflake.role.name={role}: it does not exist, or user {} does not have it",
-                login.user
-            )
+            let (role, user) = (login.role.as_deref().unwrap_or_default(), &login.user);
+            let text = format!(
+                "snowflake.role.name={role}: it does not exist, or user {user} does not have it"
+            );
+            ("snowflake.role.name", text)
         }
         ("390201", _) => {
             let mut kinds = [
@@ -94,12 +127,14 @@ fn explained(config: &SnowflakeSinkConfig, error: SnowflakeError) -> Error {
             .into_iter();
             match kinds.find(|(kind, _, _)| message.contains(&format!("requested {kind}"))) {
                 Some((_, option, Some(value))) => {
-                    format!("{option}={value}: it does not exist, or the role may not use it")
+                    let text =
+                        format!("{option}={value}: it does not exist, or the role may not use it");
+                    (option, text)
                 }
-                _ => return error.into_error("log in to", &login.url),
+                _ => return unexplained(error),
             }
         }
-        _ => return error.into_error("log in to", &login.url),
+        _ => return unexplained(error),
     };
     let cause = std::io::Error::other(error.to_string());
     let kind = if code == "390201" {
@@ -107,5 +142,8 @@ fn explained(config: &SnowflakeSinkConfig, error: SnowflakeError) -> Error {
     } else {
         ErrorKind::Auth
     };
-    Error::new(kind, advice).source(cause)
+    Wrong {
+        option,
+        error: Error::new(kind, advice).source(cause),
+    }
 }

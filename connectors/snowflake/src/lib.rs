@@ -48,14 +48,27 @@ impl Connector for SnowflakeSinkConfig {
         self.cross_errors()
     }
 
+    async fn validate(&self) -> Vec<OptionError> {
+        match check::check(self).await {
+            Err(wrong) if !wrong.error.is_retriable() => {
+                vec![OptionError::new(wrong.option, wrong.error.message())]
+            }
+            _ => Vec::new(),
+        }
+    }
+
     async fn start(&self) -> Result<()> {
         match check::check(self).await {
+            Ok(()) => Ok(()),
             // What may pass is left to the tasks, which try again.
-            Err(error) if error.is_retriable() => {
-                warn!(error = error.trace(), "Snowflake cannot be reached now");
+            Err(wrong) if wrong.error.is_retriable() => {
+                warn!(
+                    error = wrong.error.trace(),
+                    "Snowflake cannot be reached now"
+                );
                 Ok(())
             }
-            outcome => outcome,
+            Err(wrong) => Err(wrong.error),
         }
     }
 

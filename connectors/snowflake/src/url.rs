@@ -64,14 +64,14 @@ mod tests {
     fn every_spelling_means_the_same() {
         let expected = AccountUrl {
             scheme: "https",
-            host: "acme.eu-west-1.snowflakecomputing.com".to_owned(),
+            host: "xy12345.eu-west-1.snowflakecomputing.com".to_owned(),
             port: 443,
         };
         for spelling in [
-            "acme.eu-west-1.snowflakecomputing.com",
+            "xy12345.eu-west-1.snowflakecomputing.com",
             "ACME.eu-west-1.snowflakecomputing.com:443",
-            "https://acme.eu-west-1.snowflakecomputing.com",
-            "https://acme.eu-west-1.snowflakecomputing.com:443/",
+            "https://xy12345.eu-west-1.snowflakecomputing.com",
+            "https://xy12345.eu-west-1.snowflakecomputing.com:443/",
         ] {
             assert_eq!(
                 AccountUrl::parse(spelling).as_ref(),
@@ -99,11 +99,11 @@ mod tests {
     fn accounts_of_organizations_keep_their_dash_and_global_ones_lose_it() {
         let account = |text: &str| AccountUrl::parse(text).map(|url| url.account());
         assert_eq!(
-            account("org-acme.snowflakecomputing.com").as_deref(),
+            account("org-xy12345.snowflakecomputing.com").as_deref(),
             Ok("ORG-ACME")
         );
         assert_eq!(
-            account("acme-x1y2.global.snowflakecomputing.com").as_deref(),
+            account("xy12345-x1y2.global.snowflakecomputing.com").as_deref(),
             Ok("ACME")
         );
     }

@@ -111,7 +111,7 @@ async fn every_spelling_of_the_url_works_and_streaming_is_refused_by_name() {
     };
     let streaming = [("snowflake.ingestion.method", "SNOWPIPE_STREAMING")];
     assert!(refused(&streaming).contains("SNOWPIPE_STREAMING is not supported"));
-    let url = refused(&[("snowflake.url.name", "ftp://acme")]);
+    let url = refused(&[("snowflake.url.name", "ftp://xy12345")]);
     assert!(url.contains("snowflake.url.name"), "{url}");
     let several = refused(&[
         ("snowflake.topic2table.map", "a:t1,a:t2"),
