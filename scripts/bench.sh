@@ -16,4 +16,5 @@ else
     bench startup
     bench kafka-to-s3
     bench kafka-to-postgres
+    bench kafka-to-snowflake
 fi

@@ -1,23 +1,18 @@
 //! A topic of sales events on a real Kafka, read to its end into S3 objects.
 
-use std::fs::File;
-use std::io::{BufWriter, Write};
 use std::path::Path;
-use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
-use connect_core::clock::{Clock, SystemClock};
 use serde_json::{Value, json};
-use sluice_connector_datagen::events::EventKind;
 use sluice_services::{Kafka, KafkaOptions};
 use sluice_stand_in_s3::{S3Options, S3StandIn, list_objects};
 
 use crate::median;
+use crate::sales::{self, TOPIC};
 use crate::worker::Worker;
 
-const TOPIC: &str = "sales_events";
 const NAME: &str = "bench";
 const BUCKET: &str = "bench";
 /// The longest a run may take.
@@ -55,11 +50,7 @@ struct Run {
 
 pub(crate) async fn run(sluice: &Path, options: &Options) -> Result<()> {
     let kafka = Kafka::start(&KafkaOptions::default())?;
-    kafka.create_topic(TOPIC, options.partitions, &[])?;
-    let folder = tempfile::tempdir()?;
-    fill(folder.path(), &kafka, options)?;
-    drop(folder);
-    let ends = end_offsets(&kafka)?;
+    let ends = sales::fill(&kafka, options.records, options.partitions)?;
     println!(
         "{} records in {} partitions, flush.size {}, compression {}, tasks.max {}",
         ends.iter().sum::<u64>(),
@@ -92,50 +83,6 @@ pub(crate) async fn run(sluice: &Path, options: &Options) -> Result<()> {
         options.repeat
     );
     Ok(())
-}
-
-/// The same number of events in each partition, written by kcat.
-fn fill(folder: &Path, kafka: &Kafka, options: &Options) -> Result<()> {
-    let each = options.records / u64::from(options.partitions.max(1));
-    let lines = folder.join("events");
-    for partition in 0..options.partitions {
-        write_events(&lines, u64::from(partition) * each, each)?;
-        let status = Command::new("kcat")
-            .args(["-P", "-b", &kafka.bootstrap(), "-t", TOPIC, "-l"])
-            .args(["-p", &partition.to_string()])
-            .arg(&lines)
-            .status()
-            .context("kcat")?;
-        ensure!(status.success(), "kcat ended with {status}");
-    }
-    Ok(())
-}
-
-fn write_events(path: &Path, first: u64, count: u64) -> Result<()> {
-    let mut file = BufWriter::new(File::create(path)?);
-    let mut event = Vec::new();
-    for index in first..first + count {
-        event.clear();
-        EventKind::Sales.write(1, index, SystemClock.now(), &mut event);
-        event.push(b'\n');
-        file.write_all(&event)?;
-    }
-    file.flush()?;
-    Ok(())
-}
-
-fn end_offsets(kafka: &Kafka) -> Result<Vec<u64>> {
-    let output = kafka.tool(
-        "org.apache.kafka.tools.GetOffsetShell",
-        &["--bootstrap-server", &kafka.bootstrap(), "--topic", TOPIC],
-    )?;
-    let text = String::from_utf8(output.stdout)?;
-    let ends: Vec<u64> = text
-        .lines()
-        .filter_map(|line| line.rsplit(':').next()?.parse().ok())
-        .collect();
-    ensure!(!ends.is_empty(), "no offsets: {text}");
-    Ok(ends)
 }
 
 fn config(s3: &S3StandIn, options: &Options, number: u32) -> Value {

@@ -5,8 +5,10 @@
 
 mod kafka_to_postgres;
 mod kafka_to_s3;
+mod kafka_to_snowflake;
 mod payment;
 mod process;
+mod sales;
 mod startup;
 mod worker;
 
@@ -31,6 +33,8 @@ enum Bench {
     KafkaToPostgres(kafka_to_postgres::Options),
     /// A topic of a real Kafka to S3 objects
     KafkaToS3(kafka_to_s3::Options),
+    /// A topic of a real Kafka to a table of Snowflake's stand-in
+    KafkaToSnowflake(kafka_to_snowflake::Options),
     /// From start to the first answer, on the embedded log; memory when idle
     Startup(startup::Options),
 }
@@ -43,6 +47,9 @@ async fn main() -> Result<()> {
             kafka_to_postgres::run(&arguments.sluice, &options).await
         }
         Bench::KafkaToS3(options) => kafka_to_s3::run(&arguments.sluice, &options).await,
+        Bench::KafkaToSnowflake(options) => {
+            kafka_to_snowflake::run(&arguments.sluice, &options).await
+        }
         Bench::Startup(options) => startup::run(&arguments.sluice, &options).await,
     }
 }
