@@ -12,6 +12,7 @@ mod image;
 mod layers;
 mod lifecycle;
 mod log_conformance;
+mod p1;
 mod p2;
 mod p3;
 mod p4;
