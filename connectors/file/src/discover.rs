@@ -9,6 +9,7 @@ use std::time::SystemTime;
 use connect_core::{Error, Result};
 use glob::MatchOptions;
 
+use crate::born;
 use crate::bytes;
 use crate::config::{FileOptions, FinishedAction};
 use crate::position::fnv1a;
@@ -26,16 +27,32 @@ pub(crate) struct Stamp {
     pub(crate) id: FileId,
     pub(crate) size: u64,
     pub(crate) modified: SystemTime,
+    /// When it was made, in nanoseconds since 1970: an inode is used again. 0: the file system does not say.
+    pub(crate) born: u64,
+}
+
+/// Nanoseconds since 1970; 0 for what lies before.
+fn nanos(time: SystemTime) -> u64 {
+    let since = time.duration_since(SystemTime::UNIX_EPOCH);
+    since.map_or(0, |since| {
+        u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
+    })
 }
 
 impl Stamp {
+    /// When it was last written to, as [`nanos`].
+    pub(crate) fn modified_nanos(&self) -> u64 {
+        nanos(self.modified)
+    }
+
     /// Looks at a file; `None` if there is none, or no file.
     pub(crate) fn of(path: &Path) -> Result<Option<Self>> {
         let found = there(std::fs::metadata(path)).map_err(|cause| failed(path, cause))?;
-        Ok(found.and_then(|metadata| Self::read(&metadata)))
+        let look = |metadata: Metadata| Self::read(&metadata, || born::of_path(path));
+        Ok(found.and_then(look))
     }
 
-    fn read(metadata: &Metadata) -> Option<Self> {
+    fn read(metadata: &Metadata, born: impl FnOnce() -> Option<u64>) -> Option<Self> {
         let id = FileId {
             device: metadata.dev(),
             inode: metadata.ino(),
@@ -44,6 +61,7 @@ impl Stamp {
             id,
             size: metadata.len(),
             modified: metadata.modified().unwrap_or(SystemTime::UNIX_EPOCH),
+            born: born().unwrap_or(0),
         })
     }
 }
@@ -67,7 +85,8 @@ impl Stamped {
             return Ok(None);
         };
         let metadata = file.metadata().map_err(unreadable)?;
-        Ok(Stamp::read(&metadata).map(|stamp| Self { file, stamp }))
+        let stamp = Stamp::read(&metadata, || born::of_file(&file));
+        Ok(stamp.map(|stamp| Self { file, stamp }))
     }
 }
 

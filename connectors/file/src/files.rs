@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use connect_core::Result;
-use connect_core::data::{SourceRecord, Timestamp};
+use connect_core::data::{SourcePartition, SourceRecord, Timestamp};
 use connect_core::output::{BatchOrigin, Output};
 use tracing::{debug, info, warn};
 
@@ -19,6 +19,7 @@ use crate::finish::{Finished, finish};
 use crate::names::{Names, compare};
 use crate::opened::{Ended, OpenFile, Opening, Until};
 use crate::position::{Position, fnv1a};
+use crate::stored::{Stored, partition};
 use crate::tracked::{Decision, Tracked};
 
 /// Files kept open beside the one being read.
@@ -46,6 +47,8 @@ enum Work {
 /// The file being read.
 struct Current {
     file: OpenFile,
+    /// The key its position is stored under.
+    partition: Arc<SourcePartition>,
     /// What a look showed before it was opened; none for a file that has lost its name.
     stamp: Option<Stamp>,
 }
@@ -109,19 +112,13 @@ impl Files {
         &mut self,
         path: PathBuf,
         seen: Stamp,
-        stored: Option<Position>,
+        stored: Option<Stored>,
         now: Timestamp,
     ) {
         let again = self.finished.remove(&path_hash(&path));
-        let position = stored.filter(|position| !again && self.is_same(position, seen));
-        let position = position.unwrap_or_default();
+        let stored = stored.filter(|_| !again);
+        let position = stored.map(|stored| stored.position).unwrap_or_default();
         self.tracked.insert(path, Tracked::new(position, seen, now));
-    }
-
-    /// Whether a file may be the one that `position` is of. Its bytes are looked at when it is opened.
-    fn is_same(&self, position: &Position, seen: Stamp) -> bool {
-        let by_inode = self.config.files.identity == FileIdentity::Inode;
-        !by_inode || position.inode == seen.id.inode || position.inode == 0
     }
 
     fn until_look(&self, now: Timestamp) -> Duration {
@@ -245,7 +242,13 @@ impl Files {
             Work::Named(path, until) => (path, until),
             Work::Nameless(path, file, position) => {
                 let file = OpenFile::nameless(&self.config, &path, file, position)?;
-                return Ok(file.map(|file| Current { file, stamp: None }));
+                let identity = self.config.files.identity;
+                let partition = Arc::new(partition(identity, &path, position.inode));
+                return Ok(file.map(|file| Current {
+                    file,
+                    partition,
+                    stamp: None,
+                }));
             }
         };
         // The look comes first: what is written after it makes the next look differ.
@@ -266,8 +269,10 @@ impl Files {
                 return Ok(None);
             }
         };
-        file.position.inode = stamp.id.inode;
+        file.position.mark(stamp);
+        let identity = self.config.files.identity;
         Ok(Some(Current {
+            partition: Arc::new(partition(identity, &path, stamp.id.inode)),
             file,
             stamp: Some(stamp),
         }))
@@ -277,8 +282,8 @@ impl Files {
     fn read(&mut self, mut current: Current, now: Timestamp) -> Result<Vec<SourceRecord>> {
         let batch = current.file.batch()?;
         let origin = BatchOrigin {
-            partition: current.file.partition.clone(),
-            offset: current.file.position.to_offset(),
+            partition: current.partition.clone(),
+            offset: Stored::to_offset(current.file.position, &current.file.path),
             now,
         };
         let messages = self.output.messages(batch.rows, &origin)?;

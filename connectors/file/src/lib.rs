@@ -3,6 +3,7 @@
 //! `discover` (which files) → `tracked` (what to do with each) → `opened` over `bytes` and `header` (from a position to the
 //! end for now) → `row`, `csv`, `column` (what a row is) → `files` (one file after the other) → `task`.
 
+mod born;
 mod bytes;
 mod column;
 mod config;
@@ -15,6 +16,7 @@ mod names;
 mod opened;
 mod position;
 mod row;
+mod stored;
 mod task;
 mod tracked;
 

@@ -6,7 +6,7 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use connect_core::data::{Datum, SourcePartition};
+use connect_core::data::Datum;
 use connect_core::{Error, Result};
 use tracing::{info, warn};
 
@@ -31,7 +31,6 @@ pub(crate) enum Until {
 /// An open file.
 pub(crate) struct OpenFile {
     pub(crate) path: PathBuf,
-    pub(crate) partition: Arc<SourcePartition>,
     pub(crate) position: Position,
     config: Arc<FileSourceConfig>,
     bytes: OpenBytes,
@@ -142,10 +141,8 @@ impl OpenFile {
         if !bytes.skip_to(position.bytes, position.before, path)? {
             return Ok(None);
         }
-        let partition = [("file".to_owned(), path.display().to_string().into())];
         Ok(Some(Opening::File(Box::new(Self {
             path: path.to_owned(),
-            partition: Arc::new(partition.into()),
             position,
             config: config.clone(),
             bytes,

@@ -3,6 +3,8 @@
 use connect_core::data::SourceOffset;
 use serde_json::{Value, json};
 
+use crate::discover::Stamp;
+
 /// Bytes that a file is known by, at the most: at its beginning, and before the position.
 pub(crate) const PRINT_BYTES: usize = 1024;
 
@@ -65,11 +67,22 @@ pub(crate) struct Position {
     pub(crate) head: Print,
     /// The bytes before the position: a file that was written anew has others there.
     pub(crate) before: Print,
-    /// The file's inode.
+    /// The file's inode; 0: not known, as below.
     pub(crate) inode: u64,
+    /// When it was made, in nanoseconds since 1970.
+    pub(crate) born: u64,
+    /// Its size and the time of the last write, as they were just before it was read.
+    pub(crate) size: u64,
+    pub(crate) modified: u64,
 }
 
 impl Position {
+    /// Which file it is of, from the look at it before reading.
+    pub(crate) fn mark(&mut self, stamp: Stamp) {
+        (self.inode, self.born) = (stamp.id.inode, stamp.born);
+        (self.size, self.modified) = (stamp.size, stamp.modified_nanos());
+    }
+
     /// As it is stored.
     pub(crate) fn to_offset(self) -> SourceOffset {
         [
@@ -80,6 +93,9 @@ impl Position {
             ("head", self.head.json()),
             ("before", self.before.json()),
             ("inode", json!(self.inode)),
+            ("born", json!(self.born)),
+            ("size", json!(self.size)),
+            ("modified", json!(self.modified)),
         ]
         .into_iter()
         .map(|(name, value)| (name.to_owned(), value))
@@ -100,6 +116,9 @@ impl Position {
             head: print("head").unwrap_or_default(),
             before: print("before").unwrap_or_default(),
             inode: number("inode").unwrap_or(0),
+            born: number("born").unwrap_or(0),
+            size: number("size").unwrap_or(0),
+            modified: number("modified").unwrap_or(0),
         })
     }
 }
@@ -127,8 +146,8 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_stored_position_reads_back_the_same(bytes in any::<u64>(), lines in any::<u64>(), tail_taken in any::<bool>(), head in proptest::collection::vec(any::<u8>(), 0..2000), inode in any::<u64>()) {
-            let position = Position { bytes, lines, skipped: 3, tail_taken, head: Print::of_first(&head), before: Print::of_last(&head), inode };
+        fn a_stored_position_reads_back_the_same(bytes in any::<u64>(), lines in any::<u64>(), tail_taken in any::<bool>(), head in proptest::collection::vec(any::<u8>(), 0..2000), inode in any::<u64>(), born in any::<u64>(), size in any::<u64>(), modified in any::<u64>()) {
+            let position = Position { bytes, lines, skipped: 3, tail_taken, head: Print::of_first(&head), before: Print::of_last(&head), inode, born, size, modified };
             let stored: SourceOffset = serde_json::from_str(&json!(position.to_offset()).to_string()).unwrap();
             prop_assert_eq!(Position::from_offset(&stored), Some(position));
         }

@@ -2,20 +2,20 @@
 //!
 //! A poll may be dropped at any await: work under way is kept in the task and its outcome taken by the next poll.
 
-use std::sync::Arc;
+use std::path::Path;
 
 use async_trait::async_trait;
-use connect_core::data::SourcePartition;
 use connect_core::plugin::{Polled, SourceTask, SourceTaskContext};
 use connect_core::{Error, Result};
 use tokio::task::JoinHandle;
 
-use crate::config::FileSourceConfig;
-use crate::discover::Share;
+use crate::config::{FileOptions, FileSourceConfig};
+use crate::discover::{Share, Stamp};
 use crate::files::{Files, Next};
-use crate::position::Position;
+use crate::stored::{Stored, keys};
 
 pub(crate) struct FileSourceTask {
+    options: FileOptions,
     context: SourceTaskContext,
     /// Here between two steps; away while one is under way.
     files: Option<Box<Files>>,
@@ -30,8 +30,10 @@ impl FileSourceTask {
             task: context.task.task,
             tasks: context.task_count,
         };
+        let options = config.files.clone();
         let files = Files::new(config, share, &context.task.connector);
         Self {
+            options,
             context,
             files: Some(Box::new(files)),
             under_way: None,
@@ -63,11 +65,17 @@ impl FileSourceTask {
         }))
     }
 
-    async fn stored(&self, path: &std::path::Path) -> Result<Option<Position>> {
-        let partition: Arc<SourcePartition> =
-            Arc::new([("file".to_owned(), path.display().to_string().into())].into());
-        let offset = self.context.offsets.offset(&partition).await?;
-        Ok(offset.as_ref().and_then(Position::from_offset))
+    /// What is stored of the file at `path`, if it is that one's.
+    async fn stored(&self, path: &Path, seen: Stamp) -> Result<Option<Stored>> {
+        for key in keys(self.options.identity, path, seen.id.inode) {
+            let offset = self.context.offsets.offset(&key).await?;
+            let stored = offset.as_ref().and_then(Stored::from_offset);
+            let stored = stored.filter(|stored| stored.is_of(path, seen, &self.options));
+            if stored.is_some() {
+                return Ok(stored);
+            }
+        }
+        Ok(None)
     }
 }
 
@@ -84,7 +92,7 @@ impl SourceTask for FileSourceTask {
                 Next::Nothing(wait) => tokio::time::sleep(wait).await,
                 Next::Unknown(found) => {
                     for (path, seen) in found {
-                        let stored = self.stored(&path).await?;
+                        let stored = self.stored(&path, seen).await?;
                         let now = self.context.clock.now();
                         if let Some(files) = &mut self.files {
                             files.adopt(path, seen, stored, now);

@@ -132,6 +132,7 @@ mod tests {
             },
             size,
             modified: SystemTime::UNIX_EPOCH,
+            born: 3,
         }
     }
 

@@ -1,5 +1,7 @@
 //! Finished files: left, moved or deleted, and never before their rows are safe.
 
+use std::time::{Duration, SystemTime};
+
 use crate::support::{Place, QUIET, gzip};
 
 #[tokio::test]
@@ -76,6 +78,33 @@ async fn a_finished_file_is_deleted_also_if_the_worker_died_in_between() {
     let paths = names.map(|name| place.path(name));
     task.quiet_until(|| paths.iter().all(|path| !path.exists()))
         .await;
+}
+
+#[tokio::test]
+async fn a_new_file_with_the_content_of_a_finished_one_is_read_also_after_a_restart() {
+    for identity in ["inode", "content"] {
+        let options = [
+            ("finished.action", "delete"),
+            ("finished.after.ms", "20"),
+            ("file.identity", identity),
+        ];
+        let place = Place::new("*.csv", &options);
+        place.write("a.csv", "id\n1\n");
+        let mut task = place.task().await;
+        task.next().await;
+        drop(task);
+        // In place: the same inode, the same length, the same bytes.
+        place.write("a.csv", "id\n1\n");
+        let later = SystemTime::now() + Duration::from_secs(1);
+        let file = std::fs::File::options()
+            .append(true)
+            .open(place.path("a.csv"));
+        file.unwrap().set_modified(later).unwrap();
+        let mut task = place.task().await;
+        assert_eq!(task.next().await, [r#"{"id":1}"#]);
+        let path = place.path("a.csv");
+        task.quiet_until(|| !path.exists()).await;
+    }
 }
 
 #[tokio::test]

@@ -78,6 +78,39 @@ async fn a_rotated_file_within_the_glob_is_not_read_again() {
 }
 
 #[tokio::test]
+async fn a_renamed_file_is_not_read_again_after_a_restart() {
+    let place = Place::new("log*", &[("csv.columns", "id"), ("csv.header", "false")]);
+    place.write("log", "1\n");
+    let mut task = place.task().await;
+    task.next().await;
+    // Noticed while the task runs, and nothing is read under the new name.
+    place.rename("log", "log.1");
+    place.write("log", "2\n");
+    assert_eq!(task.rows(1).await, [r#"{"id":2}"#]);
+    let mut task = place.task().await;
+    assert_eq!(task.within(QUIET).await, None);
+    drop(task);
+    // While the worker is down, with a rest that was not read.
+    place.append("log", "20\n");
+    place.rename("log.1", "log.2");
+    place.rename("log", "log.1");
+    place.write("log", "3\n");
+    let mut task = place.task().await;
+    let mut rows = task.rows(2).await;
+    rows.sort();
+    assert_eq!(rows, [r#"{"id":20}"#, r#"{"id":3}"#]);
+    assert_eq!(task.within(QUIET).await, None);
+}
+
+#[tokio::test]
+async fn a_position_under_a_name_counts_where_none_is_stored_for_the_file() {
+    let place = Place::new("a.csv", &[]);
+    place.write("a.csv", "id\n1\n2\n");
+    place.store("a.csv", 5);
+    assert_eq!(place.task().await.next().await, [r#"{"id":2}"#]);
+}
+
+#[tokio::test]
 async fn a_file_written_anew_in_place_is_read_from_its_beginning() {
     let header = format!("id,{}\n", "x".repeat(1100));
     for (first, second) in [

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io::Write;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -134,15 +135,29 @@ impl Place {
 
     /// What is stored for a file.
     pub(crate) fn offset(&self, name: &str) -> SourceOffset {
+        let inode = std::fs::metadata(self.path(name)).unwrap().ino();
+        let directory = self.folder.path().to_str().unwrap();
+        let partition = [
+            ("directory".to_owned(), directory.into()),
+            ("inode".to_owned(), inode.into()),
+        ];
+        let stored = self.stored.0.lock().unwrap();
+        stored
+            .get(&key(&partition.into()))
+            .cloned()
+            .unwrap_or_default()
+    }
+
+    /// Stores a position under a file's name, as one is set by hand.
+    pub(crate) fn store(&self, name: &str, position: u64) {
         let path = self.path(name);
         let partition = [("file".to_owned(), path.to_str().unwrap().into())].into();
+        let offset = [("position".to_owned(), position.into())].into();
         self.stored
             .0
             .lock()
             .unwrap()
-            .get(&key(&partition))
-            .cloned()
-            .unwrap_or_default()
+            .insert(key(&partition), offset);
     }
 
     pub(crate) async fn start(&self) -> Result<()> {
