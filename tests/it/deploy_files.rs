@@ -4,11 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
+use sluice_services::{Service, free_port, kafka_jars};
 
-use crate::support::SLUICE;
+use crate::support::{SLUICE, wait_until};
 
 /// What reads YAML and knows the schemas.
 const PACKAGES: [&str; 2] = ["check-jsonschema==0.39.0", "kubernetes-validate==1.37.0"];
@@ -249,5 +251,67 @@ fn the_image_from_source_is_set_up_as_the_one_from_the_binary() -> Result<()> {
         dockerfile.contains(&format!("RUSTUP_TOOLCHAIN={version}\n")),
         "{version}"
     );
+    Ok(())
+}
+
+/// A main class of Kafka, told what `server.properties` says.
+fn kafka(class: &str, arguments: &[&str], folder: &Path) -> Result<Command> {
+    let jars = kafka_jars()?;
+    let jars = jars.display();
+    let mut command = Command::new("java");
+    command.args(["-Xmx256m", "-cp", &format!("{jars}/*")]);
+    command.arg(format!("-Dlog4j2.configurationFile={jars}/log4j2.xml"));
+    command.arg(class).args(arguments);
+    command.arg(folder.join("server.properties"));
+    Ok(command)
+}
+
+/// The broker's settings in compose.yaml, on this machine and with other ports: that of the host and that of containers.
+fn broker_settings(folder: &Path, host: u16, inside: u16) -> Result<String> {
+    let services = services(&["compose.yaml"], "")?;
+    let settings = services["kafka"]["environment"].as_object();
+    let controller = free_port()?;
+    let mut text = String::new();
+    for (key, value) in settings.context("no environment")? {
+        let key = key.trim_start_matches("KAFKA_").to_ascii_lowercase();
+        let value = match value.as_str().context("a text")? {
+            "/var/lib/kafka/data" => folder.join("data").display().to_string(),
+            other => other
+                .replace("kafka:", "localhost:")
+                .replace(":29092", &format!(":{inside}"))
+                .replace(":9092", &format!(":{host}"))
+                .replace(":9093", &format!(":{controller}")),
+        };
+        text.push_str(&format!("{}={value}\n", key.replace('_', ".")));
+    }
+    Ok(text)
+}
+
+#[tokio::test]
+async fn the_broker_of_the_compose_file_is_reached_from_the_host_and_from_containers() -> Result<()>
+{
+    let folder = tempfile::tempdir()?;
+    let (host, inside) = (free_port()?, free_port()?);
+    let properties = folder.path().join("server.properties");
+    std::fs::write(properties, broker_settings(folder.path(), host, inside)?)?;
+    let format = ["format", "-t", "c2x1aWNlLXRlc3RzLTAwMA", "-c"];
+    let formatted = kafka("kafka.tools.StorageTool", &format, folder.path())?.output()?;
+    ensure!(formatted.status.success(), "{formatted:?}");
+    let log = folder.path().join("server.log");
+    let _broker = Service::start(&kafka("kafka.Kafka", &[], folder.path())?, &log)?;
+    for port in [host, inside] {
+        let address = format!("localhost:{port}");
+        let answers = wait_until(&address, Duration::from_secs(60), || async {
+            let listing = Command::new("kcat")
+                .args(["-L", "-m", "1", "-t", "sales_events", "-b", &address])
+                .output()?;
+            let said = String::from_utf8_lossy(&listing.stdout).into_owned();
+            // The broker sends its clients where they have come from, and makes topics of three partitions.
+            Ok(said.contains(&format!("broker 1 at {address}")) && said.contains("3 partitions"))
+        });
+        answers
+            .await
+            .with_context(|| read(&log).unwrap_or_default())?;
+    }
     Ok(())
 }
