@@ -28,6 +28,8 @@ pub(crate) enum Answer {
     NotModified,
     /// A page.
     Page(PageBody),
+    /// A refusal that may mean that there is no such page (any more): 400, 404, 410.
+    NoPage(Error),
 }
 
 /// The parts of a page that matter.
@@ -85,8 +87,12 @@ impl Client {
     /// Sends `request`; `known` are the validators of the answer we have.
     pub(crate) async fn send(self, request: Request, known: Validators) -> Result<Answer> {
         let (operation, target) = (name(request.method), shown(&request.url));
-        let answer = self.exchange(request, &known).await;
-        answer.map_err(|error| error.operation(operation).target(target))
+        let named = |error: Error| error.operation(operation).target(target);
+        match self.exchange(request, &known).await {
+            Ok(Answer::NoPage(error)) => Ok(Answer::NoPage(named(error))),
+            Ok(answer) => Ok(answer),
+            Err(error) => Err(named(error)),
+        }
     }
 
     async fn exchange(&self, request: Request, known: &Validators) -> Result<Answer> {
@@ -115,11 +121,11 @@ impl Client {
             return Ok(Answer::NotModified);
         }
         if !status.is_success() {
-            return Err(refusal(
-                status,
-                response.headers(),
-                self.limits.retry_after_max,
-            ));
+            let refusal = refusal(status, response.headers(), self.limits.retry_after_max);
+            return match status.as_u16() {
+                400 | 404 | 410 => Ok(Answer::NoPage(refusal)),
+                _ => Err(refusal),
+            };
         }
         let headers = response.headers();
         let links: Vec<_> = headers

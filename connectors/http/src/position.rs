@@ -53,6 +53,12 @@ impl Position {
         self.fetched_at = Some(now);
     }
 
+    /// Begins the fetch under way again.
+    pub(crate) fn begin_again(&mut self, first: Page, now: Timestamp) {
+        self.highest = None;
+        self.begin(first, now);
+    }
+
     /// Goes on behind a page.
     pub(crate) fn advance(&mut self, step: Step, validators: Validators) {
         self.pages += 1;

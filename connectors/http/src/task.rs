@@ -15,7 +15,7 @@ use connect_core::{Error, Result, RetryVerdict};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use serde_json::value::RawValue;
-use tracing::{debug, info};
+use tracing::{debug, info, warn};
 
 use crate::client::{Answer, Client, PageBody};
 use crate::config::{HttpSourceConfig, PaginationMode};
@@ -45,6 +45,8 @@ pub(crate) struct HttpSourceTask {
     /// The request under way: a dropped poll does not lose it.
     under_way: Option<BoxFuture<'static, Result<Answer>>>,
     failing_since: Option<Timestamp>,
+    /// True until the page that was stored, within a fetch, is there.
+    resumed: bool,
 }
 
 /// The JSON pointers, parsed.
@@ -89,6 +91,7 @@ impl HttpSourceTask {
             leaving: None,
             under_way: None,
             failing_since: None,
+            resumed: false,
         })
     }
 
@@ -207,6 +210,7 @@ impl HttpSourceTask {
     fn take(&mut self, page: &Page, answer: Answer) -> Result<()> {
         let body = match answer {
             Answer::Page(body) => body,
+            Answer::NoPage(error) => return self.begin_anew(error),
             Answer::NotModified => {
                 let validators = self.position.validators.clone();
                 self.position.advance(Step::Last, validators);
@@ -228,6 +232,22 @@ impl HttpSourceTask {
         };
         leaving.ahead = self.next_row(&mut leaving.records)?;
         self.leaving = Some(leaving);
+        self.resumed = false;
+        Ok(())
+    }
+
+    /// A page that was stored may have expired while the worker was down: then the fetch begins again, once.
+    fn begin_anew(&mut self, error: Error) -> Result<()> {
+        if !std::mem::take(&mut self.resumed) {
+            return Err(error);
+        }
+        warn!(
+            error = error.trace(),
+            "the server does not know the page where the source was left: the fetch begins again"
+        );
+        let now = self.context.clock.now();
+        self.position
+            .begin_again(self.config.pagination.first(), now);
         Ok(())
     }
 
@@ -319,6 +339,12 @@ impl SourceTask for HttpSourceTask {
         if let Some(offset) = self.context.offsets.offset(&self.partition).await? {
             self.position = Position::from_offset(&self.config, &offset);
             info!(position = ?self.position.page, "going on where the source was left");
+            let first = self.config.pagination.first();
+            self.resumed = self
+                .position
+                .page
+                .as_ref()
+                .is_some_and(|page| *page != first);
         }
         Ok(())
     }

@@ -25,7 +25,8 @@ const DEAD_PEER: Duration = Duration::from_secs(60);
 /// A lock that does not come is waited for so long, then everything is tried again. A transaction that we have begun and
 /// forgotten, because the process was stopped, gives up its locks after the same time.
 const SESSION: &str = "SET lock_timeout = '60s'; SET idle_in_transaction_session_timeout = '60s'; \
-     SET client_min_messages = 'warning'; SET DateStyle = 'ISO, YMD'; SET bytea_output = 'hex'";
+     SET client_min_messages = 'warning'; SET DateStyle = 'ISO, YMD'; SET bytea_output = 'hex'; \
+     SET standard_conforming_strings = on";
 
 /// A server that knows how (14 and later) looks whether we are still there while it waits for a lock.
 const NOTICE_LOSS: &str = "SELECT set_config(name, '10s', false) FROM pg_settings \

@@ -225,3 +225,54 @@ async fn what_is_not_json_or_has_no_records_fails_the_task_by_name() {
         );
     }
 }
+
+#[tokio::test]
+async fn a_cursor_that_expired_while_the_worker_was_down_begins_the_fetch_again_once() {
+    for status in [400, 404, 410] {
+        let api = Api::start(move |seen| match (seen.number, seen.parameter("cursor")) {
+            (0, None) => Reply::json(r#"{"data":[{"id":1}],"next":"old"}"#),
+            // It may be unavailable before it says so.
+            (1, Some("old")) => Reply::status(503),
+            (_, Some("old")) => Reply::status(status),
+            (_, None) => Reply::json(r#"{"data":[{"id":1}],"next":"new"}"#),
+            (_, Some("new")) => Reply::json(r#"{"data":[{"id":2}],"next":"lost"}"#),
+            _ => Reply::status(status),
+        })
+        .await;
+        let options = [
+            ("records.pointer", "/data"),
+            ("pagination.mode", "cursor"),
+            ("pagination.pointer", "/next"),
+        ];
+        let worker = Worker::new(&api.url("/"), &options);
+        worker.task().await.next().await;
+        let mut task = worker.task().await;
+        assert!(task.failure().await.is_retriable());
+        assert!(task.next().await.is_empty());
+        assert_eq!(task.next().await, [r#"{"id":1}"#]);
+        assert_eq!(task.next().await, [r#"{"id":2}"#]);
+        // A cursor that this fetch was given is the server's fault.
+        let error = task.failure().await;
+        assert_eq!(error.verdict(), RetryVerdict::Never, "{error}");
+        assert!(error.to_string().contains(&status.to_string()), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn an_address_that_is_not_there_fails_also_after_a_restart_within_a_fetch() {
+    let api = Api::start(|seen| match seen.number {
+        0 => Reply::json(r#"{"data":[{"id":1}],"next":"old"}"#),
+        _ => Reply::status(404),
+    })
+    .await;
+    let options = [
+        ("records.pointer", "/data"),
+        ("pagination.mode", "cursor"),
+        ("pagination.pointer", "/next"),
+    ];
+    let worker = Worker::new(&api.url("/"), &options);
+    worker.task().await.next().await;
+    let mut task = worker.task().await;
+    assert!(task.next().await.is_empty());
+    assert_eq!(task.failure().await.verdict(), RetryVerdict::Never);
+}

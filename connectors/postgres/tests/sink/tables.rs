@@ -72,6 +72,31 @@ async fn fields_with_defaults_are_added_with_them_and_required_ones_refused() {
 }
 
 #[tokio::test]
+async fn a_backslash_in_a_default_or_a_name_means_itself_whatever_the_database_is_set_to() {
+    let postgres = postgres();
+    let set = "ALTER DATABASE postgres SET standard_conforming_strings = off";
+    postgres.sql(DATABASE, set).unwrap();
+    let options = [("auto.create", "true"), ("table.name.format", "\"t\\'\"")];
+    let mut driver = Driver::start(&config(&postgres, &options), "t").await;
+    let text = "a\\b\\' || current_user || '";
+    let mut schema = Schema::new(Type::String);
+    schema.default = Some(Value::string(text));
+    let fields = structure(vec![
+        ("n", Schema::new(Type::Int32), Value::Int32(1)),
+        ("b", schema, Value::Null),
+    ]);
+    let written = driver.write(vec![record("t", 0, Datum::null(), fields)]);
+    written.await.unwrap();
+    let conforming = "SET standard_conforming_strings = on; ";
+    let made = format!("{conforming}INSERT INTO \"t\\'\" (n) VALUES (2)");
+    postgres.sql(DATABASE, &made).unwrap();
+    let rows = postgres
+        .sql(DATABASE, "SELECT b FROM \"t\\'\" ORDER BY n")
+        .unwrap();
+    assert_eq!(rows, format!("{text}\n{text}"));
+}
+
+#[tokio::test]
 async fn what_is_missing_is_named_where_nothing_may_be_made() {
     let postgres = postgres();
     let mut driver = Driver::start(&config(&postgres, &[]), "t").await;
