@@ -14,8 +14,9 @@ use crate::support::{SLUICE, WorkerProcess, ready_config, wait_until};
 
 pub(crate) const TOPIC: &str = "sales_events";
 pub(crate) const NAME: &str = "s3-sink-sales";
+const READY: &str = "s3-sink-sales.json";
 
-fn sink_config(s3: &S3StandIn, changes: &[(&str, &str)]) -> Result<Value> {
+fn sink_config(s3: &S3StandIn, file: &str, changes: &[(&str, &str)]) -> Result<Value> {
     let url = s3.url();
     let mut all = vec![
         ("store.url", url.as_str()),
@@ -27,7 +28,7 @@ fn sink_config(s3: &S3StandIn, changes: &[(&str, &str)]) -> Result<Value> {
         ("consumer.override.heartbeat.interval.ms", "1000"),
     ];
     all.extend(changes);
-    ready_config("s3-sink-sales.json", &all)
+    ready_config(file, &all)
 }
 
 /// Every line of every object by topic partition and offset: the object's start offset and its lines.
@@ -160,7 +161,8 @@ async fn orders_are_in_s3_by_date_and_a_silent_topic_keeps_nothing_back() -> Res
     let s3_folder = folder.path().join("s3");
     let s3 = S3StandIn::start(S3Options::local(&s3_folder, "bronze")).await?;
     let worker = WorkerProcess::start(folder.path(), Some(kafka.bootstrap()))?;
-    let config = sink_config(&s3, &[("rotate.interval.ms", "5000")])?;
+    let file = "s3-sink-sales-low-latency.json";
+    let config = sink_config(&s3, file, &[("rotate.interval.ms", "5000")])?;
     worker.put_config(NAME, &config).await?;
 
     finish(produce(&kafka, 10_000, &["--burst", "--seed", "1"])?)?;
@@ -206,7 +208,7 @@ async fn every_order_is_in_s3_exactly_once_whatever_is_killed() -> Result<()> {
     s3.faults().one_in(20);
     let mut worker = WorkerProcess::start(folder.path(), Some(kafka.bootstrap()))?;
     worker
-        .put_config(NAME, &sink_config(&s3, &[("rotate.interval.ms", "10000")])?)
+        .put_config(NAME, &sink_config(&s3, READY, &[("rotate.interval.ms", "10000")])?)
         .await?;
 
     // Spread over the kills: about 2,500 a second.
@@ -223,6 +225,7 @@ async fn every_order_is_in_s3_exactly_once_whatever_is_killed() -> Result<()> {
                     NAME,
                     &sink_config(
                         &s3,
+                        READY,
                         &[("flush.size", "333"), ("rotate.interval.ms", "10000")],
                     )?,
                 )
@@ -240,6 +243,7 @@ async fn every_order_is_in_s3_exactly_once_whatever_is_killed() -> Result<()> {
                     NAME,
                     &sink_config(
                         &s3,
+                        READY,
                         &[("flush.size", "700"), ("rotate.interval.ms", "10000")],
                     )?,
                 )
