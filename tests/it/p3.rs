@@ -208,7 +208,10 @@ async fn every_order_is_in_s3_exactly_once_whatever_is_killed() -> Result<()> {
     s3.faults().one_in(20);
     let mut worker = WorkerProcess::start(folder.path(), Some(kafka.bootstrap()))?;
     worker
-        .put_config(NAME, &sink_config(&s3, READY, &[("rotate.interval.ms", "10000")])?)
+        .put_config(
+            NAME,
+            &sink_config(&s3, READY, &[("rotate.interval.ms", "10000")])?,
+        )
         .await?;
 
     // Spread over the kills: about 2,500 a second.
