@@ -5,6 +5,7 @@ use std::time::Duration;
 use connect_core::clock::Clock;
 use connect_core::config::ConfigMap;
 use connect_core::data::Timestamp;
+use connect_core::plugin::MemoryBudget;
 use connect_core::{ErrorKind, Result};
 use fastrand::Rng;
 
@@ -124,12 +125,31 @@ async fn live(chance: &mut Rng, world: &World, setup: Setup, task: &mut RunningT
     Ok(())
 }
 
+/// The worker falls asleep between its plan and the upload.
+async fn fall_asleep(world: &World, mut task: RunningTask) -> RunningTask {
+    world.group.fail_next(CommitFault::None);
+    world.server.faults().down(true);
+    let _fails = task.flush(world).await;
+    world.server.faults().down(false);
+    task
+}
+
+/// It wakes up when another has its partitions: it uploads by its plan, and no commit of it is taken.
+async fn wake_up(world: &World, mut asleep: RunningTask) -> Option<RunningTask> {
+    world.server.faults().one_in(0);
+    world.group.fail_next(CommitFault::Refused);
+    let _not_committed = asleep.task.flush().await;
+    world.group.fail_next(CommitFault::None);
+    None
+}
+
 async fn exactly_once(seed: u64, setup: Setup) {
     let mut chance = Rng::with_seed(seed);
     let mut world = World::new().await;
     world.clock.set(Timestamp::from_millis(setup.clock));
     let produced = partitions(&mut chance, &mut world, setup.crowd);
     let faults = [0, 3, 10][chance.usize(0..3)];
+    let mut asleep: Option<RunningTask> = None;
     for life in 0..12 {
         world.server.faults().one_in(faults);
         if setup.clocks_differ && life == 6 {
@@ -139,12 +159,20 @@ async fn exactly_once(seed: u64, setup: Setup) {
             let differ = world.clock.now().as_millis() + chance.i64(-3_000..3_000);
             world.clock.set(Timestamp::from_millis(differ));
         }
+        // Some workers have hardly any memory, and end rotations early where no plan forbids it.
+        let memory = [256 << 20, 100 << 10][chance.usize(0..2)];
+        world.memory = MemoryBudget::new(memory);
         let config = config(&mut chance, &world, setup);
         let mut task = world.task(&config).await;
         // How it ended does not matter, if no name was taken: it is killed now.
         if let Err(error) = live(&mut chance, &world, setup, &mut task).await {
             assert_ne!(error.kind(), ErrorKind::Config, "seed {seed}: {error}");
         }
+        asleep = match asleep {
+            Some(other) => wake_up(&world, other).await,
+            None if chance.bool() => Some(fall_asleep(&world, task).await),
+            None => None,
+        };
     }
     world.server.faults().one_in(0);
     world.group.fail_next(CommitFault::None);
