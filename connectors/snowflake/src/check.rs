@@ -114,26 +114,10 @@ fn explained(config: &SnowflakeSinkConfig, error: SnowflakeError) -> Wrong {
             );
             ("snowflake.role.name", text)
         }
-        ("390201", _) => {
-            let mut kinds = [
-                ("database", "snowflake.database.name", Some(&login.database)),
-                ("schema", "snowflake.schema.name", Some(&login.schema)),
-                (
-                    "warehouse",
-                    "snowflake.warehouse.name",
-                    login.warehouse.as_ref(),
-                ),
-            ]
-            .into_iter();
-            match kinds.find(|(kind, _, _)| message.contains(&format!("requested {kind}"))) {
-                Some((_, option, Some(value))) => {
-                    let text =
-                        format!("{option}={value}: it does not exist, or the role may not use it");
-                    (option, text)
-                }
-                _ => return unexplained(error),
-            }
-        }
+        ("390201", _) => match missing(config, message) {
+            Some(explained) => explained,
+            None => return unexplained(error),
+        },
         _ => return unexplained(error),
     };
     let cause = std::io::Error::other(error.to_string());
@@ -146,4 +130,25 @@ fn explained(config: &SnowflakeSinkConfig, error: SnowflakeError) -> Wrong {
         option,
         error: Error::new(kind, advice).source(cause),
     }
+}
+
+/// The option that names the object a login asked for in vain.
+fn missing(config: &SnowflakeSinkConfig, message: &str) -> Option<(&'static str, String)> {
+    let login = &config.login;
+    let kinds = [
+        ("database", "snowflake.database.name", Some(&login.database)),
+        ("schema", "snowflake.schema.name", Some(&login.schema)),
+        (
+            "warehouse",
+            "snowflake.warehouse.name",
+            login.warehouse.as_ref(),
+        ),
+    ];
+    let asked = |kind: &str| message.contains(&format!("requested {kind}"));
+    let (_, option, value) = kinds.into_iter().find(|(kind, _, _)| asked(kind))?;
+    let text = format!(
+        "{option}={}: it does not exist, or the role may not use it",
+        value?
+    );
+    Some((option, text))
 }
