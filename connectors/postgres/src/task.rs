@@ -16,7 +16,7 @@ use connect_core::{Error, ErrorKind, Result, RetryVerdict};
 use tokio::task::JoinHandle;
 use tracing::{debug, warn};
 
-use crate::config::PostgresSinkConfig;
+use crate::config::{Guarantee, PostgresSinkConfig};
 use crate::ledger::{Span, Spans};
 use crate::writer::{Batch, Writer};
 
@@ -256,6 +256,19 @@ impl PostgresSinkTask {
         }
     }
 
+    /// A batch that was interrupted may have been committed, so the group had an offset: the writer that knew is gone.
+    fn doubt_failed(&mut self) {
+        if self.config.delivery.guarantee == Guarantee::ExactlyOnce {
+            return;
+        }
+        let failed = self.failed.iter().flat_map(|batch| &batch.spans);
+        for (partition, span) in failed {
+            if let Some(committed) = self.assigned.get_mut(partition) {
+                committed.get_or_insert(span.first);
+            }
+        }
+    }
+
     /// What is left of a batch without these partitions.
     fn without(&self, batch: &Batch, partitions: &[TopicPartition]) -> Option<Arc<Batch>> {
         let kept = batch
@@ -343,6 +356,7 @@ impl SinkTask for PostgresSinkTask {
 
     async fn close(&mut self, partitions: &[TopicPartition]) -> Result<()> {
         self.interrupt(partitions).await;
+        self.doubt_failed();
         self.pending
             .retain(|record| !partitions.contains(&record.origin));
         self.pending_bytes = bytes(&self.pending);

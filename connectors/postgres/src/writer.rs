@@ -50,6 +50,8 @@ pub(crate) struct Writer {
     /// Partitions of which no row can be there that this writer does not know of: since they came, or since the last
     /// doubt, a batch with them was written without meeting one. All others may begin with a replay.
     settled: BTreeSet<TopicPartition>,
+    /// Partitions for which the group had no offset, until this writer gave it one.
+    anchored: BTreeSet<TopicPartition>,
 }
 
 impl Writer {
@@ -86,14 +88,17 @@ impl Writer {
             unreachable: false,
             runtime: context.runtime.clone(),
             settled: BTreeSet::new(),
+            anchored: BTreeSet::new(),
             config,
         })
     }
 
     /// Partitions that are given up.
     pub(crate) fn forget(&mut self, partitions: &[TopicPartition]) {
-        self.settled
-            .retain(|partition| !partitions.contains(partition));
+        for partition in partitions {
+            self.settled.remove(partition);
+            self.anchored.remove(partition);
+        }
         if let Some(ledger) = &mut self.ledger {
             ledger.forget(partitions);
         }
@@ -167,20 +172,45 @@ impl Writer {
         );
     }
 
-    /// True if there is a row with this topic, partition and offset as its key.
-    fn is_known_row(&self, error: &WriteError) -> bool {
-        error.is_duplicate()
-            && self.config.data.key_mode == KeyMode::Kafka
+    /// True if rows are inserted under their topic, partition and offset.
+    fn inserts_positions(&self) -> bool {
+        self.config.data.key_mode == KeyMode::Kafka
             && self.config.writes.insert_mode == InsertMode::Insert
     }
 
-    /// True if records of the partition may have been written before. What lies before the offset that the group had
-    /// committed cannot: it is another topic's, made anew under the name.
+    /// True if there is a row with this topic, partition and offset as its key.
+    fn is_known_row(&self, error: &WriteError) -> bool {
+        error.is_duplicate() && self.inserts_positions()
+    }
+
+    /// True if records of the partition may have been written before: not with a ledger, which knows of each; not where
+    /// the group has no offset, since it gets one before the first row; and not before the offset it has. Whose row is
+    /// there then is another topic's, made anew under the name.
     fn may_be_replay(&self, partition: &TopicPartition, span: &Span) -> bool {
-        let goes_on = span
-            .committed
-            .is_none_or(|committed| span.first >= committed);
-        goes_on && !self.settled.contains(partition)
+        let goes_on = match span.committed {
+            Some(committed) => span.first >= committed,
+            None => self.anchored.contains(partition),
+        };
+        goes_on && self.ledger.is_none() && !self.settled.contains(partition)
+    }
+
+    /// Gives the group an offset where it has none, before the first rows are committed: without one a replay could not
+    /// be told from a topic made anew.
+    async fn anchor(&mut self, spans: &Spans) -> Result<(), WriteError> {
+        let without_offset = |(partition, span): &(&TopicPartition, &Span)| {
+            span.committed.is_none() && !self.anchored.contains(*partition)
+        };
+        let new: Vec<_> = spans.iter().filter(without_offset).collect();
+        if new.is_empty() || self.ledger.is_some() || !self.inserts_positions() {
+            return Ok(());
+        }
+        let partitions: Vec<_> = new
+            .iter()
+            .map(|(partition, _)| (*partition).clone())
+            .collect();
+        self.runtime.commit(ledger::committed(new)).await?;
+        self.anchored.extend(partitions);
+        Ok(())
     }
 
     /// Tries, and keeps nothing of it: rows of a batch that are there may be left out only where they may be replays.
@@ -212,8 +242,12 @@ impl Writer {
         skip_existing: bool,
         error: WriteError,
     ) -> WriteError {
+        // The group gets no offset by this where it has none: the row would pass for a replay after a restart.
+        let has_offset = |(_, span): &(&TopicPartition, &Span)| span.committed.is_some();
+        let known = ledger::committed(batch.spans.iter().filter(has_offset));
         if self.is_known_row(&error)
-            && let Err(lost) = self.runtime.commit(ledger::committed(&batch.spans)).await
+            && !known.is_empty()
+            && let Err(lost) = self.runtime.commit(known).await
         {
             return lost.into();
         }
@@ -310,6 +344,9 @@ impl Writer {
         let (begun, written) = join(client.batch_execute("BEGIN"), writing).await;
         begun?;
         let left_out = written?;
+        if ending == Ending::Commit {
+            self.anchor(spans).await?;
+        }
         session::end(client, &work, ending).await?;
         if let Some(ledger) = self.ledger.as_mut().filter(|_| ending == Ending::Commit) {
             ledger.advanced(spans);

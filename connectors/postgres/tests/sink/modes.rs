@@ -195,7 +195,14 @@ async fn pieces_of_one_record_stay_together_and_are_told_apart() {
             .map(|n| json_record("t", n / 3, &format!(r#"{{"v": {n}}}"#)))
             .collect()
     };
-    driver.write(records()).await.unwrap();
+    driver.put(records()).await.unwrap();
+    driver.flush().await.unwrap();
+    let group = driver.group.clone();
+    drop(driver);
+    // A replay after a crash before the offset commit.
+    let mut driver = Driver::join(&config(&postgres, &options), "t", group)
+        .await
+        .unwrap();
     driver.write(records()).await.unwrap();
     let read = "SELECT count(*), sum(v), max(piece), count(DISTINCT place) FROM t";
     assert_eq!(postgres.sql(DATABASE, read).unwrap(), "12|66|2|4");

@@ -104,3 +104,36 @@ async fn with_the_position_as_key_a_task_that_has_lost_its_partition_is_told_so_
     let error = zombie.try_write(&mut records).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Conflict);
 }
+
+#[tokio::test]
+async fn with_the_position_as_key_rows_are_refused_that_a_group_without_an_offset_cannot_have_written()
+ {
+    let postgres = postgres();
+    let options = [("pk.mode", "kafka"), ("auto.create", "true")];
+    let config = config(&postgres, &options);
+    let mut driver = Driver::start(&config, "t").await;
+    driver.write(positions("t", 0..10, 1)).await.unwrap();
+    // With a deleted topic its offsets go too; and a failed task that is started again knows no more than before.
+    let group: Arc<Group> = Arc::default();
+    for _ in 0..2 {
+        let mut driver = Driver::join(&config, "t", group.clone()).await.unwrap();
+        let error = driver.write(positions("t", 0..3, 100)).await.unwrap_err();
+        assert!(error.to_string().contains("was made anew"), "{error}");
+    }
+    assert_eq!(postgres.sql(DATABASE, POSITIONS).unwrap(), "10|10|0|9|t");
+}
+
+#[tokio::test]
+async fn with_the_position_as_key_a_crash_before_the_very_first_offset_commit_is_a_replay() {
+    let postgres = postgres();
+    let options = [("pk.mode", "kafka"), ("auto.create", "true")];
+    let config = config(&postgres, &options);
+    let group: Arc<Group> = Arc::default();
+    let mut first = Driver::join(&config, "t", group.clone()).await.unwrap();
+    first.put(positions("t", 0..5, 1)).await.unwrap();
+    first.flush().await.unwrap();
+    drop(first);
+    let mut second = Driver::join(&config, "t", group).await.unwrap();
+    second.write(positions("t", 0..8, 1)).await.unwrap();
+    assert_eq!(postgres.sql(DATABASE, POSITIONS).unwrap(), "8|8|0|7|t");
+}
