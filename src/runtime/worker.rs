@@ -1,5 +1,7 @@
 //! A worker: log, stores and herder, put together and taken down.
 
+use std::fs::{File, TryLockError};
+use std::path::Path;
 use std::sync::Arc;
 
 use connect_core::clock::SystemClock;
@@ -20,6 +22,8 @@ use crate::storage::{ConfigStorage, FileStore, OffsetStorage};
 pub struct Worker {
     herder: Arc<StandaloneHerder>,
     log: Arc<dyn Log>,
+    /// Held as long as the worker lives: a second one would write over its stores.
+    _lock: File,
 }
 
 impl Worker {
@@ -40,6 +44,7 @@ impl Worker {
                     .target(data_dir.display().to_string())
                     .source(cause)
             })?;
+        let lock = lock(&data_dir)?;
         let log = open_log(&settings).await?;
         let configs = ConfigStorage::new(Arc::new(
             FileStore::open(&data_dir.join("connectors.json")).await?,
@@ -61,7 +66,11 @@ impl Worker {
         let herder = Arc::new(StandaloneHerder::new(Arc::new(environment), configs));
         herder.take_up_stored().await?;
         info!(memory_budget, "worker started");
-        Ok(Self { herder, log })
+        Ok(Self {
+            herder,
+            log,
+            _lock: lock,
+        })
     }
 
     /// The herder.
@@ -78,6 +87,26 @@ impl Worker {
     pub async fn shutdown(self) {
         self.herder.shutdown().await;
         info!("worker stopped");
+    }
+}
+
+/// Makes sure that no other worker uses the folder.
+fn lock(data_dir: &Path) -> Result<File> {
+    let unusable = |text: &str| {
+        Error::config(text)
+            .operation("data.dir")
+            .target(data_dir.display().to_string())
+    };
+    let file = File::create(data_dir.join("lock"))
+        .map_err(|cause| unusable("the folder cannot be written").source(cause))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(unusable(
+            "another worker uses this folder: stop it, or set another",
+        )),
+        Err(TryLockError::Error(cause)) => {
+            Err(unusable("the folder cannot be locked").source(cause))
+        }
     }
 }
 

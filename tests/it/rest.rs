@@ -8,7 +8,7 @@ use reqwest::{Client, Method};
 use serde_json::{Value, json};
 use sluice_stand_in_s3::{S3Options, S3StandIn};
 
-use crate::support::{WorkerProcess, wait_until};
+use crate::support::{SLUICE, WorkerProcess, wait_until};
 
 const SOON: Duration = Duration::from_secs(20);
 
@@ -450,6 +450,22 @@ async fn a_failing_task_shows_its_trace_and_disturbs_nobody() -> Result<()> {
         Ok(objects.iter().any(|(key, _)| key == first))
     })
     .await
+}
+
+#[tokio::test]
+async fn a_second_worker_on_the_same_folder_is_refused() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let mut worker = WorkerProcess::start(folder.path(), None)?;
+    let data = folder.path().join("data");
+    let second = std::process::Command::new(SLUICE)
+        .args(["worker", "--set", "listeners=http://127.0.0.1:0", "--set"])
+        .arg(format!("data.dir={}", data.display()))
+        .output()?;
+    let said = String::from_utf8_lossy(&second.stderr);
+    ensure!(!second.status.success(), "{said}");
+    ensure!(said.contains("another worker uses this folder"), "{said}");
+    worker.kill9()?;
+    worker.launch()
 }
 
 #[tokio::test]
