@@ -58,6 +58,8 @@ pub(super) struct SinkSession {
     uncommitted: Offsets,
     /// True while the task may not know all partitions that are owned: records are not taken until a rewind succeeds.
     stale: bool,
+    /// True while nothing is to be read: partitions that come are paused too.
+    held: bool,
     /// What went wrong inside a callback.
     failure: Option<Error>,
 }
@@ -77,8 +79,14 @@ impl SinkSession {
             skipped: BTreeMap::new(),
             uncommitted: Offsets::new(),
             stale: false,
+            held: false,
             failure: None,
         }
+    }
+
+    /// Whether partitions that come from now on are paused.
+    pub(super) fn hold(&mut self, hold: bool) {
+        self.held = hold;
     }
 
     pub(super) fn take_failure(&mut self) -> Option<Error> {
@@ -172,6 +180,9 @@ impl SinkSession {
     async fn take_over(&mut self, partitions: &[TopicPartition]) -> Result<()> {
         let new = partitions.iter().map(|partition| (partition.clone(), None));
         self.owned.extend(new);
+        if self.held {
+            self.consumer.get()?.pause(partitions).await;
+        }
         if self.stale {
             return Ok(()); // the rewind that is due opens them too
         }

@@ -178,8 +178,9 @@ impl SinkLoop {
         }
     }
 
-    /// Pauses or resumes fetching. Partitions that came since are paused too.
+    /// Pauses or resumes fetching. Partitions that came since, or come in the next poll, are paused too.
     async fn hold(&mut self, hold: bool) {
+        self.session.lock().await.hold(hold);
         if hold {
             self.consumer.pause(&self.consumer.assignment().await).await;
         } else if self.held {

@@ -285,6 +285,7 @@ async fn the_worker_in_its_image_loses_and_doubles_nothing() -> Result<()> {
     finish(produce(&sales.kafka, 10_000, &["--burst"])?)?;
     assert_eq!(sales.in_s3()?, 10_000);
     sales.restart_and_find(PAUSED).await?;
+    assert_eq!(sales.in_s3()?, 10_000, "paused through the restart");
 
     // Resumed, and ended in mid-flight in each way.
     sales.manage("resume")?;

@@ -191,6 +191,23 @@ async fn a_wall_clock_that_is_set_back_does_not_hold_up_a_retry() {
 }
 
 #[tokio::test]
+async fn a_task_that_begins_paused_reads_nothing_until_it_is_resumed() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = log_with_records(&folder).await;
+    let fragile = Fragile::default();
+    let (sender, control) = Control::line(Wanted::Pause);
+    let task = tokio::spawn(run(spec(log, &fragile), control));
+    // Long enough to join the group and to poll several times.
+    tokio::time::sleep(Duration::from_millis(2_500)).await;
+    assert_eq!(fragile.target.lock().unwrap().records, []);
+    sender.send(Wanted::Run).unwrap();
+    wait_for_all(&fragile).await;
+    assert_eq!(fragile.target.lock().unwrap().records.len(), 20);
+    sender.send(Wanted::Stop).unwrap();
+    task.await.unwrap().unwrap();
+}
+
+#[tokio::test]
 async fn a_task_that_has_ended_holds_no_share_of_the_memory() {
     let folder = tempfile::tempdir().unwrap();
     let log = log_with_records(&folder).await;
