@@ -32,7 +32,7 @@ const LONGEST_POLL: Duration = Duration::from_secs(1);
 const MAX_POLL_RECORDS: usize = 4_000;
 /// Bytes of a fetch, by the task's share of the memory budget. A larger one makes nothing faster.
 const SMALLEST_FETCH: usize = 1 << 20;
-const LARGEST_FETCH: usize = 4 << 20;
+const LARGEST_FETCH: usize = 2 << 20;
 /// Pauses between tries against a failing target.
 const RETRY: RetryPolicy = RetryPolicy {
     initial: Duration::from_millis(250),
