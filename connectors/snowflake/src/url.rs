@@ -69,7 +69,7 @@ mod tests {
         };
         for spelling in [
             "xy12345.eu-west-1.snowflakecomputing.com",
-            "ACME.eu-west-1.snowflakecomputing.com:443",
+            "XY12345.eu-west-1.snowflakecomputing.com:443",
             "https://xy12345.eu-west-1.snowflakecomputing.com",
             "https://xy12345.eu-west-1.snowflakecomputing.com:443/",
         ] {
@@ -79,7 +79,7 @@ mod tests {
                 "{spelling}"
             );
         }
-        assert_eq!(expected.account(), "ACME");
+        assert_eq!(expected.account(), "XY12345");
     }
 
     #[test]
@@ -100,11 +100,11 @@ mod tests {
         let account = |text: &str| AccountUrl::parse(text).map(|url| url.account());
         assert_eq!(
             account("org-xy12345.snowflakecomputing.com").as_deref(),
-            Ok("ORG-ACME")
+            Ok("ORG-XY12345")
         );
         assert_eq!(
             account("xy12345-x1y2.global.snowflakecomputing.com").as_deref(),
-            Ok("ACME")
+            Ok("XY12345")
         );
     }
 }
