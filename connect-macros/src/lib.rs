@@ -1,6 +1,6 @@
 //! `#[derive(ConnectorConfig)]`: one declaration per option gives definition, parser, default and documentation.
 //!
-//! ```ignore
+//! ```text
 //! #[derive(Debug, ConnectorConfig)]
 //! struct Options {
 //!     /// The doc comment is the option's documentation.
