@@ -84,9 +84,9 @@ impl SinkSession {
         }
     }
 
-    /// Whether partitions that come from now on are paused.
-    pub(super) fn hold(&mut self, hold: bool) {
-        self.held = hold;
+    /// Whether partitions that come from now on are paused; whether they were until now.
+    pub(super) fn hold(&mut self, hold: bool) -> bool {
+        std::mem::replace(&mut self.held, hold)
     }
 
     pub(super) fn take_failure(&mut self) -> Option<Error> {

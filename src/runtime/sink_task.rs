@@ -82,7 +82,6 @@ pub(super) async fn run(spec: SinkTaskSpec, control: Control) -> Result<()> {
         session: session.clone(),
         retry: None,
         attempts: 0,
-        held: false,
     };
     let outcome = sink.run().await;
     waker.abort();
@@ -151,8 +150,6 @@ struct SinkLoop {
     /// When to try again after a failure.
     retry: Option<Instant>,
     attempts: u32,
-    /// True while partitions are paused in the consumer.
-    held: bool,
 }
 
 impl SinkLoop {
@@ -180,15 +177,14 @@ impl SinkLoop {
 
     /// Pauses or resumes fetching. Partitions that came since, or come in the next poll, are paused too.
     async fn hold(&mut self, hold: bool) {
-        self.session.lock().await.hold(hold);
+        let was_held = self.session.lock().await.hold(hold);
         if hold {
             self.consumer.pause(&self.consumer.assignment().await).await;
-        } else if self.held {
+        } else if was_held {
             self.consumer
                 .resume(&self.consumer.assignment().await)
                 .await;
         }
-        self.held = hold;
     }
 
     async fn step(&mut self) -> Result<()> {

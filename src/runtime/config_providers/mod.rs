@@ -42,11 +42,15 @@ pub(super) struct Resolved {
 pub(super) struct Redaction(Arc<Vec<(String, String)>>);
 
 impl Redaction {
+    /// Longer values first: a shorter one may be part of them.
+    fn of(mut hidden: Vec<(String, String)>) -> Self {
+        hidden.sort_by_key(|(value, _)| std::cmp::Reverse(value.len()));
+        Self(Arc::new(hidden))
+    }
+
     /// What either hides.
     pub(super) fn and(&self, other: &Self) -> Self {
-        let mut all: Vec<_> = self.0.iter().chain(other.0.iter()).cloned().collect();
-        all.sort_by_key(|(value, _)| std::cmp::Reverse(value.len()));
-        Self(Arc::new(all))
+        Self::of(self.0.iter().chain(other.0.iter()).cloned().collect())
     }
 
     /// `text` without values that came from a provider.
@@ -102,11 +106,10 @@ impl ConfigProviders {
             let value = self.resolve_value(key, raw, &mut hidden)?;
             resolved.insert(key.clone(), value);
         }
-        hidden.retain(|(value, _)| value.len() >= SHORTEST_HIDDEN);
-        hidden.sort_by_key(|(value, _): &(String, String)| std::cmp::Reverse(value.len()));
+        hidden.retain(|(value, _): &(String, String)| value.len() >= SHORTEST_HIDDEN);
         Ok(Resolved {
             config: resolved,
-            redaction: Redaction(Arc::new(hidden)),
+            redaction: Redaction::of(hidden),
         })
     }
 
