@@ -227,6 +227,21 @@ pub fn compact(json: &[u8], out: &mut Vec<u8>) {
 /// # Errors
 /// A data error if a map's keys cannot be written.
 pub fn write_value(value: &Value, out: &mut Vec<u8>) -> Result<()> {
+    write_value_with(value, out, &|_, _| Ok(false))
+}
+
+/// Appends `value` as JSON, some values in a form of the caller's: `own` sees each value first, those inside others too, and
+/// says whether it has written it.
+///
+/// # Errors
+/// What `own` says; a data error if a map's keys cannot be written.
+pub fn write_value_with<F>(value: &Value, out: &mut Vec<u8>, own: &F) -> Result<()>
+where
+    F: Fn(&Value, &mut Vec<u8>) -> Result<bool>,
+{
+    if own(value, out)? {
+        return Ok(());
+    }
     match value {
         Value::Null => out.extend_from_slice(b"null"),
         Value::Boolean(value) => write_serde(value, out),
@@ -244,9 +259,9 @@ pub fn write_value(value: &Value, out: &mut Vec<u8>) -> Result<()> {
         Value::String(text) => write_serde(&**text, out),
         Value::Bytes(bytes) => write_base64(bytes, out),
         Value::Decimal(decimal) => write_base64(&decimal.unscaled, out),
-        Value::Array(items) => write_array(items, out)?,
-        Value::Map(entries) => write_map(entries, out)?,
-        Value::Struct(fields) => write_struct(fields, out)?,
+        Value::Array(items) => write_array(items, out, own)?,
+        Value::Map(entries) => write_map(entries, out, own)?,
+        Value::Struct(fields) => write_struct(fields, out, own)?,
     }
     Ok(())
 }
@@ -269,20 +284,26 @@ fn write_base64(bytes: &[u8], out: &mut Vec<u8>) {
     write_serde(&STANDARD.encode(bytes), out);
 }
 
-fn write_array(items: &[Value], out: &mut Vec<u8>) -> Result<()> {
+fn write_array<F>(items: &[Value], out: &mut Vec<u8>, own: &F) -> Result<()>
+where
+    F: Fn(&Value, &mut Vec<u8>) -> Result<bool>,
+{
     out.push(b'[');
     for (index, item) in items.iter().enumerate() {
         if index > 0 {
             out.push(b',');
         }
-        write_value(item, out)?;
+        write_value_with(item, out, own)?;
     }
     out.push(b']');
     Ok(())
 }
 
 /// An object if every key is text, else an array of pairs.
-fn write_map(entries: &[(Value, Value)], out: &mut Vec<u8>) -> Result<()> {
+fn write_map<F>(entries: &[(Value, Value)], out: &mut Vec<u8>, own: &F) -> Result<()>
+where
+    F: Fn(&Value, &mut Vec<u8>) -> Result<bool>,
+{
     let is_object = entries.iter().all(|(key, _)| key.as_str().is_some());
     out.push(if is_object { b'{' } else { b'[' });
     for (index, (key, value)) in entries.iter().enumerate() {
@@ -292,9 +313,9 @@ fn write_map(entries: &[(Value, Value)], out: &mut Vec<u8>) -> Result<()> {
         if !is_object {
             out.push(b'[');
         }
-        write_value(key, out)?;
+        write_value_with(key, out, own)?;
         out.push(if is_object { b':' } else { b',' });
-        write_value(value, out)?;
+        write_value_with(value, out, own)?;
         if !is_object {
             out.push(b']');
         }
@@ -303,7 +324,10 @@ fn write_map(entries: &[(Value, Value)], out: &mut Vec<u8>) -> Result<()> {
     Ok(())
 }
 
-fn write_struct(fields: &Struct, out: &mut Vec<u8>) -> Result<()> {
+fn write_struct<F>(fields: &Struct, out: &mut Vec<u8>, own: &F) -> Result<()>
+where
+    F: Fn(&Value, &mut Vec<u8>) -> Result<bool>,
+{
     let Type::Struct(declared) = &fields.schema.kind else {
         return Err(Error::internal("a struct whose schema is not one"));
     };
@@ -314,7 +338,7 @@ fn write_struct(fields: &Struct, out: &mut Vec<u8>) -> Result<()> {
         }
         write_serde(&*field.name, out);
         out.push(b':');
-        write_value(value, out)?;
+        write_value_with(value, out, own)?;
     }
     out.push(b'}');
     Ok(())

@@ -3,7 +3,7 @@
 //! JSON that came as bytes is copied. Logical types are text: dates and times in ISO 8601 with a `Z`, decimals as numbers
 //! up to 38 digits and as text beyond.
 
-use connect_core::data::{Datum, Decimal, Struct, Type, Value, json};
+use connect_core::data::{Datum, Decimal, Value, json};
 use connect_core::{Error, Result};
 use jiff::Timestamp;
 use jiff::civil::{Date, Time};
@@ -19,7 +19,7 @@ pub(crate) fn write(datum: &Datum, out: &mut Vec<u8>) -> Result<()> {
     if datum.raw_json().is_some() {
         return json::write(datum, out);
     }
-    write_value(datum.value(), out)
+    json::write_value_with(datum.value(), out, &write_logical)
 }
 
 /// Appends text as a JSON string.
@@ -27,7 +27,8 @@ pub(crate) fn write_text(text: &str, out: &mut Vec<u8>) {
     serde_json::to_writer(out, text).expect("text always serializes and a Vec takes every byte");
 }
 
-fn write_value(value: &Value, out: &mut Vec<u8>) -> Result<()> {
+/// Logical types, in this connector's form.
+fn write_logical(value: &Value, out: &mut Vec<u8>) -> Result<bool> {
     match value {
         Value::Date(days) => write_text(&date(*days)?, out),
         Value::Time(millis) => write_text(&time(*millis)?, out),
@@ -41,63 +42,9 @@ fn write_value(value: &Value, out: &mut Vec<u8>) -> Result<()> {
                 out.extend_from_slice(text.as_bytes());
             }
         }
-        Value::Array(items) => write_items(items, out)?,
-        Value::Map(entries) => write_map(entries, out)?,
-        Value::Struct(fields) => write_struct(fields, out)?,
-        scalar => json::write_value(scalar, out)?,
+        _ => return Ok(false),
     }
-    Ok(())
-}
-
-fn write_items(items: &[Value], out: &mut Vec<u8>) -> Result<()> {
-    out.push(b'[');
-    for (index, item) in items.iter().enumerate() {
-        if index > 0 {
-            out.push(b',');
-        }
-        write_value(item, out)?;
-    }
-    out.push(b']');
-    Ok(())
-}
-
-/// An object if every key is text, else a list of pairs.
-fn write_map(entries: &[(Value, Value)], out: &mut Vec<u8>) -> Result<()> {
-    let is_object = entries.iter().all(|(key, _)| key.as_str().is_some());
-    if !is_object {
-        let pairs = entries
-            .iter()
-            .map(|(key, value)| Value::Array(vec![key.clone(), value.clone()]));
-        return write_items(&pairs.collect::<Vec<_>>(), out);
-    }
-    out.push(b'{');
-    for (index, (key, value)) in entries.iter().enumerate() {
-        if index > 0 {
-            out.push(b',');
-        }
-        write_text(key.as_str().unwrap_or_default(), out);
-        out.push(b':');
-        write_value(value, out)?;
-    }
-    out.push(b'}');
-    Ok(())
-}
-
-fn write_struct(fields: &Struct, out: &mut Vec<u8>) -> Result<()> {
-    let Type::Struct(declared) = &fields.schema.kind else {
-        return Err(Error::internal("a struct whose schema is not one"));
-    };
-    out.push(b'{');
-    for (index, (field, value)) in declared.iter().zip(&fields.values).enumerate() {
-        if index > 0 {
-            out.push(b',');
-        }
-        write_text(&field.name, out);
-        out.push(b':');
-        write_value(value, out)?;
-    }
-    out.push(b'}');
-    Ok(())
+    Ok(true)
 }
 
 fn out_of_range(what: &str) -> Error {
