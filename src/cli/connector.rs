@@ -2,16 +2,17 @@
 
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Result, bail};
 use clap::{Args, Subcommand};
 use reqwest::Method;
 use serde_json::{Value, json};
 
+use super::deployment::{self, exit_code, has_failed, tasks, text, traces, wait_until_settled};
 use super::output::{Table, print_text};
-use super::rest_client::{RestClient, connector_path, is_not_found};
-use super::worker::read_connector;
+use super::ready_config::ReadyConfig;
+use super::rest_client::{RestClient, connector_path};
 
 /// Works with any Kafka Connect worker.
 #[derive(Debug, Args)]
@@ -144,36 +145,6 @@ fn print_json(value: &Value) {
     print_text(&format!("{value:#}\n"));
 }
 
-fn text<'a>(value: &'a Value, pointer: &str) -> &'a str {
-    value
-        .pointer(pointer)
-        .and_then(Value::as_str)
-        .unwrap_or_default()
-}
-
-fn tasks(status: &Value) -> &[Value] {
-    status
-        .get("tasks")
-        .and_then(Value::as_array)
-        .map_or(&[], Vec::as_slice)
-}
-
-/// True if the connector or a task has failed.
-fn has_failed(status: &Value) -> bool {
-    text(status, "/connector/state") == "FAILED"
-        || tasks(status)
-            .iter()
-            .any(|task| text(task, "/state") == "FAILED")
-}
-
-fn exit_code(failed: bool) -> ExitCode {
-    if failed {
-        ExitCode::FAILURE
-    } else {
-        ExitCode::SUCCESS
-    }
-}
-
 async fn list(client: &RestClient, as_json: bool) -> Result<ExitCode> {
     let all = client.get("/connectors?expand=status").await?;
     let statuses: Vec<&Value> = all
@@ -234,21 +205,6 @@ async fn status(client: &RestClient, name: &str, as_json: bool) -> Result<ExitCo
     Ok(exit_code(has_failed(&status)))
 }
 
-fn traces(status: &Value) -> String {
-    let mut parts = vec![("connector".to_owned(), status.get("connector"))];
-    parts.extend(tasks(status).iter().map(|task| {
-        (
-            format!("task {}", task.get("id").unwrap_or(&Value::Null)),
-            Some(task),
-        )
-    }));
-    parts
-        .into_iter()
-        .filter_map(|(part, value)| Some((part, value?.get("trace")?.as_str()?)))
-        .map(|(part, trace)| format!("\n{part}:\n{trace}\n"))
-        .collect()
-}
-
 async fn logs(client: &RestClient, name: &str) -> Result<ExitCode> {
     let status = client.get(&connector_path(name, "/status")).await?;
     let traces = traces(&status);
@@ -266,30 +222,13 @@ async fn deploy(
     name: Option<String>,
     timeout: Duration,
 ) -> Result<ExitCode> {
-    let (own_name, mut config) = read_connector(file)?;
-    let name = name.unwrap_or(own_name);
-    config.insert("name".to_owned(), name.clone());
-    let known = match client.get(&connector_path(&name, "/config")).await {
-        Ok(known) => Some(known),
-        Err(error) if is_not_found(&error) => None,
-        Err(error) => return Err(error),
-    };
-    let wanted = json!(config);
-    let done = match &known {
-        Some(known) if *known == wanted => "unchanged",
-        Some(_) => "updated",
-        None => "created",
-    };
-    if done != "unchanged" {
-        client
-            .call(
-                Method::PUT,
-                &connector_path(&name, "/config"),
-                Some(&wanted),
-            )
-            .await?;
+    let mut connector = ReadyConfig::read(file)?;
+    if let Some(name) = name {
+        connector = connector.named(name);
     }
-    let status = wait_until_settled(client, &name, timeout).await?;
+    let name = connector.name.as_str();
+    let done = deployment::put(client, &connector).await?;
+    let status = wait_until_settled(client, name, timeout).await?;
     print_text(&format!(
         "{name}: {done}, {}\n",
         text(&status, "/connector/state")
@@ -298,27 +237,4 @@ async fn deploy(
         bail!("{name} does not run:{}", traces(&status));
     }
     Ok(ExitCode::SUCCESS)
-}
-
-/// Waits until everything runs, has failed, or is paused or stopped on purpose.
-async fn wait_until_settled(client: &RestClient, name: &str, timeout: Duration) -> Result<Value> {
-    let deadline = Instant::now() + timeout;
-    loop {
-        let status = client.get(&connector_path(name, "/status")).await?;
-        let connector = text(&status, "/connector/state");
-        let all_run = !tasks(&status).is_empty()
-            && tasks(&status)
-                .iter()
-                .all(|task| text(task, "/state") == "RUNNING");
-        let on_purpose = matches!(connector, "PAUSED" | "STOPPED");
-        if has_failed(&status) || on_purpose || (connector == "RUNNING" && all_run) {
-            return Ok(status);
-        }
-        if Instant::now() >= deadline {
-            bail!(
-                "{name} is {connector} and does not run after {timeout:?}; see `sluice connector status {name}`"
-            );
-        }
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
 }

@@ -3,13 +3,23 @@
 mod connector;
 #[cfg(feature = "demo")]
 mod demo;
+mod deployment;
 mod environment;
 mod health;
+#[cfg(feature = "demo")]
+mod local_s3;
+#[cfg(feature = "demo")]
+mod local_worker;
+#[cfg(feature = "demo")]
+mod log_topics;
 mod logging;
 mod output;
+mod pipeline;
 mod plugins;
 mod produce;
+mod ready_config;
 mod rest_client;
+mod signals;
 mod worker;
 
 use std::process::ExitCode;
@@ -32,6 +42,8 @@ enum Command {
     Health(health::HealthArgs),
     /// List, deploy and operate the connectors of a running worker
     Connector(connector::ConnectorArgs),
+    /// Whole pipelines by name: start, look, stop, or see one work
+    Pipeline(pipeline::PipelineArgs),
     /// Write generated events to Kafka
     Produce(produce::ProduceArgs),
     /// Show the plugins in this binary and their options
@@ -58,6 +70,7 @@ pub fn run(cli: Cli) -> ExitCode {
             Command::Worker(args) => worker::run(args).await,
             Command::Health(args) => health::run(args).await,
             Command::Connector(args) => connector::run(args).await,
+            Command::Pipeline(args) => pipeline::run(args).await,
             Command::Produce(args) => produce::run(args).await,
             Command::Plugins(args) => plugins::run(&args),
             #[cfg(feature = "demo")]

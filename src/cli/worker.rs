@@ -6,13 +6,13 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
-use serde_json::Value;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use super::environment;
 use super::logging::{self, LogFormat};
+use super::ready_config::ReadyConfig;
 
 use crate::rest::RestServer;
 use crate::runtime::{Herder, Worker, WorkerSettings, properties};
@@ -76,11 +76,11 @@ async fn start(args: &WorkerArgs) -> Result<(Worker, RestServer)> {
     let connectors = args
         .connectors
         .iter()
-        .map(|path| read_connector(path))
+        .map(|path| ReadyConfig::read(path))
         .collect::<Result<Vec<_>>>()?;
     let worker = Worker::start(settings, worker_id).await?;
-    for (name, config) in connectors {
-        deploy(&*worker.herder(), name, config).await?;
+    for connector in connectors {
+        deploy(&*worker.herder(), connector).await?;
     }
     Ok((worker, server))
 }
@@ -144,49 +144,9 @@ fn read(path: &Path) -> Result<String> {
     std::fs::read_to_string(path).with_context(|| format!("reading {}", path.display()))
 }
 
-/// A connector's name and config from a file: `.properties`, a flat JSON object, or one with `name` and `config`.
-pub(super) fn read_connector(path: &Path) -> Result<(String, BTreeMap<String, String>)> {
-    let text = read(path)?;
-    let shown = path.display();
-    if path
-        .extension()
-        .is_some_and(|extension| extension == "properties")
-    {
-        let config = properties::parse(&text);
-        let name = config
-            .get("name")
-            .with_context(|| format!("{shown}: name is missing"))?
-            .clone();
-        return Ok((name, config));
-    }
-    let json: Value =
-        serde_json::from_str(&text).with_context(|| format!("{shown} is not JSON"))?;
-    let inner = json
-        .get("config")
-        .filter(|config| config.is_object())
-        .unwrap_or(&json);
-    let fields = inner
-        .as_object()
-        .with_context(|| format!("{shown}: a JSON object is needed"))?;
-    let mut config = BTreeMap::new();
-    for (key, value) in fields {
-        let text = match value {
-            Value::String(text) => text.clone(),
-            Value::Bool(_) | Value::Number(_) => value.to_string(),
-            _ => bail!("{shown}: the value of {key} must be text, a number or a boolean"),
-        };
-        config.insert(key.clone(), text);
-    }
-    let outer = json.get("name").and_then(Value::as_str).map(str::to_owned);
-    let name = outer
-        .or_else(|| config.get("name").cloned())
-        .with_context(|| format!("{shown}: name is missing"))?;
-    config.insert("name".to_owned(), name.clone());
-    Ok((name, config))
-}
-
 /// Creates or updates; nothing if the stored config is the same already.
-async fn deploy(herder: &dyn Herder, name: String, config: BTreeMap<String, String>) -> Result<()> {
+async fn deploy(herder: &dyn Herder, connector: ReadyConfig) -> Result<()> {
+    let ReadyConfig { name, config } = connector;
     if herder
         .connector_info(&name)
         .await

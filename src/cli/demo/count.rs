@@ -1,9 +1,9 @@
 //! What arrived where, counted anew each time: from the log's ends and from what the target holds.
 
 use anyhow::Result;
-use connect_core::data::TopicPartition;
 
 use super::target::Target;
+use crate::cli::log_topics;
 use crate::kafka::Log;
 
 /// Events at each stage.
@@ -14,22 +14,9 @@ pub(super) struct Counts {
     things: usize,
 }
 
-/// Events in a topic.
-pub(super) async fn events_in_log(log: &dyn Log, topic: &str) -> Result<i64> {
-    let admin = log.admin();
-    let Some(description) = admin.describe_topic(topic).await? else {
-        return Ok(0);
-    };
-    let partitions: Vec<_> = (0..description.partitions)
-        .map(|partition| TopicPartition::new(topic, partition))
-        .collect();
-    let ends = admin.end_offsets(&partitions).await?;
-    Ok(ends.values().map(|end| end.value()).sum())
-}
-
 impl Counts {
     pub(super) async fn take(log: &dyn Log, topic: &str, target: &Target) -> Result<Self> {
-        let in_log = events_in_log(log, topic).await?;
+        let in_log = log_topics::records(log, topic).await?;
         let arrived = target.arrived().await?;
         Ok(Self {
             in_log,

@@ -16,15 +16,15 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use clap::Args;
 use reqwest::Method;
-use serde_json::{Value, json};
-use tokio_util::sync::CancellationToken;
 
+use super::deployment::exit_code;
+use super::local_worker::{self, LocalWorker};
+use super::log_topics;
 use super::logging::{self, LogFormat};
 use super::output::print_text;
-use super::rest_client::{RestClient, connector_path};
+use super::ready_config::ReadyConfig;
+use super::rest_client::connector_path;
 use crate::kafka::Log;
-use crate::rest::RestServer;
-use crate::runtime::{Worker, WorkerSettings};
 use count::Counts;
 use target::Target;
 
@@ -68,76 +68,50 @@ pub(super) async fn run(args: DemoArgs) -> Result<ExitCode> {
 }
 
 struct Demo {
-    worker: Worker,
-    client: RestClient,
+    worker: LocalWorker,
     target: Target,
     folder: PathBuf,
-    port: u16,
-    stop: CancellationToken,
 }
 
 impl Demo {
     async fn start(args: &DemoArgs) -> Result<Self> {
-        let server = RestServer::bind(&format!("http://127.0.0.1:{}", args.port))
-            .await
-            .with_context(|| format!("port {} is taken: choose another with --port", args.port))?;
-        let port = server.address().port();
+        let server = local_worker::bind(args.port).await?;
         let (target, data) = target_and_data(args).await?;
         let properties = [
             ("data.dir", data.display().to_string()),
             ("offset.flush.interval.ms", "1000".to_owned()),
         ];
         let properties = properties.map(|(key, value)| (key.to_owned(), value));
-        let settings = WorkerSettings::read(&properties.into())?;
-        let worker = Worker::start(settings, format!("127.0.0.1:{port}")).await?;
-        let stop = CancellationToken::new();
-        tokio::spawn(server.serve(worker.herder(), stop.clone()));
         let demo = Self {
-            client: RestClient::new(&format!("http://127.0.0.1:{port}"))?,
+            worker: LocalWorker::start(server, &properties.into()).await?,
             folder: args.dir.clone(),
-            worker,
             target,
-            port,
-            stop,
         };
         demo.deploy().await?;
         Ok(demo)
     }
 
     async fn deploy(&self) -> Result<()> {
-        self.put(self.target.sink(), &self.target.address()).await?;
-        self.put(SOURCE, &[]).await?;
-        for name in [self.target.sink_name(), "sales-source"] {
-            self.client
-                .call(Method::PUT, &connector_path(name, "/resume"), None)
-                .await?;
+        let mut sink = ReadyConfig::parse("the sink", self.target.sink())?;
+        for (key, value) in self.target.address() {
+            sink = sink.with(key, value);
+        }
+        let source = ReadyConfig::parse("the source", SOURCE)?;
+        for connector in [&sink, &source] {
+            self.worker.put(connector).await?;
+            self.call(&connector.name, "/resume").await?;
         }
         print_text(&format!(
             "generator → topic {TOPIC} → {}\nREST on http://127.0.0.1:{}; Ctrl-C to stop\n\n",
             self.target.place(),
-            self.port
+            self.worker.port()
         ));
         Ok(())
     }
 
-    async fn put(&self, ready: &str, changes: &[(&str, String)]) -> Result<()> {
-        let ready: Value = serde_json::from_str(ready).context("a ready config is JSON")?;
-        let name = ready
-            .get("name")
-            .and_then(Value::as_str)
-            .context("a ready config has a name")?;
-        let mut config = ready.get("config").cloned().unwrap_or_else(|| json!({}));
-        if let Some(config) = config.as_object_mut() {
-            config.insert("name".to_owned(), json!(name));
-            config.extend(
-                changes
-                    .iter()
-                    .map(|(key, value)| ((*key).to_owned(), json!(value))),
-            );
-        }
-        self.client
-            .call(Method::PUT, &connector_path(name, "/config"), Some(&config))
-            .await?;
+    async fn call(&self, connector: &str, what: &str) -> Result<()> {
+        let path = connector_path(connector, what);
+        self.worker.client().call(Method::PUT, &path, None).await?;
         Ok(())
     }
 
@@ -148,7 +122,7 @@ impl Demo {
     /// Shows what arrives as it appears, and a line of rates each second.
     async fn watch(&self, until: Option<Instant>) -> Result<()> {
         let mut seen: BTreeSet<String> = self.target.arrived().await?.things.into_iter().collect();
-        let mut before = count::events_in_log(&*self.log(), TOPIC).await?;
+        let mut before = log_topics::records(&*self.log(), TOPIC).await?;
         let terminal = std::io::stdout().is_terminal();
         while until.is_none_or(|until| Instant::now() < until) {
             tokio::time::sleep(Duration::from_secs(1)).await;
@@ -160,7 +134,7 @@ impl Demo {
                     seen.insert(thing);
                 }
             }
-            let events = count::events_in_log(&*self.log(), TOPIC).await?;
+            let events = log_topics::records(&*self.log(), TOPIC).await?;
             let line = format!(
                 "{} events/s, {events} events, {} arrived",
                 events - before,
@@ -180,19 +154,12 @@ impl Demo {
     /// Ends the generator, lets what is on its way arrive, counts and says what to try next.
     async fn finish(self) -> Result<ExitCode> {
         print_text("stopping the generator; the last events are on their way\n");
-        self.client
-            .call(Method::PUT, &connector_path("sales-source", "/stop"), None)
-            .await?;
+        self.call("sales-source", "/stop").await?;
         let counts = self.arrived().await?;
         print_text(&counts.table(&self.target));
         print_text(&self.next_steps());
         self.worker.shutdown().await;
-        self.stop.cancel();
-        Ok(if counts.agree() {
-            ExitCode::SUCCESS
-        } else {
-            ExitCode::FAILURE
-        })
+        Ok(exit_code(!counts.agree()))
     }
 
     async fn arrived(&self) -> Result<Counts> {
@@ -207,7 +174,7 @@ impl Demo {
     }
 
     fn next_steps(&self) -> String {
-        let (folder, port) = (self.folder.display(), self.port);
+        let (folder, port) = (self.folder.display(), self.worker.port());
         let sink = self.target.sink_name();
         let look = self.target.look();
         let look = look.map_or_else(String::new, |look| format!("  {look}\n"));

@@ -3,10 +3,11 @@
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use sluice_stand_in_s3::{S3StandIn, list_objects};
+use sluice_stand_in_s3::S3StandIn;
 use sluice_stand_in_snowflake::{SnowflakeOptions, SnowflakeStandIn};
 
 use super::s3;
+use crate::cli::local_s3;
 
 const BUCKET: &str = "bronze";
 const TABLE: &str = "SALES_EVENTS";
@@ -106,12 +107,10 @@ impl Target {
 
 async fn lines_in(folder: &Path) -> Result<Arrived> {
     let (mut events, mut things) = (0, Vec::new());
-    for (key, size) in list_objects(folder, BUCKET)? {
-        let path = folder.join(BUCKET).join(&key);
-        let content = tokio::fs::read(&path).await;
-        let content = content.with_context(|| format!("reading {}", path.display()))?;
+    for object in local_s3::objects(folder, BUCKET).await? {
+        let (key, content) = (&object.key, &object.content);
         events += i64::try_from(content.iter().filter(|byte| **byte == b'\n').count())?;
-        things.push(format!("s3://{BUCKET}/{key}  {size} bytes"));
+        things.push(format!("s3://{BUCKET}/{key}  {} bytes", content.len()));
     }
     Ok(Arrived { events, things })
 }

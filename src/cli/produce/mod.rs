@@ -10,12 +10,11 @@ mod transaction;
 
 use std::process::ExitCode;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use clap::{Args, Subcommand};
 use sluice_connector_datagen::events::EventKind;
-use tokio::signal::unix::{SignalKind, signal};
-use tokio_util::sync::CancellationToken;
 
+use super::signals::stop_at_signal;
 use delivery::Delivery;
 use producing::Producing;
 use report::Report;
@@ -62,25 +61,4 @@ pub(super) async fn run(args: ProduceArgs) -> Result<ExitCode> {
         .run()
         .await?;
     Ok(ExitCode::SUCCESS)
-}
-
-/// Cancelled by the first Ctrl-C or SIGTERM; what has gathered is then still sent. The second one ends the process.
-fn stop_at_signal() -> Result<CancellationToken> {
-    let mut interrupt = signal(SignalKind::interrupt()).context("listening for signals")?;
-    let mut terminate = signal(SignalKind::terminate()).context("listening for signals")?;
-    let stop = CancellationToken::new();
-    let cancelled = stop.clone();
-    tokio::spawn(async move {
-        loop {
-            tokio::select! {
-                _ = interrupt.recv() => {}
-                _ = terminate.recv() => {}
-            }
-            if cancelled.is_cancelled() {
-                std::process::exit(130);
-            }
-            cancelled.cancel();
-        }
-    });
-    Ok(stop)
 }

@@ -1,0 +1,129 @@
+//! A connector's config as files have it, those of connector-configs/ above all.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use anyhow::{Context, Result, bail};
+use serde_json::Value;
+
+use crate::runtime::properties;
+
+/// A connector's name and options. The options hold the name too.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct ReadyConfig {
+    pub(super) name: String,
+    pub(super) config: BTreeMap<String, String>,
+}
+
+impl ReadyConfig {
+    /// Reads a file: `.properties`, a flat JSON object, or one with `name` and `config`.
+    pub(super) fn read(path: &Path) -> Result<Self> {
+        let shown = path.display().to_string();
+        let text = std::fs::read_to_string(path).with_context(|| format!("reading {shown}"))?;
+        if path
+            .extension()
+            .is_some_and(|extension| extension == "properties")
+        {
+            return Self::new(&shown, None, properties::parse(&text));
+        }
+        Self::parse(&shown, &text)
+    }
+
+    /// Reads JSON; `shown` names where it stands.
+    pub(super) fn parse(shown: &str, text: &str) -> Result<Self> {
+        let json: Value =
+            serde_json::from_str(text).with_context(|| format!("{shown} is not JSON"))?;
+        let inner = json
+            .get("config")
+            .filter(|config| config.is_object())
+            .unwrap_or(&json);
+        let fields = inner
+            .as_object()
+            .with_context(|| format!("{shown}: a JSON object is needed"))?;
+        let mut config = BTreeMap::new();
+        for (key, value) in fields {
+            config.insert(key.clone(), option_text(shown, key, value)?);
+        }
+        Self::new(shown, json.get("name").and_then(Value::as_str), config)
+    }
+
+    fn new(
+        shown: &str,
+        outer_name: Option<&str>,
+        config: BTreeMap<String, String>,
+    ) -> Result<Self> {
+        let name = outer_name.map(str::to_owned);
+        let name = name
+            .or_else(|| config.get("name").cloned())
+            .with_context(|| format!("{shown}: name is missing"))?;
+        let unnamed = Self {
+            name: String::new(),
+            config,
+        };
+        Ok(unnamed.named(name))
+    }
+
+    /// Under another name.
+    pub(super) fn named(mut self, name: String) -> Self {
+        self.config.insert("name".to_owned(), name.clone());
+        self.name = name;
+        self
+    }
+
+    /// With another value of an option.
+    pub(super) fn with(mut self, key: &str, value: impl Into<String>) -> Self {
+        self.config.insert(key.to_owned(), value.into());
+        self
+    }
+
+    /// An option's value.
+    pub(super) fn get(&self, key: &str) -> Option<&str> {
+        self.config.get(key).map(String::as_str)
+    }
+
+    /// A number of an option; `None` if it is not there or none.
+    pub(super) fn number(&self, key: &str) -> Option<u64> {
+        self.get(key)?.parse().ok()
+    }
+}
+
+/// An option's value as text; Kafka Connect takes numbers and booleans too.
+fn option_text(shown: &str, key: &str, value: &Value) -> Result<String> {
+    Ok(match value {
+        Value::String(text) => text.clone(),
+        Value::Bool(_) | Value::Number(_) => value.to_string(),
+        _ => bail!("{shown}: the value of {key} must be text, a number or a boolean"),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_becomes_a_name_and_options_that_hold_it() {
+        let text = r#"{"name": "a", "config": {"tasks.max": 2, "topics": "t"}}"#;
+        let ready = ReadyConfig::parse("a.json", text).unwrap().with("x", "y");
+        assert_eq!(ready.get("name"), Some("a"));
+        assert_eq!(ready.number("tasks.max"), Some(2));
+        let flat = r#"{"name": "a", "tasks.max": "2", "topics": "t", "x": "y"}"#;
+        assert_eq!(ReadyConfig::parse("a.json", flat).unwrap(), ready);
+        assert_eq!((ready.number("topics"), ready.get("x")), (None, Some("y")));
+    }
+
+    #[test]
+    fn what_is_no_ready_config_is_named() {
+        for (text, words) in [
+            ("{", "a.json is not JSON"),
+            ("[]", "a.json: a JSON object is needed"),
+            (r#"{"config": {}}"#, "a.json: name is missing"),
+            (
+                r#"{"name": "a", "config": {"x": []}}"#,
+                "the value of x must be text",
+            ),
+        ] {
+            let error = ReadyConfig::parse("a.json", text).unwrap_err().to_string();
+            assert!(error.contains(words), "{error}");
+        }
+    }
+}
