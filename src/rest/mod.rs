@@ -5,6 +5,7 @@
 mod body;
 mod connectors;
 mod error;
+mod metrics;
 mod plugins;
 mod root;
 mod server;
@@ -50,7 +51,10 @@ pub fn router(herder: Arc<dyn Herder>) -> Router {
         .route("/tasks", get(tasks::list))
         .route("/tasks/{task}/status", get(tasks::status))
         .route("/tasks/{task}/restart", post(tasks::restart));
-    Router::new()
+    let metrics = Router::new()
+        .route("/metrics", get(metrics::show))
+        .with_state(herder.clone());
+    let connect = Router::new()
         .route("/", get(root::info))
         .route("/health", get(root::health))
         .route(
@@ -67,7 +71,8 @@ pub fn router(herder: Arc<dyn Herder>) -> Router {
         .fallback(|| async { RestError::not_found("HTTP 404 Not Found") })
         .method_not_allowed_fallback(|| async { RestError::method_not_allowed() })
         .layer(middleware::from_fn(checked))
-        .with_state(herder)
+        .with_state(herder);
+    connect.merge(metrics)
 }
 
 /// What holds for every request: an answer in JSON must be acceptable, and must come in time. What is begun is ended, also

@@ -57,7 +57,14 @@ pub(super) fn spawn(
         had_tasks,
         after,
     } = start;
-    let status = StatusBoard::new(name, plugin.kind, plugin.version, &environment.worker_id);
+    let clock = environment.clock.clone();
+    let status = StatusBoard::new(
+        name,
+        plugin,
+        &environment.worker_id,
+        clock,
+        environment.task_startups.clone(),
+    );
     status.hide(environment.settings.redaction.clone());
     let actor = ConnectorActor {
         name: name.into(),
@@ -235,13 +242,12 @@ impl ConnectorActor {
     }
 
     async fn start_connector(&mut self, config: &ConfigMap) -> Result<Arc<dyn Connector>> {
-        let connector: Arc<dyn Connector> = connector_from_map(config)?.into();
-        tokio::time::timeout(START_DEADLINE, connector.start())
-            .await
-            .map_err(|_| {
-                Error::external(format!("no end after {START_DEADLINE:?}"))
-                    .operation("start connector")
-            })??;
+        let outcome = try_to_start(config).await;
+        match &outcome {
+            Ok(_) => self.environment.connector_startups.succeeded(),
+            Err(_) => self.environment.connector_startups.failed(),
+        }
+        let connector = outcome?;
         self.connector = Some(Started {
             connector: connector.clone(),
             config: config.clone(),
@@ -295,6 +301,16 @@ impl ConnectorActor {
             }
         }
     }
+}
+
+async fn try_to_start(config: &ConfigMap) -> Result<Arc<dyn Connector>> {
+    let connector: Arc<dyn Connector> = connector_from_map(config)?.into();
+    tokio::time::timeout(START_DEADLINE, connector.start())
+        .await
+        .map_err(|_| {
+            Error::external(format!("no end after {START_DEADLINE:?}")).operation("start connector")
+        })??;
+    Ok(connector)
 }
 
 /// What tasks are to do while the connector's target is `target`.

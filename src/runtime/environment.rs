@@ -6,6 +6,7 @@ use connect_core::clock::Clock;
 use connect_core::plugin::MemoryBudget;
 
 use super::config_providers::ConfigProviders;
+use super::metrics::Startups;
 use super::worker_config::WorkerSettings;
 use crate::kafka::Log;
 use crate::storage::OffsetStorage;
@@ -18,6 +19,8 @@ pub(super) struct Environment {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) memory: MemoryBudget,
     pub(super) offsets: OffsetStorage,
+    pub(super) connector_startups: Startups,
+    pub(super) task_startups: Startups,
     /// `host:port`
     pub(super) worker_id: String,
 }

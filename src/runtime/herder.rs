@@ -6,8 +6,8 @@ use async_trait::async_trait;
 use connect_core::config::ConfigMap;
 
 use super::{
-    ConfigInfos, ConnectorInfo, ConnectorStateInfo, PluginInfo, ServerInfo, TargetState, TaskInfo,
-    TaskState,
+    ConfigInfos, ConnectorInfo, ConnectorStateInfo, MetricsSnapshot, PluginInfo, ServerInfo,
+    TargetState, TaskInfo, TaskState,
 };
 
 /// Why a request was refused. REST maps each variant to Kafka Connect's status.
@@ -97,6 +97,9 @@ pub trait Herder: Send + Sync {
 
     /// Restarts a task and waits.
     async fn restart_task(&self, name: &str, task: u32) -> Result<(), HerderError>;
+
+    /// The numbers of now.
+    async fn metrics(&self) -> MetricsSnapshot;
 
     /// Linked plugins; connectors only, or all.
     fn plugins(&self, connectors_only: bool) -> Vec<PluginInfo>;

@@ -84,7 +84,7 @@ pub struct ConnectorState {
 }
 
 /// The state of a task.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TaskState {
     /// The task's number.
     pub id: u32,
@@ -97,10 +97,48 @@ pub struct TaskState {
     /// Why it failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub trace: Option<String>,
+    /// What Kafka Connect does not tell.
+    #[serde(rename = "sluice", default, skip_serializing_if = "Option::is_none")]
+    pub details: Option<TaskDetails>,
+}
+
+/// What a task is doing, beyond what Kafka Connect tells. Rates are of the last half minute.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TaskDetails {
+    /// Since when it is in its state: RFC 3339.
+    pub since: String,
+    /// Records moved a second: read from the log by a sink, acknowledged by the log of a source.
+    pub records_per_second: f64,
+    /// Bytes of their keys and values.
+    pub bytes_per_second: f64,
+    /// Records of its partitions that its group has not committed. Sinks only, and once the log has been asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lag: Option<u64>,
+    /// Bytes held in memory and not made durable. Sinks only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub buffered_bytes: Option<u64>,
+    /// When offsets were last committed: RFC 3339.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_commit: Option<String>,
+    /// What was written last: an object's key, a table.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_written: Option<String>,
+    /// What went wrong last, also if all is well again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_error: Option<TaskError>,
+}
+
+/// Something that went wrong in a task.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TaskError {
+    /// When: RFC 3339.
+    pub at: String,
+    /// What, with its causes.
+    pub message: String,
 }
 
 /// `GET /connectors/{connector}/status`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ConnectorStateInfo {
     /// The name.
     pub name: String,

@@ -7,6 +7,8 @@ mod control;
 mod environment;
 mod herder;
 mod info;
+mod lag;
+mod metrics;
 mod pipeline;
 mod plugin_catalog;
 pub mod properties;
@@ -22,7 +24,8 @@ mod worker_config;
 pub use herder::{Herder, HerderError, RestartRequest};
 pub use info::{
     ConfigInfos, ConnectorInfo, ConnectorState, ConnectorStateInfo, PluginInfo, ServerInfo, State,
-    TargetState, TaskInfo, TaskName, TaskState,
+    TargetState, TaskDetails, TaskError, TaskInfo, TaskName, TaskState,
 };
+pub use metrics::MetricsSnapshot;
 pub use worker::Worker;
 pub use worker_config::{WorkerConfig, WorkerSettings};

@@ -4,15 +4,17 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock, Weak};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
+use connect_core::clock::Clock;
 use connect_core::data::{Offset, Offsets, SinkRecord, TopicPartition};
 use connect_core::plugin::{Assignment, SinkRuntime, SinkTask};
 use connect_core::{Error, ErrorKind, Result};
 use tokio::sync::Mutex;
 use tracing::{info, warn};
 
+use super::metrics::TaskMetrics;
 use super::pipeline::Pipeline;
 use super::status::StatusBoard;
 use crate::kafka::{ConsumedRecord, Consumer, RebalanceListener};
@@ -43,11 +45,18 @@ impl SinkRuntime for ConsumerSlot {
     }
 }
 
+/// Where a session counts what it does.
+pub(super) struct SessionMetrics {
+    pub(super) task: TaskMetrics,
+    pub(super) clock: Arc<dyn Clock>,
+}
+
 /// A sink task and what it owns.
 pub(super) struct SinkSession {
     task: Box<dyn SinkTask>,
     consumer: ConsumerSlot,
     status: StatusBoard,
+    metrics: SessionMetrics,
     /// Owned partitions, with the first offset read since they came.
     owned: BTreeMap<TopicPartition, Option<Offset>>,
     /// Records read and not yet taken by the task.
@@ -69,11 +78,13 @@ impl SinkSession {
         task: Box<dyn SinkTask>,
         consumer: ConsumerSlot,
         status: StatusBoard,
+        metrics: SessionMetrics,
     ) -> Self {
         Self {
             task,
             consumer,
             status,
+            metrics,
             owned: BTreeMap::new(),
             pending: Vec::new(),
             skipped: BTreeMap::new(),
@@ -131,7 +142,7 @@ impl SinkSession {
             return self.rewind().await;
         }
         if !self.pending.is_empty() {
-            self.task.put(&mut self.pending).await?;
+            self.put().await?;
         }
         for (partition, next) in &self.skipped {
             self.task.skipped(partition, *next).await?;
@@ -141,16 +152,39 @@ impl SinkSession {
             let durable = self.task.flush().await?;
             self.uncommitted.extend(durable);
         }
+        let (held, written) = (self.task.buffered_bytes(), self.task.last_written());
+        self.metrics.task.holds(held, written);
         self.commit().await
+    }
+
+    async fn put(&mut self) -> Result<()> {
+        let (begin, before) = (Instant::now(), self.pending.len());
+        let outcome = self.task.put(&mut self.pending).await;
+        let taken = before - self.pending.len();
+        self.metrics.task.put(taken, begin.elapsed());
+        outcome
     }
 
     async fn commit(&mut self) -> Result<()> {
         if self.uncommitted.is_empty() {
             return Ok(());
         }
-        self.consumer.get()?.commit(&self.uncommitted).await?;
-        self.uncommitted.clear();
-        Ok(())
+        let begin = Instant::now();
+        let outcome = self.consumer.get()?.commit(&self.uncommitted).await;
+        let metrics = &self.metrics;
+        match &outcome {
+            Ok(()) => {
+                let now = metrics.clock.now();
+                metrics
+                    .task
+                    .committed(&self.uncommitted, begin.elapsed(), now);
+                self.uncommitted.clear();
+            }
+            Err(error) => metrics
+                .task
+                .commit_failed(begin.elapsed(), is_conflict(error)),
+        }
+        outcome
     }
 
     /// Begins anew at the committed offsets of all owned partitions: after a commit was refused, or after the task could
@@ -164,6 +198,7 @@ impl SinkSession {
         self.uncommitted.clear();
         let consumer = self.consumer.get()?;
         let committed = consumer.committed(&partitions).await?;
+        self.metrics.task.assigned(&partitions, &committed);
         for (partition, first) in &self.owned {
             let known = committed.get(partition).map(|committed| committed.offset);
             if let Some(start) = known.or(*first) {
@@ -187,6 +222,7 @@ impl SinkSession {
             return Ok(()); // the rewind that is due opens them too
         }
         let committed = self.consumer.get()?.committed(partitions).await?;
+        self.metrics.task.assigned(partitions, &committed);
         self.task.open(&assignments(partitions, &committed)).await
     }
 
@@ -219,6 +255,7 @@ impl SinkSession {
             self.skipped.remove(partition);
             self.uncommitted.remove(partition);
         }
+        self.metrics.task.revoked(partitions);
         self.task.close(partitions).await
     }
 

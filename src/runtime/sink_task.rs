@@ -13,12 +13,16 @@ use connect_core::retry::RetryPolicy;
 use connect_core::{Error, Result};
 use tokio::sync::Mutex;
 use tokio::time::Instant;
-use tracing::{info, warn};
+use tracing::{Instrument, info, warn};
 
 use super::control::{Control, Wanted};
 use super::info::State;
+use super::lag;
+use super::metrics::TaskMetrics;
 use super::pipeline::Pipeline;
-use super::sink_session::{ConsumerSlot, SessionListener, SinkSession, is_conflict};
+use super::sink_session::{
+    ConsumerSlot, SessionListener, SessionMetrics, SinkSession, is_conflict,
+};
 use super::status::StatusBoard;
 use super::worker_config::strip_prefix;
 use crate::kafka::{AutoOffsetReset, Consumer, ConsumerOptions, Isolation, Log, Subscription};
@@ -52,6 +56,7 @@ pub(super) struct SinkTaskSpec {
     pub(super) memory: MemoryBudget,
     pub(super) flush_interval: Duration,
     pub(super) status: StatusBoard,
+    pub(super) metrics: TaskMetrics,
 }
 
 /// Runs until told to stop.
@@ -69,11 +74,16 @@ pub(super) async fn run(spec: SinkTaskSpec, control: Control) -> Result<()> {
         task,
         slot.clone(),
         spec.status.clone(),
+        SessionMetrics {
+            task: spec.metrics.clone(),
+            clock: spec.clock.clone(),
+        },
     )));
     let options = consumer_options(&spec, fetch_max_bytes, session.clone())?;
     let consumer = spec.log.consumer(options).await?;
     slot.fill(&consumer);
     let waker = wake_on_change(control.clone(), Arc::downgrade(&consumer));
+    let lag = tokio::spawn(lag::watch(spec.log.admin(), spec.metrics.clone()).in_current_span());
     let mut sink = SinkLoop {
         next_flush: Instant::now() + spec.flush_interval,
         spec,
@@ -85,6 +95,7 @@ pub(super) async fn run(spec: SinkTaskSpec, control: Control) -> Result<()> {
     };
     let outcome = sink.run().await;
     waker.abort();
+    lag.abort();
     let closed = consumer.close().await;
     outcome?;
     closed?;
@@ -193,6 +204,7 @@ impl SinkLoop {
             Ok(records) => records,
             Err(error) if error.is_retriable() => {
                 self.attempts += 1;
+                self.spec.status.task_retries(self.spec.id.task, &error);
                 let pause = RETRY.pause(self.attempts, &error);
                 warn!(
                     error = self.spec.status.trace_of(&error),
@@ -204,6 +216,7 @@ impl SinkLoop {
             }
             Err(error) => return Err(error),
         };
+        self.spec.metrics.consumed(&records);
         let session = self.session.clone();
         let mut session = session.lock().await;
         session.accept(records, &mut self.spec.pipeline)?;
@@ -255,6 +268,7 @@ impl SinkLoop {
             return Err(error);
         }
         self.attempts += 1;
+        self.spec.status.task_retries(self.spec.id.task, &error);
         let pause = RETRY.pause(self.attempts, &error);
         self.retry = Some(Instant::now() + pause);
         warn!(

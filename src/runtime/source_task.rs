@@ -8,7 +8,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use connect_core::clock::Clock;
 use connect_core::config::ConfigMap;
-use connect_core::data::{SourceOffset, SourcePartition, SourceRecord};
+use connect_core::data::{Offsets, SourceOffset, SourcePartition, SourceRecord};
 use connect_core::plugin::{
     Connector, OffsetReader, Polled, SourceTask, SourceTaskContext, TaskId,
 };
@@ -19,10 +19,11 @@ use tracing::{info, warn};
 
 use super::control::{Control, Wanted};
 use super::info::State;
+use super::metrics::TaskMetrics;
 use super::pipeline::Pipeline;
 use super::status::StatusBoard;
 use super::worker_config::strip_prefix;
-use crate::kafka::{Log, Producer, ProducerOptions};
+use crate::kafka::{Log, Producer, ProducerOptions, ProducerRecord};
 use crate::storage::OffsetStorage;
 
 /// Pauses between tries of a failing source.
@@ -45,6 +46,7 @@ pub(super) struct SourceTaskSpec {
     pub(super) offsets: OffsetStorage,
     pub(super) flush_interval: Duration,
     pub(super) status: StatusBoard,
+    pub(super) metrics: TaskMetrics,
 }
 
 struct ConnectorOffsets {
@@ -127,6 +129,7 @@ impl SourceLoop {
 
     async fn step(&mut self, task: &mut dyn SourceTask) -> Result<()> {
         let due = self.last_stored + self.spec.flush_interval;
+        let begin = Instant::now();
         let polled = tokio::select! {
             polled = task.poll() => polled,
             () = self.control.changed() => return Ok(()),
@@ -135,6 +138,7 @@ impl SourceLoop {
         match polled {
             Ok(Polled::Records(records)) => {
                 self.attempts = 0;
+                self.spec.metrics.polled(records.len(), begin.elapsed());
                 self.send(records).await
             }
             Ok(Polled::Finished) => {
@@ -145,6 +149,7 @@ impl SourceLoop {
             }
             Err(error) if error.is_retriable() => {
                 self.attempts += 1;
+                self.spec.status.task_retries(self.spec.id.task, &error);
                 let pause = RETRY.pause(self.attempts, &error);
                 warn!(
                     error = self.spec.status.trace_of(&error),
@@ -168,6 +173,8 @@ impl SourceLoop {
             self.spec.pipeline.push_for_log(record, &mut converted)?;
             originals.push((partition, offset, converted.len()));
         }
+        let (count, bytes) = (converted.len(), converted.iter().map(size).sum());
+        self.spec.metrics.sending(count);
         let mut results = self.producer.send(converted).await?.into_iter();
         let mut acknowledged = 0;
         for (partition, offset, end) in originals {
@@ -178,6 +185,7 @@ impl SourceLoop {
             acknowledged = end;
             self.acknowledge(partition, offset);
         }
+        self.spec.metrics.acknowledged(count, bytes);
         Ok(())
     }
 
@@ -199,15 +207,30 @@ impl SourceLoop {
         if self.acknowledged_records == 0 {
             return Ok(());
         }
-        self.spec
-            .offsets
+        let begin = Instant::now();
+        let offsets = &self.spec.offsets;
+        let stored = offsets
             .put(&self.spec.id.connector, &self.acknowledged)
-            .await
-            .map_err(|cause: Error| {
-                Error::external("source offsets were not stored").source(cause)
-            })?;
+            .await;
+        let metrics = &self.spec.metrics;
+        match &stored {
+            Ok(()) => {
+                let now = self.spec.clock.now();
+                metrics.committed(&Offsets::new(), begin.elapsed(), now);
+            }
+            Err(_) => metrics.commit_failed(begin.elapsed(), false),
+        }
+        stored.map_err(|cause: Error| {
+            Error::external("source offsets were not stored").source(cause)
+        })?;
         self.acknowledged.clear();
         task.acked(std::mem::take(&mut self.acknowledged_records))
             .await
     }
+}
+
+/// Bytes of key and value.
+fn size(record: &ProducerRecord) -> u64 {
+    let length = |bytes: Option<&bytes::Bytes>| bytes.map_or(0, |bytes| bytes.len() as u64);
+    length(record.key.as_ref()) + length(record.value.as_ref())
 }

@@ -20,6 +20,7 @@ use super::info::{
     ConfigInfos, ConnectorInfo, ConnectorStateInfo, PluginInfo, ServerInfo, State, TargetState,
     TaskInfo, TaskName, TaskState,
 };
+use super::metrics::{MetricsSnapshot, WorkerSample};
 use super::plugin_catalog;
 use super::status::StatusBoard;
 use crate::storage::{ConfigStorage, StoredConnector};
@@ -512,6 +513,18 @@ impl Herder for StandaloneHerder {
         drop(connectors);
         let _actor_left = restarted.await;
         Ok(())
+    }
+
+    async fn metrics(&self) -> MetricsSnapshot {
+        let environment = &self.environment;
+        let worker = WorkerSample::now(
+            environment.connector_startups.sample(),
+            environment.task_startups.sample(),
+            environment.settings.memory_budget(),
+        );
+        let connectors = self.connectors.lock().await;
+        let samples = connectors.values().map(|managed| managed.status.sample());
+        MetricsSnapshot::new(worker, samples.collect())
     }
 
     fn plugins(&self, connectors_only: bool) -> Vec<PluginInfo> {

@@ -2,40 +2,56 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
 use connect_core::Error;
-use connect_core::plugin::ConnectorType;
+use connect_core::clock::Clock;
+use connect_core::data::Timestamp;
+use connect_core::plugin::ConnectorPlugin;
 
 use super::config_providers::Redaction;
 use super::info::{ConnectorState, ConnectorStateInfo, State, TaskState};
+use super::metrics::{ConnectorSample, Startups, StateTimes, TaskMetrics, TaskSample};
 
 /// The states of one connector; written by its parts, read by REST.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(super) struct StatusBoard(Arc<Mutex<Board>>);
 
-#[derive(Debug)]
 struct Board {
     name: String,
-    kind: ConnectorType,
+    plugin: &'static ConnectorPlugin,
     worker_id: String,
-    version: &'static str,
+    clock: Arc<dyn Clock>,
+    /// Starts of tasks, of all connectors.
+    startups: Startups,
     connector: (State, Option<String>),
-    tasks: BTreeMap<u32, (State, Option<String>)>,
+    tasks: BTreeMap<u32, TaskEntry>,
     redaction: Redaction,
+}
+
+/// A task on the board.
+struct TaskEntry {
+    state: State,
+    trace: Option<String>,
+    since: Timestamp,
+    times: StateTimes,
+    metrics: TaskMetrics,
 }
 
 impl StatusBoard {
     pub(super) fn new(
         name: &str,
-        kind: ConnectorType,
-        version: &'static str,
+        plugin: &'static ConnectorPlugin,
         worker_id: &str,
+        clock: Arc<dyn Clock>,
+        startups: Startups,
     ) -> Self {
         Self(Arc::new(Mutex::new(Board {
             name: name.to_owned(),
-            kind,
+            plugin,
             worker_id: worker_id.to_owned(),
-            version,
+            clock,
+            startups,
             connector: (State::Unassigned, None),
             tasks: BTreeMap::new(),
             redaction: Redaction::default(),
@@ -66,13 +82,45 @@ impl StatusBoard {
         self.with(|board| board.connector = (State::Failed, Some(trace)));
     }
 
+    /// A task that is being made, with numbers that begin at zero.
+    pub(super) fn new_task(&self, task: u32) -> TaskMetrics {
+        let metrics = TaskMetrics::default();
+        let counted = metrics.clone();
+        self.with(|board| {
+            let entry = TaskEntry {
+                state: State::Unassigned,
+                trace: None,
+                since: board.clock.now(),
+                times: StateTimes::begin(State::Unassigned, Instant::now()),
+                metrics,
+            };
+            board.tasks.insert(task, entry);
+        });
+        counted
+    }
+
     pub(super) fn task(&self, task: u32, state: State) {
-        self.with(|board| board.tasks.insert(task, (state, None)));
+        self.with(|board| board.set_task(task, state, None));
     }
 
     pub(super) fn task_failed(&self, task: u32, error: &Error) {
         let trace = self.trace_of(error);
-        self.with(|board| board.tasks.insert(task, (State::Failed, Some(trace))));
+        self.with(|board| {
+            if let Some(entry) = board.tasks.get(&task) {
+                entry.metrics.failed(trace.clone(), board.clock.now());
+            }
+            board.set_task(task, State::Failed, Some(trace));
+        });
+    }
+
+    /// Something of a task failed and is tried again.
+    pub(super) fn task_retries(&self, task: u32, error: &Error) {
+        let trace = self.trace_of(error);
+        self.with(|board| {
+            if let Some(entry) = board.tasks.get(&task) {
+                entry.metrics.retried(trace, board.clock.now());
+            }
+        });
     }
 
     /// Forgets all tasks.
@@ -85,7 +133,7 @@ impl StatusBoard {
     }
 
     pub(super) fn task_state(&self, task: u32) -> Option<State> {
-        self.with(|board| board.tasks.get(&task).map(|(state, _)| *state))
+        self.with(|board| board.tasks.get(&task).map(|entry| entry.state))
     }
 
     pub(super) fn info(&self) -> ConnectorStateInfo {
@@ -94,21 +142,70 @@ impl StatusBoard {
             connector: ConnectorState {
                 state: board.connector.0,
                 worker_id: board.worker_id.clone(),
-                version: Some(board.version.to_owned()),
+                version: Some(board.plugin.version.to_owned()),
                 trace: board.connector.1.clone(),
             },
             tasks: board
                 .tasks
                 .iter()
-                .map(|(id, (state, trace))| TaskState {
+                .map(|(id, entry)| TaskState {
                     id: *id,
-                    state: *state,
+                    state: entry.state,
                     worker_id: board.worker_id.clone(),
-                    version: Some(board.version.to_owned()),
-                    trace: trace.clone(),
+                    version: Some(board.plugin.version.to_owned()),
+                    trace: entry.trace.clone(),
+                    details: Some(
+                        entry
+                            .metrics
+                            .numbers()
+                            .details(entry.since, board.plugin.kind),
+                    ),
                 })
                 .collect(),
-            kind: Some(board.kind),
+            kind: Some(board.plugin.kind),
         })
+    }
+
+    /// The numbers of now.
+    pub(super) fn sample(&self) -> ConnectorSample {
+        let now = Instant::now();
+        self.with(|board| ConnectorSample {
+            name: board.name.clone(),
+            class: board.plugin.class,
+            kind: board.plugin.kind,
+            version: board.plugin.version,
+            state: board.connector.0,
+            tasks: board
+                .tasks
+                .iter()
+                .map(|(id, entry)| TaskSample {
+                    id: *id,
+                    state: entry.state,
+                    times: entry.times.clone(),
+                    numbers: entry.metrics.numbers(),
+                    now,
+                })
+                .collect(),
+        })
+    }
+}
+
+impl Board {
+    fn set_task(&mut self, task: u32, state: State, trace: Option<String>) {
+        // A task that was forgotten meanwhile has nothing more to say.
+        let Some(entry) = self.tasks.get_mut(&task) else {
+            return;
+        };
+        match (entry.state, state) {
+            (State::Unassigned, State::Running | State::Paused) => self.startups.succeeded(),
+            (State::Unassigned, State::Failed) => self.startups.failed(),
+            _ => {}
+        }
+        if entry.state != state {
+            entry.since = self.clock.now();
+            entry.times.enter(state, Instant::now());
+        }
+        entry.state = state;
+        entry.trace = trace;
     }
 }

@@ -14,6 +14,7 @@ use tracing::{Instrument, error, info, info_span, warn};
 use super::control::{Control, Wanted};
 use super::environment::Environment;
 use super::info::State;
+use super::metrics::TaskMetrics;
 use super::pipeline::Pipeline;
 use super::status::StatusBoard;
 use super::{sink_task, source_task};
@@ -68,7 +69,7 @@ impl TaskRunner {
             task,
         };
         let span = info_span!("task", connector = &*plan.name, task);
-        self.status.task(task, State::Unassigned);
+        let metrics = self.status.new_task(task);
         let (control, line) = Control::line(wanted);
         let work = tokio::spawn(
             run_task(
@@ -77,6 +78,7 @@ impl TaskRunner {
                 id,
                 line,
                 self.status.clone(),
+                metrics,
             )
             .instrument(span.clone()),
         );
@@ -160,6 +162,7 @@ async fn run_task(
     id: TaskId,
     control: Control,
     status: StatusBoard,
+    metrics: TaskMetrics,
 ) -> Result<()> {
     info!("task starting");
     let settings = &environment.settings;
@@ -180,6 +183,7 @@ async fn run_task(
                 memory: environment.memory.clone(),
                 flush_interval,
                 status,
+                metrics,
             };
             sink_task::run(spec, control).await
         }
@@ -196,6 +200,7 @@ async fn run_task(
                 offsets: environment.offsets.clone(),
                 flush_interval,
                 status,
+                metrics,
             };
             source_task::run(spec, control).await
         }

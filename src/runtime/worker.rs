@@ -11,6 +11,7 @@ use tracing::{info, warn};
 
 use super::environment::Environment;
 use super::herder::Herder;
+use super::metrics::Startups;
 use super::standalone::StandaloneHerder;
 use super::worker_config::WorkerSettings;
 use crate::kafka::Log;
@@ -61,6 +62,8 @@ impl Worker {
             settings,
             clock: Arc::new(SystemClock),
             offsets,
+            connector_startups: Startups::default(),
+            task_startups: Startups::default(),
             worker_id,
         };
         let herder = Arc::new(StandaloneHerder::new(Arc::new(environment), configs));

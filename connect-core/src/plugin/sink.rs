@@ -130,6 +130,11 @@ pub trait SinkTask: Send {
         0
     }
 
+    /// What was written last, as an operator would look for it: an object's key, a table.
+    fn last_written(&self) -> Option<Arc<str>> {
+        None
+    }
+
     /// Gives up partitions. What is not durable is dropped: whoever gets them reads it again.
     async fn close(&mut self, partitions: &[TopicPartition]) -> Result<()>;
 }

@@ -43,6 +43,8 @@ pub(crate) struct PostgresSinkTask {
     durable: Offsets,
     /// Failed tries in a row.
     failures: u32,
+    /// The topic of the record written last: its table is shown to operators.
+    last_topic: Option<Arc<str>>,
 }
 
 /// A transaction under way.
@@ -76,6 +78,7 @@ impl PostgresSinkTask {
             failed: None,
             durable: Offsets::new(),
             failures: 0,
+            last_topic: None,
         })
     }
 
@@ -207,6 +210,9 @@ impl PostgresSinkTask {
     }
 
     fn finished(&mut self, batch: &Batch) {
+        if let Some(record) = batch.records.last() {
+            self.last_topic = Some(record.topic.clone());
+        }
         for (partition, span) in &batch.spans {
             self.durable.insert(partition.clone(), span.next.into());
             if let Some(committed) = self.assigned.get_mut(partition) {
@@ -352,6 +358,11 @@ impl SinkTask for PostgresSinkTask {
         let under_way = self.under_way.as_ref().map(|under_way| &under_way.batch);
         let batches = under_way.into_iter().chain(&self.failed);
         self.pending_bytes + batches.map(|batch| bytes(&batch.records)).sum::<usize>()
+    }
+
+    fn last_written(&self) -> Option<Arc<str>> {
+        let table = self.config.table(self.last_topic.as_deref()?).ok()?;
+        Some(table.quoted().into())
     }
 
     async fn close(&mut self, partitions: &[TopicPartition]) -> Result<()> {

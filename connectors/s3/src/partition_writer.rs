@@ -102,6 +102,8 @@ pub(crate) struct PartitionWriter {
     before: Option<Timestamp>,
     /// True between the pieces of one offset: a cut there would tear them apart.
     is_mid_offset: bool,
+    /// The object published last, until it is asked for.
+    last_key: Option<Arc<str>>,
 }
 
 impl PartitionWriter {
@@ -131,6 +133,7 @@ impl PartitionWriter {
             done,
             before: done.and_then(|cut| cut.clock),
             is_mid_offset: false,
+            last_key: None,
         }
     }
 
@@ -336,9 +339,17 @@ impl PartitionWriter {
     /// The first closed rotation is published: it leaves the plan.
     pub(crate) fn finish_first(&mut self) {
         if let Some(rotation) = self.closed.pop_front() {
+            if let Some(object) = rotation.objects.last() {
+                self.last_key = Some(object.destination.key.as_str().into());
+            }
             self.done = Some(self.cut(&rotation));
             self.planned -= 1;
         }
+    }
+
+    /// The object published last, if one was since the last question.
+    pub(crate) fn take_last_key(&mut self) -> Option<Arc<str>> {
+        self.last_key.take()
     }
 
     /// The offset up to which everything is durable, if it is further than reported before.

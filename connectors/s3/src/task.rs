@@ -52,6 +52,8 @@ pub(crate) struct S3SinkTask {
     warned_of_memory: bool,
     /// True from the begin of a flush until one succeeds.
     is_flushing: bool,
+    /// The key of the object published last.
+    last_written: Option<Arc<str>>,
 }
 
 impl S3SinkTask {
@@ -68,6 +70,7 @@ impl S3SinkTask {
             since_look: 0,
             warned_of_memory: false,
             is_flushing: false,
+            last_written: None,
         }
     }
 
@@ -260,7 +263,13 @@ impl S3SinkTask {
             .writers
             .values_mut()
             .map(|writer| publish_planned(writer, &bucket, &permits));
-        join_all(publishing).await.into_iter().collect()
+        let outcome = join_all(publishing).await.into_iter().collect();
+        let keys = self
+            .writers
+            .values_mut()
+            .filter_map(PartitionWriter::take_last_key);
+        self.last_written = keys.last().or(self.last_written.take());
+        outcome
     }
 
     /// What is durable and was not reported before.
@@ -404,6 +413,10 @@ impl SinkTask for S3SinkTask {
     fn buffered_bytes(&self) -> usize {
         let waiting: usize = self.waiting.iter().map(Waiting::bytes).sum();
         self.written_bytes() + waiting
+    }
+
+    fn last_written(&self) -> Option<Arc<str>> {
+        self.last_written.clone()
     }
 
     async fn close(&mut self, partitions: &[TopicPartition]) -> Result<()> {

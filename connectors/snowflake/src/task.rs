@@ -38,6 +38,8 @@ pub(crate) struct SnowflakeSinkTask {
     /// A batch that is to be loaded again, before any other.
     failed: Option<Arc<Batch>>,
     durable: Offsets,
+    /// The table loaded last.
+    last_written: Option<Arc<str>>,
 }
 
 /// A batch that is being loaded.
@@ -65,6 +67,7 @@ impl SnowflakeSinkTask {
             under_way: None,
             failed: None,
             durable: Offsets::new(),
+            last_written: None,
         }
     }
 
@@ -224,6 +227,9 @@ impl SnowflakeSinkTask {
                 let spans = batch.spans.iter();
                 let offsets = spans.map(|(partition, span)| (partition.clone(), span.next.into()));
                 self.durable.extend(offsets);
+                if let Some(table) = batch.by_table().keys().next_back() {
+                    self.last_written = Some(table.to_string().into());
+                }
                 Ok(())
             }
             Err(error) => {
@@ -316,6 +322,10 @@ impl SinkTask for SnowflakeSinkTask {
         let under_way = self.under_way.as_ref().map(|under_way| &under_way.batch);
         let batches = under_way.into_iter().chain(&self.failed);
         gathered + batches.map(|batch| batch.bytes()).sum::<usize>()
+    }
+
+    fn last_written(&self) -> Option<Arc<str>> {
+        self.last_written.clone()
     }
 
     async fn close(&mut self, partitions: &[TopicPartition]) -> Result<()> {

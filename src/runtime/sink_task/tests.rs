@@ -5,11 +5,11 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use connect_core::clock::{Clock, ManualClock, SystemClock};
-use connect_core::config::ConfigMap;
+use connect_core::config::{ConfigDef, ConfigMap};
 use connect_core::data::{Offset, Offsets, SinkRecord, Timestamp, TopicPartition};
 use connect_core::plugin::{
-    Assignment, Connector, ConnectorType, MemoryBudget, MemoryShare, SinkTask, SinkTaskContext,
-    TaskId,
+    Assignment, Connector, ConnectorPlugin, ConnectorType, MemoryBudget, MemoryShare, SinkTask,
+    SinkTaskContext, TaskId,
 };
 use connect_core::{Error, Result, RetryVerdict};
 use tempfile::TempDir;
@@ -19,8 +19,17 @@ use crate::kafka::embedded::EmbeddedLog;
 use crate::kafka::{Log, NewTopic, ProducerOptions, ProducerRecord};
 use crate::runtime::WorkerSettings;
 use crate::runtime::control::{Control, Wanted};
+use crate::runtime::metrics::{Startups, TaskMetrics};
 use crate::runtime::pipeline::Pipeline;
 use crate::runtime::status::StatusBoard;
+
+static FRAGILE: ConnectorPlugin = ConnectorPlugin {
+    class: "Fragile",
+    aliases: &[],
+    kind: ConnectorType::Sink,
+    version: "1",
+    definition: ConfigDef::default,
+};
 
 const TOPIC: &str = "topic";
 const BUDGET: usize = 1 << 26;
@@ -157,7 +166,14 @@ fn spec_with(
         clock,
         memory: memory.clone(),
         flush_interval: Duration::from_millis(50),
-        status: StatusBoard::new("fragile", ConnectorType::Sink, "1", "here"),
+        status: StatusBoard::new(
+            "fragile",
+            &FRAGILE,
+            "here",
+            Arc::new(SystemClock),
+            Startups::default(),
+        ),
+        metrics: TaskMetrics::default(),
     }
 }
 

@@ -1,0 +1,176 @@
+//! A snapshot in OpenMetrics' text format.
+
+use std::fmt;
+
+use connect_core::plugin::ConnectorType;
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{
+    DescriptorEncoder, EncodeLabelSet, MetricEncoder, NoLabelSet, text,
+};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::registry::Registry;
+
+use super::families::{
+    BUILD_INFO, CONNECTOR, CONNECTOR_INFO, Family, OWN_TASK, PARTITION, PROCESS, TASK, TASK_ERROR,
+    TASK_STATUS, WORKER, of_kind, status_text,
+};
+use super::snapshot::{ConnectorSample, MetricsSnapshot, TaskSample};
+
+type Labels = Vec<(&'static str, String)>;
+
+/// The snapshot as text.
+pub(super) fn text(snapshot: MetricsSnapshot) -> String {
+    let mut registry = Registry::default();
+    registry.register_collector(Box::new(snapshot));
+    let mut out = String::new();
+    text::encode(&mut out, &registry).expect("writing to a string does not fail");
+    out
+}
+
+impl Collector for MetricsSnapshot {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let build = [("version", env!("CARGO_PKG_VERSION"))];
+        ones(&mut encoder, BUILD_INFO, [build])?;
+        for family in WORKER.iter().chain(PROCESS) {
+            family.encode(&mut encoder, [(Labels::new(), self)])?;
+        }
+        ones(
+            &mut encoder,
+            CONNECTOR_INFO,
+            self.connectors.iter().map(connector_info),
+        )?;
+        for family in CONNECTOR {
+            let connectors = self.connectors.iter();
+            family.encode(
+                &mut encoder,
+                connectors.map(|connector| (connector_labels(connector), connector)),
+            )?;
+        }
+        ones(
+            &mut encoder,
+            TASK_STATUS,
+            self.tasks(None).map(|(labels, task)| status(labels, task)),
+        )?;
+        for family in TASK.iter().chain(TASK_ERROR).chain(OWN_TASK) {
+            family.encode(&mut encoder, self.tasks(None))?;
+        }
+        for kind in [ConnectorType::Source, ConnectorType::Sink] {
+            for family in of_kind(kind) {
+                family.encode(&mut encoder, self.tasks(Some(kind)))?;
+            }
+        }
+        for family in PARTITION {
+            let partitions = self.tasks(Some(ConnectorType::Sink)).flat_map(partitions);
+            family.encode(&mut encoder, partitions)?;
+        }
+        Ok(())
+    }
+}
+
+impl MetricsSnapshot {
+    /// The tasks with their labels; those of one kind of connector, or all.
+    fn tasks(&self, kind: Option<ConnectorType>) -> impl Iterator<Item = (Labels, &TaskSample)> {
+        let wanted =
+            move |connector: &&ConnectorSample| kind.is_none_or(|kind| connector.kind == kind);
+        self.connectors.iter().filter(wanted).flat_map(|connector| {
+            let tasks = connector.tasks.iter();
+            tasks.map(|task| {
+                let mut labels = connector_labels(connector);
+                labels.push(("task", task.id.to_string()));
+                (labels, task)
+            })
+        })
+    }
+}
+
+impl<S> Family<S> {
+    /// Writes head and series; nothing if no thing has a value.
+    fn encode<'a, L: EncodeLabelSet>(
+        &self,
+        encoder: &mut DescriptorEncoder<'_>,
+        things: impl IntoIterator<Item = (L, &'a S)>,
+    ) -> fmt::Result {
+        let things = things.into_iter();
+        let mut series = things
+            .filter_map(|(labels, thing)| Some((labels, (self.value)(thing)?)))
+            .peekable();
+        if series.peek().is_none() {
+            return Ok(());
+        }
+        match self.name.strip_suffix("_total") {
+            // The format itself adds the suffix.
+            Some(name) => {
+                let mut metric =
+                    encoder.encode_descriptor(name, self.help, None, MetricType::Counter)?;
+                for (labels, value) in series {
+                    counter(&mut metric.encode_family(&labels)?, value)?;
+                }
+            }
+            None => {
+                let mut metric =
+                    encoder.encode_descriptor(self.name, self.help, None, MetricType::Gauge)?;
+                for (labels, value) in series {
+                    metric.encode_family(&labels)?.encode_gauge(&value)?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+fn counter(metric: &mut MetricEncoder<'_>, value: f64) -> fmt::Result {
+    metric.encode_counter::<NoLabelSet, f64, f64>(&value, None)
+}
+
+/// A family whose series are all 1: what they say is in their labels.
+fn ones<L: EncodeLabelSet>(
+    encoder: &mut DescriptorEncoder<'_>,
+    (name, help): (&str, &str),
+    all: impl IntoIterator<Item = L>,
+) -> fmt::Result {
+    let mut all = all.into_iter().peekable();
+    if all.peek().is_none() {
+        return Ok(());
+    }
+    let mut metric = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
+    for labels in all {
+        metric.encode_family(&labels)?.encode_gauge(&1_i64)?;
+    }
+    Ok(())
+}
+
+fn connector_labels(connector: &ConnectorSample) -> Labels {
+    vec![("connector", connector.name.clone())]
+}
+
+fn connector_info(connector: &ConnectorSample) -> Labels {
+    let kind = match connector.kind {
+        ConnectorType::Source => "source",
+        ConnectorType::Sink => "sink",
+    };
+    let mut labels = connector_labels(connector);
+    labels.extend([
+        ("status", status_text(connector.state).to_owned()),
+        ("connector_type", kind.to_owned()),
+        ("connector_class", connector.class.to_owned()),
+        ("connector_version", connector.version.to_owned()),
+    ]);
+    labels
+}
+
+fn status(mut labels: Labels, task: &TaskSample) -> Labels {
+    labels.push(("status", status_text(task.state).to_owned()));
+    labels
+}
+
+fn partitions(
+    (labels, task): (Labels, &TaskSample),
+) -> impl Iterator<Item = (Labels, &super::task::PartitionNumbers)> {
+    let partitions = task.numbers.partitions.iter();
+    partitions.map(move |(partition, numbers)| {
+        let mut labels = labels.clone();
+        labels.push(("topic", partition.topic.to_string()));
+        labels.push(("partition", partition.partition.to_string()));
+        (labels, numbers)
+    })
+}

@@ -1,0 +1,183 @@
+//! Every metric there is: name, help, and where its value comes from.
+//!
+//! A name that ends with `_total` is a counter, any other a gauge. A value that is not there leaves no series.
+
+use connect_core::plugin::ConnectorType;
+
+use super::snapshot::{ConnectorSample, MetricsSnapshot, TaskSample};
+use super::task::PartitionNumbers;
+use crate::runtime::info::State;
+
+/// A metric: one series for each thing of kind `S` that has a value.
+pub(super) struct Family<S: 'static> {
+    pub(super) name: &'static str,
+    pub(super) help: &'static str,
+    pub(super) value: fn(&S) -> Option<f64>,
+}
+
+/// Makes a table of families of one kind of thing.
+macro_rules! families {
+    ($(#[$doc:meta])* $table:ident of $kind:ty, $prefix:literal { $($name:literal: $help:literal = $value:expr;)* }) => {
+        $(#[$doc])*
+        pub(super) const $table: &[Family<$kind>] = &[
+            $(Family { name: concat!($prefix, $name), help: $help, value: $value },)*
+        ];
+    };
+}
+
+families! {
+    /// No labels.
+    WORKER of MetricsSnapshot, "kafka_connect_connect_worker_metrics_" {
+        "connector_count": "Connectors of this worker" = |all| Some(all.connectors.len() as f64);
+        "task_count": "Tasks of this worker" = |all| Some(all.connectors.iter().map(|connector| connector.tasks.len()).sum::<usize>() as f64);
+        "connector_startup_attempts_total": "Starts of connectors" = |all| Some(all.worker.connectors.attempts() as f64);
+        "connector_startup_success_total": "Starts of connectors that succeeded" = |all| Some(all.worker.connectors.succeeded as f64);
+        "connector_startup_success_percentage": "Share of starts of connectors that succeeded, 0 to 1" = |all| all.worker.connectors.success_percentage();
+        "connector_startup_failure_total": "Starts of connectors that failed" = |all| Some(all.worker.connectors.failed as f64);
+        "connector_startup_failure_percentage": "Share of starts of connectors that failed, 0 to 1" = |all| Some(1.0 - all.worker.connectors.success_percentage()?);
+        "task_startup_attempts_total": "Starts of tasks" = |all| Some(all.worker.tasks.attempts() as f64);
+        "task_startup_success_total": "Starts of tasks that succeeded" = |all| Some(all.worker.tasks.succeeded as f64);
+        "task_startup_success_percentage": "Share of starts of tasks that succeeded, 0 to 1" = |all| all.worker.tasks.success_percentage();
+        "task_startup_failure_total": "Starts of tasks that failed" = |all| Some(all.worker.tasks.failed as f64);
+        "task_startup_failure_percentage": "Share of starts of tasks that failed, 0 to 1" = |all| Some(1.0 - all.worker.tasks.success_percentage()?);
+    }
+}
+
+families! {
+    /// No labels; what Kafka Connect does not have.
+    PROCESS of MetricsSnapshot, "" {
+        "sluice_memory_budget_bytes": "Bytes of records all sink tasks may hold together" = |all| Some(all.worker.memory_budget as f64);
+        "sluice_memory_buffered_bytes": "Bytes of records all sink tasks hold and have not made durable" = |all| Some(all.connectors.iter().flat_map(|connector| &connector.tasks).map(|task| task.numbers.buffered_bytes).sum::<u64>() as f64);
+        "process_cpu_seconds_total": "User and system CPU time of the process in seconds" = |all| all.worker.process.cpu_seconds;
+        "process_resident_memory_bytes": "Resident memory of the process in bytes" = |all| all.worker.process.resident_bytes;
+        "process_open_fds": "Open files and sockets of the process" = |all| all.worker.process.open_files;
+    }
+}
+
+families! {
+    /// Label `connector`.
+    CONNECTOR of ConnectorSample, "kafka_connect_connect_worker_metrics_" {
+        "connector_total_task_count": "Tasks of the connector" = |connector| Some(connector.tasks.len() as f64);
+        "connector_running_task_count": "Tasks of the connector that run" = |connector| Some(connector.tasks_in(State::Running));
+        "connector_paused_task_count": "Tasks of the connector that are paused" = |connector| Some(connector.tasks_in(State::Paused));
+        "connector_failed_task_count": "Tasks of the connector that have failed" = |connector| Some(connector.tasks_in(State::Failed));
+        "connector_unassigned_task_count": "Tasks of the connector that are starting or run nowhere" = |connector| Some(connector.tasks_in(State::Unassigned));
+        "connector_restarting_task_count": "Tasks of the connector that are being restarted" = |connector| Some(connector.tasks_in(State::Restarting));
+    }
+}
+
+families! {
+    /// Labels `connector` and `task`.
+    TASK of TaskSample, "kafka_connect_connector_task_metrics_" {
+        "running_ratio": "Share of its time that the task has run, 0 to 1" = |task| Some(task.times.ratio(State::Running, task.now));
+        "pause_ratio": "Share of its time that the task has been paused, 0 to 1" = |task| Some(task.times.ratio(State::Paused, task.now));
+        "offset_commit_max_time_ms": "Longest commit of the last half minute, in milliseconds" = |task| task.numbers.commit_times.max(task.now);
+        "offset_commit_avg_time_ms": "Mean commit of the last half minute, in milliseconds" = |task| task.numbers.commit_times.average(task.now);
+        "offset_commit_success_percentage": "Share of commits of the last half minute that succeeded, 0 to 1" = |task| task.numbers.commit_outcomes.average(task.now);
+        "offset_commit_failure_percentage": "Share of commits of the last half minute that failed, 0 to 1" = |task| Some(1.0 - task.numbers.commit_outcomes.average(task.now)?);
+        "batch_size_max": "Most records of a batch in the last half minute" = |task| task.numbers.batch_sizes.max(task.now);
+        "batch_size_avg": "Mean number of records of a batch in the last half minute" = |task| task.numbers.batch_sizes.average(task.now);
+    }
+}
+
+families! {
+    /// Labels `connector` and `task`; tasks of sources.
+    SOURCE_TASK of TaskSample, "kafka_connect_source_task_metrics_" {
+        "source_record_poll_rate": "Records a second polled from the source, before transforms" = |task| Some(task.numbers.read.rate(task.now));
+        "source_record_poll_total": "Records polled from the source, before transforms" = |task| Some(task.numbers.read.total() as f64);
+        "source_record_write_rate": "Records a second acknowledged by the log, after transforms" = |task| Some(task.numbers.written.rate(task.now));
+        "source_record_write_total": "Records acknowledged by the log, after transforms" = |task| Some(task.numbers.written.total() as f64);
+        "poll_batch_max_time_ms": "Longest poll of the last half minute, in milliseconds" = |task| task.numbers.batch_times.max(task.now);
+        "poll_batch_avg_time_ms": "Mean poll of the last half minute, in milliseconds" = |task| task.numbers.batch_times.average(task.now);
+        "source_record_active_count": "Records sent to the log and not yet acknowledged" = |task| Some(task.numbers.active_now as f64);
+        "source_record_active_count_max": "Most records sent and not acknowledged in the last half minute" = |task| task.numbers.active.max(task.now);
+        "source_record_active_count_avg": "Mean number of records sent and not acknowledged in the last half minute" = |task| task.numbers.active.average(task.now);
+    }
+}
+
+families! {
+    /// Labels `connector` and `task`; tasks of sinks.
+    SINK_TASK of TaskSample, "kafka_connect_sink_task_metrics_" {
+        "sink_record_read_rate": "Records a second read from the log, before transforms" = |task| Some(task.numbers.read.rate(task.now));
+        "sink_record_read_total": "Records read from the log, before transforms" = |task| Some(task.numbers.read.total() as f64);
+        "sink_record_send_rate": "Records a second handed to the sink, after transforms" = |task| Some(task.numbers.written.rate(task.now));
+        "sink_record_send_total": "Records handed to the sink, after transforms" = |task| Some(task.numbers.written.total() as f64);
+        "sink_record_lag_max": "Records the task has not read yet, in the partition that has most of them" = |task| task.numbers.partitions.values().filter_map(PartitionNumbers::unread).max().map(|unread| unread as f64);
+        "partition_count": "Partitions the task owns" = |task| Some(task.numbers.partitions.len() as f64);
+        "offset_commit_seq_no": "Number of the last commit" = |task| Some(task.numbers.commits.total() as f64);
+        "offset_commit_completion_rate": "Commits a second that succeeded" = |task| Some(task.numbers.commits.rate(task.now));
+        "offset_commit_completion_total": "Commits that succeeded" = |task| Some(task.numbers.commits.total() as f64);
+        "offset_commit_skip_rate": "Commits a second that came too late: another member had the partitions" = |task| Some(task.numbers.late_commits.rate(task.now));
+        "offset_commit_skip_total": "Commits that came too late: another member had the partitions" = |task| Some(task.numbers.late_commits.total() as f64);
+        "put_batch_max_time_ms": "Longest hand-over of a batch in the last half minute, in milliseconds" = |task| task.numbers.batch_times.max(task.now);
+        "put_batch_avg_time_ms": "Mean hand-over of a batch in the last half minute, in milliseconds" = |task| task.numbers.batch_times.average(task.now);
+        "sink_record_active_count": "Offsets read and not yet committed" = |task| Some(task.numbers.active_now as f64);
+        "sink_record_active_count_max": "Most offsets read and not committed in the last half minute" = |task| task.numbers.active.max(task.now);
+        "sink_record_active_count_avg": "Mean number of offsets read and not committed in the last half minute" = |task| task.numbers.active.average(task.now);
+    }
+}
+
+families! {
+    /// Labels `connector` and `task`.
+    TASK_ERROR of TaskSample, "kafka_connect_task_error_metrics_" {
+        "total_record_failures": "Operations on records that failed, those that were tried again included" = |task| Some(task.numbers.errors.failures as f64);
+        "total_record_errors": "Records that could not be processed" = |task| Some(task.numbers.errors.records as f64);
+        "total_records_skipped": "Records left out because errors are tolerated" = |task| Some(task.numbers.errors.skipped as f64);
+        "total_retries": "Operations tried again" = |task| Some(task.numbers.errors.retries as f64);
+        "total_errors_logged": "Errors of records that were logged" = |task| Some(task.numbers.errors.logged as f64);
+        "deadletterqueue_produce_requests": "Records sent to the dead letter queue" = |task| Some(task.numbers.errors.queued as f64);
+        "deadletterqueue_produce_failures": "Records the dead letter queue did not take" = |task| Some(task.numbers.errors.queue_failures as f64);
+        "last_error_timestamp": "When something last went wrong, in milliseconds since 1970" = |task| Some(task.numbers.errors.last.as_ref()?.at.as_millis() as f64);
+    }
+}
+
+families! {
+    /// Labels `connector` and `task`; what Kafka Connect does not have.
+    OWN_TASK of TaskSample, "sluice_task_" {
+        "bytes_total": "Bytes of keys and values moved, as the log has them" = |task| Some(task.numbers.bytes.total() as f64);
+        "buffered_bytes": "Bytes the task holds and has not made durable" = |task| Some(task.numbers.buffered_bytes as f64);
+        "last_commit_timestamp_seconds": "When offsets were last committed, in seconds since 1970" = |task| Some(task.numbers.last_commit?.as_millis() as f64 / 1000.0);
+    }
+}
+
+families! {
+    /// Labels `connector`, `task`, `topic` and `partition`; tasks of sinks.
+    PARTITION of PartitionNumbers, "sluice_sink_task_" {
+        "consumer_lag": "Records in the partition that the connector's group has not committed" = |partition| partition.lag().map(|lag| lag as f64);
+    }
+}
+
+/// Label `connector` and what is not a number; always 1.
+pub(super) const CONNECTOR_INFO: (&str, &str) = (
+    "kafka_connect_connector_metrics",
+    "A connector with its state, type, class and version; always 1",
+);
+
+/// Labels `connector`, `task`, `status`; always 1.
+pub(super) const TASK_STATUS: (&str, &str) = (
+    "kafka_connect_connector_task_metrics_status",
+    "A task with its state; always 1",
+);
+
+/// Labels `version`; always 1.
+pub(super) const BUILD_INFO: (&str, &str) = ("sluice_build_info", "The worker's version; always 1");
+
+/// The families of tasks of a kind.
+pub(super) fn of_kind(kind: ConnectorType) -> &'static [Family<TaskSample>] {
+    match kind {
+        ConnectorType::Source => SOURCE_TASK,
+        ConnectorType::Sink => SINK_TASK,
+    }
+}
+
+/// A state as Kafka Connect's metrics write it.
+pub(super) fn status_text(state: State) -> &'static str {
+    match state {
+        State::Unassigned => "unassigned",
+        State::Running => "running",
+        State::Paused => "paused",
+        State::Stopped => "stopped",
+        State::Failed => "failed",
+        State::Restarting => "restarting",
+    }
+}
