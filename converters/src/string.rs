@@ -1,13 +1,12 @@
 //! `org.apache.kafka.connect.storage.StringConverter`: text in UTF-8; values of other types are written as Java's `toString` would.
 
-use std::fmt::Write;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use connect_core::Result;
 use connect_core::config::{ConnectorConfig, OptionValue};
-use connect_core::data::{Datum, RawHeaders, Schema, Type, Value};
+use connect_core::data::{Datum, RawHeaders, Schema, Type, Value, java};
 use connect_core::plugin::{Converter, ConverterPlugin, HeaderConverter};
-use connect_core::{Error, Result};
 
 /// Options of the String converter.
 #[derive(Debug, ConnectorConfig)]
@@ -52,76 +51,12 @@ impl StringConverter {
     }
 }
 
-fn write(datum: &Datum) -> Result<Option<Bytes>> {
+fn write(datum: &Datum) -> Option<Bytes> {
     match datum.value() {
-        Value::Null => Ok(None),
-        Value::String(text) => Ok(Some(Bytes::copy_from_slice(text.as_bytes()))),
-        other => {
-            let mut text = String::new();
-            write_java(other, &mut text)?;
-            Ok(Some(Bytes::from(text)))
-        }
+        Value::Null => None,
+        Value::String(text) => Some(Bytes::copy_from_slice(text.as_bytes())),
+        other => Some(Bytes::from(java::text(other))),
     }
-}
-
-/// Java's `toString`: `{k=v}` for maps, `Struct{a=1}` for structs, `[a, b]` for lists.
-fn write_java(value: &Value, out: &mut String) -> Result<()> {
-    match value {
-        Value::String(text) => out.push_str(text),
-        Value::Bytes(_) | Value::Decimal(_) => {
-            return Err(Error::data(
-                "StringConverter cannot write bytes or decimals as text",
-            ));
-        }
-        Value::Array(items) => write_list(out, "[", "]", ", ", items.iter(), |item, out| {
-            write_java(item, out)
-        })?,
-        Value::Map(entries) => {
-            write_list(out, "{", "}", ", ", entries.iter(), |(key, value), out| {
-                write_java(key, out)?;
-                out.push('=');
-                write_java(value, out)
-            })?;
-        }
-        Value::Struct(fields) => {
-            let Type::Struct(declared) = &fields.schema.kind else {
-                return Err(Error::internal("a struct whose schema is not one"));
-            };
-            let present = declared
-                .iter()
-                .zip(&fields.values)
-                .filter(|(_, value)| !value.is_null());
-            write_list(out, "Struct{", "}", ",", present, |(field, value), out| {
-                write!(out, "{}=", field.name).expect("writing to a string cannot fail");
-                write_java(value, out)
-            })?;
-        }
-        scalar => {
-            let mut json = Vec::new();
-            connect_core::data::json::write_value(scalar, &mut json)?;
-            out.push_str(&String::from_utf8_lossy(&json));
-        }
-    }
-    Ok(())
-}
-
-fn write_list<T>(
-    out: &mut String,
-    open: &str,
-    close: &str,
-    between: &str,
-    items: impl Iterator<Item = T>,
-    mut write: impl FnMut(T, &mut String) -> Result<()>,
-) -> Result<()> {
-    out.push_str(open);
-    for (index, item) in items.enumerate() {
-        if index > 0 {
-            out.push_str(between);
-        }
-        write(item, out)?;
-    }
-    out.push_str(close);
-    Ok(())
 }
 
 impl Converter for StringConverter {
@@ -135,7 +70,7 @@ impl Converter for StringConverter {
     }
 
     fn to_bytes(&self, _topic: &str, datum: &Datum) -> Result<Option<Bytes>> {
-        write(datum)
+        Ok(write(datum))
     }
 }
 
@@ -145,7 +80,7 @@ impl HeaderConverter for StringConverter {
     }
 
     fn to_bytes(&self, _topic: &str, _key: &str, datum: &Datum) -> Result<Option<Bytes>> {
-        write(datum)
+        Ok(write(datum))
     }
 }
 
@@ -176,7 +111,7 @@ mod tests {
             br#"{"a":1,"b":["x",null],"c":{"d":true}}"#,
         ))
         .unwrap();
-        let bytes = write(&Datum::json(json)).unwrap().unwrap();
+        let bytes = write(&Datum::json(json)).unwrap();
         assert_eq!(bytes, "{a=1, b=[x, null], c={d=true}}");
     }
 }

@@ -16,7 +16,6 @@ mod hoist_field;
 mod insert_field;
 mod insert_header;
 mod mask_field;
-mod numbers;
 mod part;
 mod pattern;
 mod predicates;
@@ -31,6 +30,8 @@ mod testing;
 mod timestamp_converter;
 mod timestamp_router;
 mod value_to_key;
+
+use connect_core::data::numbers;
 
 /// Version shown by `/connector-plugins`.
 const VERSION: &str = env!("CARGO_PKG_VERSION");

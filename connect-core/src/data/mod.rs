@@ -1,7 +1,9 @@
 //! Records, schemas and values: the data that flows between connectors, converters and transforms.
 
 mod datum;
+pub mod java;
 pub mod json;
+pub mod numbers;
 mod record;
 mod schema;
 mod topic_partition;

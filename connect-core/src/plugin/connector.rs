@@ -1,5 +1,6 @@
 //! A connector: its checked configuration, and the maker of its tasks.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
@@ -7,6 +8,7 @@ use async_trait::async_trait;
 
 use super::{SinkTask, SinkTaskContext, SourceTask, SourceTaskContext};
 use crate::config::OptionError;
+use crate::data::{Offset, SourceOffset, SourcePartition, TopicPartition};
 use crate::{Error, Result};
 
 /// Source or sink.
@@ -32,6 +34,15 @@ impl fmt::Display for TaskId {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "{}-{}", self.connector, self.task)
     }
+}
+
+/// Offsets that somebody sets from outside while the connector is stopped; `None` as an offset takes the stored one away.
+#[derive(Debug, Clone, PartialEq)]
+pub enum OffsetChanges {
+    /// Of a source. What was given as a partition may be nothing.
+    Source(Vec<(Option<SourcePartition>, Option<SourceOffset>)>),
+    /// Of a sink.
+    Sink(BTreeMap<TopicPartition, Option<Offset>>),
 }
 
 /// A connector with its checked configuration.
@@ -61,6 +72,18 @@ pub trait Connector: Send + Sync + fmt::Debug {
     /// How many tasks to run: at most `tasks_max`. A sink's tasks share its partitions by themselves.
     fn task_count(&self, tasks_max: u32) -> u32 {
         tasks_max
+    }
+
+    /// Looks at offsets before the worker stores them, and takes them over if the connector keeps offsets of its own elsewhere.
+    /// True if it has: the offsets then hold wherever there are any; false if it does not know about offsets.
+    ///
+    /// Must bear being called again with the same changes.
+    ///
+    /// # Errors
+    /// What is wrong with them: nothing is stored then.
+    async fn alter_offsets(&self, changes: &OffsetChanges) -> Result<bool> {
+        let _unknown = changes;
+        Ok(false)
     }
 
     /// Makes a sink task. Called for sinks only.

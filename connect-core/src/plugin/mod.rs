@@ -7,7 +7,7 @@ mod sink;
 mod source;
 mod transform;
 
-pub use connector::{Connector, ConnectorType, TaskId};
+pub use connector::{Connector, ConnectorType, OffsetChanges, TaskId};
 pub use converter::{Converter, ConverterRole, HeaderConverter};
 pub use registry::{
     ConnectorPlugin, ConverterPlugin, MakeConverter, MakeHeaderConverter, connector_plugins,

@@ -1,14 +1,15 @@
-//! Numbers as Java reads and writes them: what casts and masks go by.
+//! Numbers as Java reads and writes them: what converters, casts and masks go by.
 
+use super::Decimal;
+pub use super::java::{decimal_text, double_text, float_text};
 use bytes::Bytes;
-use connect_core::data::Decimal;
 use num_bigint::BigInt;
 
 /// Exponents of decimals are kept small: a text of a few bytes must not become gigabytes of zeros.
 const MAX_EXPONENT: i32 = 10_000;
 
 /// The decimal that `text` says, with the digits it has, as `BigDecimal` reads it.
-pub(crate) fn exact_from_text(text: &str) -> Option<Decimal> {
+pub fn exact_from_text(text: &str) -> Option<Decimal> {
     let (mantissa, exponent) = match text.split_once(['e', 'E']) {
         Some((mantissa, exponent)) => (mantissa, exponent.parse::<i32>().ok()?),
         None => (text, 0),
@@ -28,8 +29,12 @@ pub(crate) fn exact_from_text(text: &str) -> Option<Decimal> {
 }
 
 /// The decimal that `text` says, with just this scale; `None` if it is no number or has more digits after the point.
-pub(crate) fn decimal_from_text(text: &str, scale: i32) -> Option<Decimal> {
-    let exact = exact_from_text(text)?;
+pub fn decimal_from_text(text: &str, scale: i32) -> Option<Decimal> {
+    decimal_from_exact(&exact_from_text(text)?, scale)
+}
+
+/// The decimal with just this scale; `None` if it has more digits after the point.
+pub fn decimal_from_exact(exact: &Decimal, scale: i32) -> Option<Decimal> {
     let unscaled = BigInt::from_signed_bytes_be(&exact.unscaled);
     let more = scale.checked_sub(exact.scale)?;
     let power = BigInt::from(10).pow(more.unsigned_abs());
@@ -46,37 +51,13 @@ pub(crate) fn decimal_from_text(text: &str, scale: i32) -> Option<Decimal> {
     })
 }
 
-/// A decimal as text, as `BigDecimal.toString` writes it.
-pub(crate) fn decimal_text(decimal: &Decimal) -> String {
-    let unscaled = BigInt::from_signed_bytes_be(&decimal.unscaled).to_string();
-    let (sign, digits) = match unscaled.strip_prefix('-') {
-        Some(digits) => ("-", digits),
-        None => ("", unscaled.as_str()),
-    };
-    let scale = i64::from(decimal.scale);
-    let length = i64::try_from(digits.len()).unwrap_or(i64::MAX);
-    let exponent = length - 1 - scale;
-    if scale < 0 || exponent < -6 {
-        let (first, rest) = digits.split_at(1);
-        let point = if rest.is_empty() { "" } else { "." };
-        return format!("{sign}{first}{point}{rest}E{exponent:+}");
-    }
-    if scale == 0 {
-        return unscaled;
-    }
-    let places = usize::try_from(scale).unwrap_or_default();
-    let padded = format!("{digits:0>width$}", width = places + 1);
-    let (whole, fraction) = padded.split_at(padded.len() - places);
-    format!("{sign}{whole}.{fraction}")
-}
-
 /// A decimal as the nearest double.
-pub(crate) fn decimal_as_double(decimal: &Decimal) -> f64 {
+pub fn decimal_as_double(decimal: &Decimal) -> f64 {
     scientific(decimal).parse().unwrap_or(f64::NAN)
 }
 
 /// A decimal as the nearest float.
-pub(crate) fn decimal_as_float(decimal: &Decimal) -> f32 {
+pub fn decimal_as_float(decimal: &Decimal) -> f32 {
     scientific(decimal).parse().unwrap_or(f32::NAN)
 }
 
@@ -86,7 +67,7 @@ fn scientific(decimal: &Decimal) -> String {
 }
 
 /// The whole part of a decimal, its lowest 64 bits as `BigDecimal.longValue` gives them.
-pub(crate) fn decimal_as_long(decimal: &Decimal) -> i64 {
+pub fn decimal_as_long(decimal: &Decimal) -> i64 {
     let unscaled = BigInt::from_signed_bytes_be(&decimal.unscaled);
     let power = BigInt::from(10).pow(
         decimal
@@ -102,8 +83,14 @@ pub(crate) fn decimal_as_long(decimal: &Decimal) -> i64 {
     low_bits(&whole)
 }
 
+/// The whole number a decimal is, if it is one of 64 bits.
+pub fn exact_long(decimal: &Decimal) -> Option<i64> {
+    let whole = decimal_from_exact(decimal, 0)?;
+    i64::try_from(BigInt::from_signed_bytes_be(&whole.unscaled)).ok()
+}
+
 /// The lowest 64 bits of an integer of any length, as `BigInteger.longValue` gives them; 0 if it is none.
-pub(crate) fn big_as_long(text: &str) -> i64 {
+pub fn big_as_long(text: &str) -> i64 {
     let number: BigInt = text.parse().unwrap_or_default();
     low_bits(&number)
 }
@@ -122,12 +109,12 @@ fn low_bits(number: &BigInt) -> i64 {
 }
 
 /// Reads a double as `Double.parseDouble` does, but for hexadecimal ones.
-pub(crate) fn double_from_text(text: &str) -> Option<f64> {
+pub fn double_from_text(text: &str) -> Option<f64> {
     float_spelling(text)?.parse().ok()
 }
 
 /// Reads a float as `Float.parseFloat` does, but for hexadecimal ones.
-pub(crate) fn float_from_text(text: &str) -> Option<f32> {
+pub fn float_from_text(text: &str) -> Option<f32> {
     float_spelling(text)?.parse().ok()
 }
 
@@ -144,76 +131,9 @@ fn float_spelling(text: &str) -> Option<&str> {
     Some(text.strip_suffix(['f', 'F', 'd', 'D']).unwrap_or(text))
 }
 
-/// A double as `Double.toString` writes it.
-pub(crate) fn double_text(number: f64) -> String {
-    java_float(number, &format!("{number:e}"))
-}
-
-/// A float as `Float.toString` writes it.
-pub(crate) fn float_text(number: f32) -> String {
-    java_float(f64::from(number), &format!("{number:e}"))
-}
-
-/// `scientific` has the fewest digits that tell the number from its neighbours.
-fn java_float(number: f64, scientific: &str) -> String {
-    if number.is_nan() {
-        return "NaN".to_owned();
-    }
-    if number.is_infinite() {
-        let sign = if number < 0.0 { "-" } else { "" };
-        return format!("{sign}Infinity");
-    }
-    let (mantissa, exponent) = scientific.split_once('e').unwrap_or((scientific, "0"));
-    let exponent: i32 = exponent.parse().unwrap_or_default();
-    if number == 0.0 || (-3..7).contains(&exponent) {
-        return plain(mantissa, exponent);
-    }
-    let point = if mantissa.contains('.') { "" } else { ".0" };
-    format!("{mantissa}{point}E{exponent}")
-}
-
-/// `mantissa × 10^exponent` without an exponent, at least one digit on each side of the point.
-fn plain(mantissa: &str, exponent: i32) -> String {
-    let (sign, unsigned) = match mantissa.strip_prefix('-') {
-        Some(unsigned) => ("-", unsigned),
-        None => ("", mantissa),
-    };
-    let digits = unsigned.replace('.', "");
-    let zeros = usize::try_from(-exponent).unwrap_or_default();
-    let padded = format!("{}{digits}", "0".repeat(zeros));
-    let whole = usize::try_from(exponent).unwrap_or_default() + 1;
-    let padded = format!("{padded:0<width$}", width = whole + 1);
-    let (whole, fraction) = padded.split_at(whole);
-    format!("{sign}{whole}.{fraction}")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn floats_are_written_as_java_writes_them() {
-        let cases = [
-            (0.0, "0.0"),
-            (-0.0, "-0.0"),
-            (1.0, "1.0"),
-            (-1.5, "-1.5"),
-            (100.0, "100.0"),
-            (1234567.0, "1234567.0"),
-            (9999999.5, "9999999.5"),
-            (10_000_000.0, "1.0E7"),
-            (1.25e20, "1.25E20"),
-            (0.001, "0.001"),
-            (0.00012, "1.2E-4"),
-            (f64::NAN, "NaN"),
-            (f64::NEG_INFINITY, "-Infinity"),
-        ];
-        for (number, text) in cases {
-            assert_eq!(double_text(number), text);
-        }
-        assert_eq!(float_text(0.1), "0.1");
-        assert_eq!(float_text(3.4e38), "3.4E38");
-    }
 
     #[test]
     fn floats_are_read_as_java_reads_them() {
