@@ -2,6 +2,7 @@
 
 use sluice_connector_datagen as _;
 use sluice_connector_file as _;
+use sluice_connector_filestream as _;
 use sluice_connector_http as _;
 use sluice_connector_postgres as _;
 use sluice_connector_s3 as _;
