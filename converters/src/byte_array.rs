@@ -33,16 +33,18 @@ fn write(datum: &Datum) -> Result<Option<Bytes>> {
     if let Some(schema) = datum.schema()
         && schema.kind != Type::Bytes
     {
-        return Err(Error::data(
-            "ByteArrayConverter takes bytes only: the schema is of another type",
-        ));
+        let found = crate::type_name(&schema.kind);
+        return Err(Error::data(format!(
+            "Invalid schema type for ByteArrayConverter: {found}"
+        )));
     }
     match datum.value() {
         Value::Null => Ok(None),
         Value::Bytes(bytes) => Ok(Some(bytes.clone())),
-        _ => Err(Error::data(
-            "ByteArrayConverter takes bytes only: the value is of another type",
-        )),
+        other => Err(Error::data(format!(
+            "ByteArrayConverter is not compatible with objects of type {}",
+            crate::class_name(other)
+        ))),
     }
 }
 

@@ -4,25 +4,28 @@
 
 mod schema;
 mod value;
+mod write;
 
 use std::sync::Arc;
 
 use bytes::Bytes;
 use connect_core::config::ConnectorConfig;
-use connect_core::data::{Datum, RawHeaders, RawJson, Value, json};
+use connect_core::data::{Datum, RawHeaders, RawJson, json};
 use connect_core::plugin::{Converter, ConverterPlugin, HeaderConverter};
 use connect_core::{Error, Result, option_names};
 use serde_json::Value as Json;
 
 use schema::SchemaCache;
+use write::Writer;
 
 /// How decimals are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum DecimalFormat {
     Base64,
+    Numeric,
 }
 
-option_names!(DecimalFormat { "BASE64" => Base64 });
+option_names!(DecimalFormat { "BASE64" => Base64, "NUMERIC" => Numeric });
 
 /// Options of the JSON converter.
 #[derive(Debug, ConnectorConfig)]
@@ -33,9 +36,9 @@ struct JsonOptions {
     /// How many schemas are remembered.
     #[option(name = "schemas.cache.size", default = "1000", importance = High, validator = Validator::AtLeast(0))]
     cache_size: u32,
-    /// How decimals are written.
+    /// How decimals are written: their bytes in base64, or a JSON number. Both are read.
     #[option(name = "decimal.format", default = "BASE64", importance = Low)]
-    _decimal_format: DecimalFormat,
+    decimal_format: DecimalFormat,
     /// Whether a null in an optional field with a default is written and read as the default.
     #[option(name = "replace.null.with.default", default = "true", importance = Low)]
     replace_null_with_default: bool,
@@ -45,7 +48,7 @@ struct JsonOptions {
 #[derive(Debug)]
 pub struct JsonConverter {
     schemas_enable: bool,
-    replace_null: bool,
+    writer: Writer,
     cache: SchemaCache,
 }
 
@@ -55,7 +58,10 @@ impl JsonConverter {
     fn new(options: &JsonOptions) -> Self {
         Self {
             schemas_enable: options.schemas_enable,
-            replace_null: options.replace_null_with_default,
+            writer: Writer {
+                decimals: options.decimal_format,
+                replace_null: options.replace_null_with_default,
+            },
             cache: SchemaCache::new(options.cache_size as usize),
         }
     }
@@ -64,7 +70,10 @@ impl JsonConverter {
     pub fn without_schemas() -> Self {
         Self {
             schemas_enable: false,
-            replace_null: true,
+            writer: Writer {
+                decimals: DecimalFormat::Base64,
+                replace_null: true,
+            },
             cache: SchemaCache::new(0),
         }
     }
@@ -81,6 +90,9 @@ impl JsonConverter {
     }
 
     fn read_envelope(&self, bytes: &Bytes) -> Result<Datum> {
+        if bytes.is_empty() {
+            return Err(Error::data(ENVELOPE));
+        }
         let json: Json = serde_json::from_slice(bytes)
             .map_err(|cause| unreadable(Error::data("not valid JSON").source(cause)))?;
         let Json::Object(mut envelope) = json else {
@@ -97,7 +109,7 @@ impl JsonConverter {
             return Ok(Datum::schemaless(json::from_serde(payload)));
         }
         let schema = self.cache.parse(&schema)?;
-        let value = value::read(&schema, payload, self.replace_null)?;
+        let value = value::read(&schema, payload, self.writer.replace_null)?;
         Ok(Datum::with_schema(schema, value))
     }
 
@@ -123,21 +135,10 @@ impl JsonConverter {
 
     fn write_payload(&self, datum: &Datum, out: &mut Vec<u8>) -> Result<()> {
         match datum.schema() {
-            None => json::write(datum, out),
-            Some(schema) => {
-                let value = datum.value();
-                if value.is_null() && !schema.optional && schema.default.is_none() {
-                    return Err(Error::data(
-                        "Conversion error: null value for field that is required and has no default value",
-                    ));
-                }
-                match (&schema.default, value) {
-                    (Some(default), Value::Null) if self.replace_null => {
-                        json::write_value(default, out)
-                    }
-                    (_, value) => json::write_value(value, out),
-                }
-            }
+            None if datum.raw_json().is_some() => json::write(datum, out),
+            schema => self
+                .writer
+                .write(schema.map(|schema| &**schema), datum.value(), out),
         }
     }
 }

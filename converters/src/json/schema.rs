@@ -43,7 +43,7 @@ impl SchemaCache {
 
 pub(super) fn parse(json: &Json) -> Result<Schema> {
     let Json::Object(node) = json else {
-        return Err(Error::data("a schema must be a JSON object"));
+        return Err(Error::data("Schema must contain 'type' field"));
     };
     let mut schema = Schema::new(parse_type(node)?);
     schema.optional = node
@@ -79,9 +79,9 @@ fn text<'a>(node: &'a Map<String, Json>, key: &str) -> Option<&'a str> {
 }
 
 fn parse_type(node: &Map<String, Json>) -> Result<Type> {
-    let part = |key: &str| match node.get(key) {
+    let part = |key: &str, without: &str| match node.get(key) {
         Some(part) => parse(part).map(Arc::new),
-        None => Err(Error::data(format!("a schema without its \"{key}\""))),
+        None => Err(Error::data(without)),
     };
     let Some(name) = text(node, "type") else {
         return Err(Error::data("Schema must contain 'type' field"));
@@ -96,8 +96,14 @@ fn parse_type(node: &Map<String, Json>) -> Result<Type> {
         "double" => Type::Float64,
         "bytes" => Type::Bytes,
         "string" => Type::String,
-        "array" => Type::Array(part("items")?),
-        "map" => Type::Map(part("keys")?, part("values")?),
+        "array" => Type::Array(part(
+            "items",
+            "Array schema did not specify the element type",
+        )?),
+        "map" => Type::Map(
+            part("keys", "Map schema did not specify the key type")?,
+            part("values", "Map schema did not specify the value type")?,
+        ),
         "struct" => Type::Struct(parse_fields(node)?),
         other => return Err(Error::data(format!("Unknown schema type: {other}"))),
     })

@@ -1,5 +1,5 @@
 use super::*;
-use connect_core::data::{Decimal, Type};
+use connect_core::data::{Decimal, Type, Value};
 
 fn converter(schemas: &str) -> JsonConverter {
     let options = [("schemas.enable".to_owned(), schemas.to_owned())].into();

@@ -5,9 +5,11 @@ use std::sync::Arc;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use connect_core::data::{Decimal, Schema, Struct, Type, Value, logical};
+use connect_core::data::{Decimal, Schema, Struct, Type, Value, logical, numbers};
 use connect_core::{Error, Result};
 use serde_json::Value as Json;
+
+use crate::type_name;
 
 /// Reads `json` as `schema` says.
 pub(super) fn read(schema: &Arc<Schema>, json: Json, replace_null: bool) -> Result<Value> {
@@ -25,9 +27,12 @@ pub(super) fn read(schema: &Arc<Schema>, json: Json, replace_null: bool) -> Resu
 
 fn read_null(schema: &Arc<Schema>, replace_null: bool) -> Result<Value> {
     match &schema.default {
-        Some(default) if replace_null || !schema.optional => Ok(default.clone()),
+        Some(default) if replace_null => Ok(default.clone()),
         _ if schema.optional => Ok(Value::Null),
-        _ => Err(Error::data("Invalid null value for required field")),
+        _ => Err(Error::data(format!(
+            "Invalid null value for required {} field",
+            type_name(&schema.kind)
+        ))),
     }
 }
 
@@ -59,7 +64,7 @@ fn read_plain(schema: &Arc<Schema>, json: Json, replace_null: bool) -> Result<Va
                 .map(|field| {
                     let json = object.remove(&*field.name).unwrap_or(Json::Null);
                     read(&field.schema, json, replace_null).map_err(|cause| {
-                        Error::data(format!("field \"{}\"", field.name)).source(cause)
+                        Error::data(format!("{}: in field {}", cause.message(), field.name))
                     })
                 })
                 .collect::<Result<_>>()?;
@@ -78,6 +83,7 @@ fn read_map(
     json: Json,
     replace_null: bool,
 ) -> Result<Value> {
+    let found = kind_of(&json);
     let entry = |key: Json, value: Json| -> Result<(Value, Value)> {
         Ok((
             read(keys, key, replace_null)?,
@@ -89,23 +95,33 @@ fn read_map(
             .into_iter()
             .map(|(key, value)| entry(Json::String(key), value))
             .collect(),
-        Json::Array(pairs) => pairs
+        Json::Array(pairs) if keys.kind != Type::String => pairs
             .into_iter()
-            .map(|pair| match pair {
-                Json::Array(pair) => match <[Json; 2]>::try_from(pair) {
-                    Ok([key, value]) => entry(key, value),
-                    Err(_) => Err(Error::data("a map entry must be a pair of key and value")),
-                },
-                _ => Err(Error::data("a map entry must be a pair of key and value")),
-            })
+            .map(|pair| pair_of(pair).and_then(|[key, value]| entry(key, value)))
             .collect(),
-        _ => {
-            return Err(Error::data(
-                "Maps with string fields should be encoded as JSON objects, others as arrays of pairs",
-            ));
-        }
+        _ if keys.kind == Type::String => Err(Error::data(format!(
+            "Maps with string fields should be encoded as JSON objects, but found {found}"
+        ))),
+        _ => Err(Error::data(format!(
+            "Maps with non-string fields should be encoded as JSON array of tuples, but found {found}"
+        ))),
     };
     entries.map(Value::Map)
+}
+
+fn pair_of(json: Json) -> Result<[Json; 2]> {
+    let found = kind_of(&json);
+    let Json::Array(pair) = json else {
+        return Err(Error::data(format!(
+            "Found invalid map entry instead of array tuple: {found}"
+        )));
+    };
+    <[Json; 2]>::try_from(pair).map_err(|pair| {
+        let length = pair.len();
+        Error::data(format!(
+            "Found invalid map entry, expected length 2 but found :{length}"
+        ))
+    })
 }
 
 fn read_decimal(schema: &Arc<Schema>, json: &Json) -> Result<Value> {
@@ -114,16 +130,21 @@ fn read_decimal(schema: &Arc<Schema>, json: &Json) -> Result<Value> {
         .get("scale")
         .and_then(|scale| scale.parse().ok());
     let Some(scale) = scale else {
-        return Err(Error::data(
-            "Invalid Decimal schema: scale parameter not found.",
-        ));
+        return Err(Error::data("Invalid bytes for Decimal field")
+            .source(Error::data("the schema has no scale that is a number")));
     };
     match json {
         Json::String(text) => Ok(Value::Decimal(Decimal {
             unscaled: base64(text)?,
             scale,
         })),
-        _ => Err(Error::data("only decimals in base64 are supported")),
+        Json::Number(number) => numbers::decimal_from_text(number.as_str(), scale)
+            .map(Value::Decimal)
+            .ok_or_else(|| Error::data("a decimal with more digits than its scale")),
+        other => Err(Error::data(format!(
+            "Invalid type for Decimal, underlying representation should be numeric or bytes but was {}",
+            kind_of(other)
+        ))),
     }
 }
 
@@ -150,21 +171,35 @@ fn float(json: &Json, schema: &Arc<Schema>) -> Result<f64> {
 }
 
 fn mismatch(schema: &Arc<Schema>, json: &Json) -> Error {
-    let found = match json {
-        Json::Null => "null",
-        Json::Bool(_) => "a boolean",
-        Json::Number(_) => "a number",
-        Json::String(_) => "a string",
-        Json::Array(_) => "an array",
-        Json::Object(_) => "an object",
+    let found = kind_of(json);
+    let logical = match schema.name.as_deref() {
+        Some(logical::DATE) => Some(("Date", "integer")),
+        Some(logical::TIME) => Some(("Time", "integer")),
+        Some(logical::TIMESTAMP) => Some(("Timestamp", "integral")),
+        _ => None,
     };
-    Error::data(format!(
-        "Invalid type for {:?}: {found} that does not fit",
-        short(&schema.kind)
-    ))
+    Error::data(match (logical, &schema.kind) {
+        (Some((name, expected)), _) => format!(
+            "Invalid type for {name}, underlying representation should be {expected} but was {found}"
+        ),
+        (None, Type::Struct(_)) => {
+            format!("Structs should be encoded as JSON objects, but found {found}")
+        }
+        (None, kind) => format!(
+            "Invalid type for {}: {found} that does not fit",
+            type_name(kind)
+        ),
+    })
 }
 
-fn short(kind: &Type) -> String {
-    let text = format!("{kind:?}");
-    text.split('(').next().unwrap_or_default().to_uppercase()
+/// What a JSON value is, in Kafka's errors.
+fn kind_of(json: &Json) -> &'static str {
+    match json {
+        Json::Null => "NULL",
+        Json::Bool(_) => "BOOLEAN",
+        Json::Number(_) => "NUMBER",
+        Json::String(_) => "STRING",
+        Json::Array(_) => "ARRAY",
+        Json::Object(_) => "OBJECT",
+    }
 }

@@ -32,11 +32,13 @@ import org.apache.kafka.connect.header.Header;
 import org.apache.kafka.connect.json.JsonConverter;
 import org.apache.kafka.connect.sink.SinkRecord;
 import org.apache.kafka.connect.source.SourceRecord;
+import org.apache.kafka.connect.storage.Converter;
+import org.apache.kafka.connect.storage.HeaderConverter;
 import org.apache.kafka.connect.transforms.Transformation;
 import org.apache.kafka.connect.transforms.predicates.Predicate;
 
 /**
- * Runs Kafka's own transforms and predicates: a case per line of standard input, a result per line of standard output.
+ * Runs Kafka's own transforms, predicates and converters: a case per line of standard input, a result per line of standard output.
  * Values and schemas are printed in one form that tells every type apart; the test prints its own in the same form.
  */
 public class Oracle {
@@ -59,6 +61,9 @@ public class Oracle {
         if (request.has("classes")) {
             return classes();
         }
+        if (request.has("converter")) {
+            return converted(request);
+        }
         Object plugin = Class.forName(PACKAGE + request.get("class").asText()).getDeclaredConstructor().newInstance();
         if (request.has("definition")) {
             return definition((ConfigDef) plugin.getClass().getMethod("config").invoke(plugin));
@@ -80,6 +85,41 @@ public class Oracle {
                 : shown(apply(plugin, record));
         } catch (RuntimeException thrown) {
             return error("apply", thrown);
+        }
+    }
+
+    /** Bytes read, or a value written, by a converter; {@code bytes} is the text of base64, or null. */
+    static JsonNode converted(JsonNode request) throws Exception {
+        Object plugin = Class.forName("org.apache.kafka.connect." + request.get("converter").asText())
+            .getDeclaredConstructor().newInstance();
+        Map<String, String> config = new HashMap<>();
+        request.get("config").properties().forEach(entry -> config.put(entry.getKey(), entry.getValue().asText()));
+        boolean header = request.get("header").asBoolean();
+        try {
+            if (header) {
+                config.put("converter.type", "header");
+                ((HeaderConverter) plugin).configure(config);
+            } else {
+                ((Converter) plugin).configure(config, false);
+            }
+        } catch (RuntimeException thrown) {
+            return error("configure", thrown);
+        }
+        try {
+            if (request.has("bytes")) {
+                byte[] bytes = request.get("bytes").isNull() ? null : request.get("bytes").binaryValue();
+                SchemaAndValue read = header
+                    ? ((HeaderConverter) plugin).toConnectHeader("t", "h", bytes)
+                    : ((Converter) plugin).toConnectData("t", bytes);
+                return datum(read.schema(), read.value());
+            }
+            SchemaAndValue datum = datum(request.get("datum"));
+            byte[] written = header
+                ? ((HeaderConverter) plugin).fromConnectHeader("t", "h", datum.schema(), datum.value())
+                : ((Converter) plugin).fromConnectData("t", datum.schema(), datum.value());
+            return written == null ? NODES.objectNode().putNull("bytes") : NODES.objectNode().put("bytes", written);
+        } catch (RuntimeException thrown) {
+            return error("convert", thrown);
         }
     }
 

@@ -8,9 +8,6 @@ use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 use sluice_services::kafka_jars;
 
-/// The package of Kafka's transforms.
-pub(crate) const PACKAGE: &str = "org.apache.kafka.connect.transforms.";
-
 /// The oracle's answers, one for each request.
 pub(crate) fn answers(requests: &[Value]) -> Result<Vec<Value>> {
     let folder = tempfile::tempdir()?;
@@ -18,7 +15,9 @@ pub(crate) fn answers(requests: &[Value]) -> Result<Vec<Value>> {
     let lines: Vec<_> = requests.iter().map(Value::to_string).collect();
     fs::write(&input, lines.join("\n"))?;
     let jars = kafka_jars()?;
-    let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/oracle/Oracle.java");
+    // This module is compiled into the tests of the converters too, which lie beside this crate.
+    let crates = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let program = crates.join("transforms/tests/oracle/Oracle.java");
     let output = Command::new("java")
         .args([
             "-Xmx256m",

@@ -180,7 +180,7 @@ fn every_class_of_kafka_is_there_with_its_options() {
         .map(|plugin| (plugin.class, plugin.definition));
     let ours: Vec<_> = transforms
         .chain(predicates)
-        .filter_map(|(class, definition)| Some((class.strip_prefix(java::PACKAGE)?, definition)))
+        .filter_map(|(class, definition)| Some((class.strip_prefix(ours::PACKAGE)?, definition)))
         .collect();
     let mut requests = vec![json!({"classes": true})];
     let definition = |(class, _): &(&str, _)| json!({"class": class, "definition": true});

@@ -8,8 +8,10 @@ use connect_core::plugin::{RecordPosition, TransformRecord, Transformed};
 use serde_json::{Map, Value, json};
 
 use crate::cases::Case;
-use crate::java::PACKAGE;
 use crate::notation::{datum_from, datum_shown};
+
+/// The package of Kafka's transforms.
+pub(crate) const PACKAGE: &str = "org.apache.kafka.connect.transforms.";
 
 /// What ours does with the case.
 pub(crate) fn answer(case: &Case) -> Value {
