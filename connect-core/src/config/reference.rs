@@ -1,33 +1,40 @@
-//! The options section of a plugin's README, generated between two markers.
+//! The options section of a plugin's README, generated between two markers. A README of several plugins names the class in
+//! the first marker: `<!-- options:begin java.Class -->`.
 
 use std::fmt::Write;
 
 use super::{ConfigDef, Default, OptionDef};
 
-/// Where the generated part begins.
+/// Where the generated part of a README's only plugin begins.
 pub const BEGIN: &str = "<!-- options:begin -->";
 /// Where it ends.
 pub const END: &str = "<!-- options:end -->";
 
-/// `page` with the part between the markers written anew; `None` if it has no markers.
+/// `page` with the part between the only markers written anew; `None` if it has no markers.
 pub fn rewrite(page: &str, definition: &ConfigDef) -> Option<String> {
-    let (before, rest) = page.split_once(BEGIN)?;
+    rewrite_of(page, "", definition)
+}
+
+/// `page` with the part between the markers for `class` written anew; `None` if it has no markers.
+pub fn rewrite_of(page: &str, class: &str, definition: &ConfigDef) -> Option<String> {
+    let named = format!("<!-- options:begin {class} -->");
+    let begin = if page.contains(&named) { &named } else { BEGIN };
+    let (before, rest) = page.split_once(begin)?;
     let (_, after) = rest.split_once(END)?;
     Some(format!(
-        "{before}{BEGIN}\n{}{END}{after}",
+        "{before}{begin}\n{}{END}{after}",
         section(definition)
     ))
 }
 
 fn section(definition: &ConfigDef) -> String {
     let mut text = String::new();
-    let mut group = None;
+    let mut title = None;
     let supported = |option: &&OptionDef| option.unsupported.is_none();
     for option in definition.options().iter().filter(supported) {
-        if option.group != group {
-            group = option.group;
-            let title = group.unwrap_or("Other");
-            write!(text, "\n### {title}\n\n{HEAD}").expect("writing to a string cannot fail");
+        let group = option.group.unwrap_or("Options");
+        if title.replace(group) != Some(group) {
+            write!(text, "\n### {group}\n\n{HEAD}").expect("writing to a string cannot fail");
         }
         row(&mut text, option);
     }
