@@ -7,11 +7,21 @@ use crate::cli::output::{Table, print_text};
 /// A pipeline: generators or other sources, topics, sinks.
 #[derive(Debug)]
 pub(super) struct Pipeline {
+    pub(super) id: PipelineId,
     pub(super) name: &'static str,
     /// What it does, in one line.
     pub(super) about: &'static str,
     pub(super) sources: &'static [Part],
     pub(super) sinks: &'static [Part],
+}
+
+/// The pipelines, to be told apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum PipelineId {
+    RetailSnowflake,
+    Dealer,
+    RetailS3,
+    ApiPostgres,
 }
 
 /// A connector of a pipeline.
@@ -56,6 +66,7 @@ impl Pipeline {
 /// All pipelines, in the order in which they are shown.
 pub(super) const PIPELINES: &[Pipeline] = &[
     Pipeline {
+        id: PipelineId::RetailSnowflake,
         name: "retail-snowflake",
         about: "retail sales → sales_events → a table of Snowflake",
         sources: &[Part::of("retail-sales-source.json")],
@@ -65,6 +76,7 @@ pub(super) const PIPELINES: &[Pipeline] = &[
         }],
     },
     Pipeline {
+        id: PipelineId::Dealer,
         name: "dealer",
         about: "a car dealer's six systems → six topics → S3 as CSV, and a warehouse in Postgres",
         sources: &[
@@ -81,6 +93,7 @@ pub(super) const PIPELINES: &[Pipeline] = &[
         ],
     },
     Pipeline {
+        id: PipelineId::RetailS3,
         name: "retail-s3",
         about: "retail orders → sales_events → S3 as JSON lines, a folder a day",
         sources: &[Part::of("retail-orders-source.json")],
@@ -90,6 +103,7 @@ pub(super) const PIPELINES: &[Pipeline] = &[
         }],
     },
     Pipeline {
+        id: PipelineId::ApiPostgres,
         name: "api-postgres",
         about: "an HTTP API and CSV files → data-stream → a table of Postgres",
         sources: &[

@@ -88,7 +88,7 @@ impl Connectors {
     }
 
     /// Takes `connector.key=value`.
-    fn change(&mut self, setting: &str) -> Result<()> {
+    pub(super) fn change(&mut self, setting: &str) -> Result<()> {
         let (path, value) = setting
             .split_once('=')
             .with_context(|| format!("--set {setting}: must be CONNECTOR.KEY=VALUE"))?;

@@ -2,6 +2,8 @@
 
 mod catalog;
 mod configs;
+#[cfg(feature = "demo")]
+mod demo;
 mod down;
 mod status;
 mod up;
@@ -36,6 +38,9 @@ enum Action {
     Status(StatusArgs),
     /// End the sources, let the sinks write what is in the log, remove the connectors
     Down(DownArgs),
+    /// See a pipeline work: worker, events and target in this process, and a table of what arrived
+    #[cfg(feature = "demo")]
+    Demo(demo::DemoArgs),
 }
 
 /// A pipeline on a worker.
@@ -99,6 +104,8 @@ pub(super) async fn run(args: PipelineArgs) -> Result<ExitCode> {
             status::status(&client, known, &pipeline.selection, json).await
         }
         Some(Action::Down(args)) => take_down(&args).await,
+        #[cfg(feature = "demo")]
+        Some(Action::Demo(args)) => demo::run(args).await,
     }
 }
 

@@ -12,7 +12,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::{Args, Subcommand};
-use sluice_connector_datagen::events::EventKind;
+pub(super) use sluice_connector_datagen::events::{EventKind, System, text_field};
 
 use super::signals::stop_at_signal;
 use delivery::Delivery;
