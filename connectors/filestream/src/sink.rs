@@ -106,3 +106,6 @@ connect_core::inventory::submit! {
         definition: FileStreamSinkConfig::definition,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -259,3 +259,6 @@ connect_core::inventory::submit! {
         definition: FileStreamSourceConfig::definition,
     }
 }
+
+#[cfg(test)]
+mod tests;
