@@ -100,7 +100,7 @@ fn docs(write: bool) -> Result<ExitCode> {
         };
         let page = std::fs::read_to_string(&path)
             .with_context(|| format!("reading {}", path.display()))?;
-        let fresh = reference::rewrite(&page, &(plugin.definition)())
+        let fresh = reference::rewrite_of(&page, plugin.class, &(plugin.definition)())
             .with_context(|| format!("{} has no options section", path.display()))?;
         if fresh != page && write {
             std::fs::write(&path, fresh).with_context(|| format!("writing {}", path.display()))?;

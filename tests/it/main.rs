@@ -8,6 +8,7 @@ mod container;
 mod demo;
 mod deploy_files;
 mod deploy_scripts;
+mod filestream;
 mod image;
 mod layers;
 mod lifecycle;
