@@ -7,6 +7,7 @@ use anyhow::{Context, Result};
 use tokio_util::sync::CancellationToken;
 
 use super::deployment;
+use super::logging;
 use super::ready_config::ReadyConfig;
 use super::rest_client::RestClient;
 use crate::kafka::Log;
@@ -23,7 +24,9 @@ pub(super) struct LocalWorker {
 
 /// Where REST of a worker of this process listens; port 0 for a free one.
 pub(super) async fn bind(port: u16) -> Result<RestServer> {
-    RestServer::bind(&format!("http://127.0.0.1:{port}"))
+    let listener = format!("http://127.0.0.1:{port}");
+    let settings = WorkerSettings::read(&[("listeners".to_owned(), listener)].into())?;
+    RestServer::bind(&settings)
         .await
         .with_context(|| format!("port {port} is taken: choose another with --port"))
 }
@@ -38,7 +41,7 @@ impl LocalWorker {
         let settings = WorkerSettings::read(properties)?;
         let worker = Worker::start(settings, format!("127.0.0.1:{port}")).await?;
         let stop = CancellationToken::new();
-        tokio::spawn(server.serve(worker.herder(), stop.clone()));
+        tokio::spawn(server.serve(worker.herder(), logging::levels(), stop.clone()));
         Ok(Self {
             client: RestClient::new(&format!("http://127.0.0.1:{port}"))?,
             worker,

@@ -48,7 +48,7 @@ pub(super) async fn run(args: WorkerArgs) -> Result<ExitCode> {
     };
     let stop = CancellationToken::new();
     info!(address = %server.address(), "REST is ready");
-    let serving = tokio::spawn(server.serve(worker.herder(), stop.clone()));
+    let serving = tokio::spawn(server.serve(worker.herder(), logging::levels(), stop.clone()));
     signals.next().await;
     info!("stopping: tasks finish what they have begun; a second signal ends at once");
     tokio::select! {
@@ -66,12 +66,7 @@ pub(super) async fn run(args: WorkerArgs) -> Result<ExitCode> {
 
 async fn start(args: &WorkerArgs) -> Result<(Worker, RestServer)> {
     let settings = WorkerSettings::read(&all_properties(args)?)?;
-    let listener = settings
-        .config
-        .listeners
-        .first()
-        .context("listeners is empty: set http://:8083")?;
-    let server = RestServer::bind(listener).await?;
+    let server = RestServer::bind(&settings).await?;
     let worker_id = advertised(&settings, server.address());
     let connectors = args
         .connectors
@@ -154,8 +149,9 @@ async fn deploy(herder: &dyn Herder, connector: ReadyConfig) -> Result<()> {
     {
         return Ok(());
     }
+    let config = config.into_iter().map(|(key, value)| (key, Some(value)));
     herder
-        .put_config(&name, config)
+        .put_config(&name, config.collect())
         .await
         .with_context(|| format!("deploying {name}"))?;
     Ok(())

@@ -1,16 +1,11 @@
 //! Request bodies: JSON, read as Kafka Connect's server reads it.
 
-use std::collections::BTreeMap;
-
-use axum::body::Bytes;
-use axum::http::HeaderMap;
 use axum::http::header::{ACCEPT, CONTENT_TYPE};
+use axum::http::{HeaderMap, header};
 use serde_json::Value;
 
 use super::error::RestError;
-
-/// A config as it came: null stays null, numbers and booleans become text.
-pub(super) type NullableConfig = BTreeMap<String, Option<String>>;
+use crate::runtime::GivenConfig;
 
 /// True if the client takes JSON.
 pub(super) fn accepts_json(headers: &HeaderMap) -> bool {
@@ -21,68 +16,132 @@ pub(super) fn accepts_json(headers: &HeaderMap) -> bool {
         .peekable();
     accepted.peek().is_none()
         || accepted.flat_map(|value| value.split(',')).any(|kind| {
-            let kind = kind.split(';').next().unwrap_or_default().trim();
-            ["*/*", "application/*", "application/json"].contains(&kind)
+            ["*/*", "application/*", "application/json"]
+                .iter()
+                .any(|json| essence(kind).eq_ignore_ascii_case(json))
         })
 }
 
-/// The body as JSON; anything else is refused as Kafka Connect refuses it.
-pub(super) fn json(headers: &HeaderMap, body: &Bytes) -> Result<Value, RestError> {
-    let kind = headers
+/// True if there is no body, or one that calls itself JSON.
+pub(super) fn is_json_or_nothing(headers: &HeaderMap) -> bool {
+    let length = headers.get(header::CONTENT_LENGTH);
+    let empty = length.is_none_or(|length| length == "0");
+    if empty && !headers.contains_key(header::TRANSFER_ENCODING) {
+        return true;
+    }
+    headers
         .get(CONTENT_TYPE)
         .and_then(|value| value.to_str().ok())
-        .unwrap_or_default();
-    let kind = kind.split(';').next().unwrap_or_default().trim();
-    if !kind.is_empty() && !kind.eq_ignore_ascii_case("application/json") {
-        return Err(RestError::unsupported_media_type());
-    }
+        .is_some_and(|kind| essence(kind).eq_ignore_ascii_case("application/json"))
+}
+
+/// A media type without its parameters.
+fn essence(kind: &str) -> &str {
+    kind.split(';').next().unwrap_or_default().trim()
+}
+
+/// The body as JSON; none at all is null.
+pub(super) fn json(body: &[u8]) -> Result<Value, RestError> {
     if body.is_empty() {
-        return Err(RestError::internal("the request has no body"));
+        return Ok(Value::Null);
     }
-    serde_json::from_slice(body)
-        .map_err(|error| RestError::internal(format!("Cannot deserialize value: {error}")))
+    let text = std::str::from_utf8(body).map_err(|error| {
+        RestError::internal(format!("Invalid UTF-8 after byte {}", error.valid_up_to()))
+    })?;
+    serde_json::from_str(text).map_err(|error| RestError::internal(reason(text, &error)))
 }
 
-/// A flat map of a config.
-pub(super) fn config(value: Value) -> Result<NullableConfig, RestError> {
-    let Value::Object(entries) = value else {
-        return Err(RestError::internal(
-            "Cannot deserialize value of type `java.util.LinkedHashMap`: a JSON object is needed",
-        ));
-    };
-    entries
-        .into_iter()
-        .map(|(key, value)| {
-            let text = match value {
-                Value::Null => None,
-                Value::String(text) => Some(text),
-                Value::Bool(value) => Some(value.to_string()),
-                Value::Number(number) => Some(number.to_string()),
-                Value::Array(_) | Value::Object(_) => {
-                    return Err(RestError::internal(format!("Cannot deserialize value of type `java.lang.String` for key {key}: text is needed")));
-                }
-            };
-            Ok((key, text))
-        })
-        .collect()
-}
-
-/// A config to deploy: a null is an error that names its key.
-pub(super) fn without_nulls(config: NullableConfig) -> Result<BTreeMap<String, String>, RestError> {
-    let nulls: Vec<_> = config
+/// Why a text is not JSON, beginning as Kafka Connect's parser begins.
+fn reason(text: &str, error: &serde_json::Error) -> String {
+    let what = error.to_string();
+    if what.contains("recursion limit") {
+        return match text.trim_start().starts_with('[') {
+            true => of_wrong_type("a JSON object", "Array value"),
+            false => of_wrong_type("text", "Object value, and one within many others"),
+        };
+    }
+    let in_a_word = ["expected value", "expected ident", "trailing characters"];
+    if in_a_word
         .iter()
-        .filter(|(_, value)| value.is_none())
-        .map(|(key, _)| {
-            format!("{key}: Null value can not be supplied as the configuration value.")
-        })
-        .collect();
-    if !nulls.is_empty() {
-        return Err(RestError::bad_request(
-            connect_core::config::invalid_message(&nulls),
-        ));
+        .any(|beginning| what.starts_with(beginning))
+    {
+        return format!("Unrecognized token: {what}");
     }
-    Ok(config
+    format!("Unexpected character or end: {what}")
+}
+
+fn of_wrong_type(wanted: &str, found: &str) -> String {
+    format!("Cannot deserialize value of type `{wanted}` from {found}")
+}
+
+/// The fields of an object; null is `None`.
+pub(super) fn object(value: Value) -> Result<Option<serde_json::Map<String, Value>>, RestError> {
+    match value {
+        Value::Object(fields) => Ok(Some(fields)),
+        Value::Null => Ok(None),
+        Value::Array(_) => Err(RestError::internal(of_wrong_type(
+            "a JSON object",
+            "Array value",
+        ))),
+        other => Err(RestError::internal(format!(
+            "Cannot construct instance of `a JSON object` from {other}"
+        ))),
+    }
+}
+
+/// A flat map of a config; null is `None`.
+pub(super) fn config(value: Value) -> Result<Option<GivenConfig>, RestError> {
+    let Some(entries) = object(value)? else {
+        return Ok(None);
+    };
+    let texts = entries
         .into_iter()
-        .filter_map(|(key, value)| Some((key, value?)))
-        .collect())
+        .map(|(key, value)| Ok((key, text(value)?)));
+    texts.collect::<Result<_, _>>().map(Some)
+}
+
+/// Text; null stays null, numbers and booleans become text.
+pub(super) fn text(value: Value) -> Result<Option<String>, RestError> {
+    match value {
+        Value::Null => Ok(None),
+        Value::String(text) => Ok(Some(text)),
+        Value::Bool(value) => Ok(Some(value.to_string())),
+        Value::Number(number) => Ok(Some(number.to_string())),
+        Value::Array(_) => Err(RestError::internal(of_wrong_type("text", "Array value"))),
+        Value::Object(_) => Err(RestError::internal(of_wrong_type("text", "Object value"))),
+    }
+}
+
+/// The refusal of a body that is missing: with the status of Kafka Connect, which fails on it.
+pub(super) fn missing() -> RestError {
+    RestError::internal("The request has no body, or one that is null")
+}
+
+/// The refusal of a field that nobody knows.
+pub(super) fn unknown_field(field: &str, known: &[&str]) -> RestError {
+    RestError::internal(format!(
+        "Unrecognized field \"{field}\": known are {}",
+        known.join(", ")
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_no_json_is_told_apart_as_the_java_parser_does() {
+        for (body, words) in [
+            (b"{broken".as_slice(), "Unexpected"),
+            (b"garbage", "Unrecognized token"),
+            (b"{} trailing", "Unrecognized token"),
+            (b"\"\xff\"", "Invalid UTF-8"),
+            (&b"[".repeat(1000), "Cannot deserialize value of type"),
+            (&b"{\"a\":".repeat(1000), "Cannot deserialize value of type"),
+        ] {
+            let refused = format!("{:?}", json(body).unwrap_err());
+            assert!(refused.contains(words), "{words}: {refused}");
+        }
+        assert_eq!(json(b"").unwrap(), Value::Null);
+    }
 }

@@ -1,31 +1,28 @@
 //! `/connectors`
 
-use axum::Json;
 use axum::body::Bytes;
-use axum::extract::{Path, Query, RawQuery, State};
+use axum::extract::{Path, RawQuery, State};
+use axum::http::StatusCode;
 use axum::http::header::LOCATION;
-use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
 use connect_core::config::ConfigMap;
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
-use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::error::RestError;
-use super::{Shared, body};
+use super::query::Parameters;
+use super::{Base, Shared, body};
 use crate::runtime::{
-    ConnectorInfo, ConnectorStateInfo, Herder, HerderError, RestartRequest, TargetState,
+    ConnectorInfo, ConnectorStateInfo, GivenConfig, Herder, HerderError, RestartRequest,
+    TargetState,
 };
 
 type Answer = Result<Response, RestError>;
 
 pub(super) async fn list(State(herder): Shared, RawQuery(query): RawQuery) -> Answer {
     let names = herder.connectors().await?;
-    let query = query.unwrap_or_default();
-    let expand: Vec<_> = query
-        .split('&')
-        .filter_map(|pair| pair.strip_prefix("expand="))
-        .collect();
+    let parameters = Parameters::of(query);
+    let expand: Vec<_> = parameters.all("expand").collect();
     if expand.is_empty() {
         return Ok(Json(names).into_response());
     }
@@ -62,82 +59,75 @@ async fn expand_one(
     Ok(Some(Value::Object(entry)))
 }
 
+/// The fields of the body of a create.
+const CREATE_FIELDS: &[&str] = &["name", "config", "initial_state"];
+
 /// The body of a create.
 struct CreateRequest {
     name: String,
-    config: ConfigMap,
+    config: GivenConfig,
     initial: TargetState,
 }
 
 impl CreateRequest {
     fn read(value: Value) -> Result<Self, RestError> {
-        let Value::Object(mut fields) = value else {
-            return Err(RestError::internal(
-                "Cannot construct instance of `CreateConnectorRequest`: a JSON object is needed",
-            ));
-        };
-        let name = fields
-            .remove("name")
-            .and_then(|name| name.as_str().map(str::to_owned))
-            .unwrap_or_default();
-        let config = body::config(fields.remove("config").unwrap_or_else(|| json!({})))?;
-        let initial = initial_state(fields.remove("initial_state"))?;
-        if let Some(key) = fields.keys().next() {
-            return Err(RestError::internal(format!(
-                "Unrecognized field \"{key}\", not marked as ignorable"
-            )));
+        let mut fields = body::object(value)?.ok_or_else(body::missing)?;
+        let known = |field: &&String| CREATE_FIELDS.contains(&field.as_str());
+        if let Some(field) = fields.keys().find(|field| !known(field)) {
+            return Err(body::unknown_field(field, CREATE_FIELDS));
         }
+        let mut take = |field: &str| fields.remove(field).unwrap_or_default();
+        let name = body::text(take("name"))?.unwrap_or_default();
+        let config = body::config(take("config"))?;
+        let initial = initial_state(take("initial_state"))?;
         let name = name.trim().to_owned();
         Ok(Self {
-            config: named(&name, body::without_nulls(config)?)?,
+            config: named(&name, config.ok_or_else(body::missing)?)?,
             name,
             initial,
         })
     }
 }
 
-fn initial_state(value: Option<Value>) -> Result<TargetState, RestError> {
-    let text = match value {
-        None | Some(Value::Null) => return Ok(TargetState::Started),
-        Some(Value::String(text)) => text,
-        Some(other) => other.to_string(),
+fn initial_state(value: Value) -> Result<TargetState, RestError> {
+    let Some(text) = body::text(value)? else {
+        return Ok(TargetState::Started);
     };
     match text.to_ascii_uppercase().as_str() {
         "RUNNING" => Ok(TargetState::Started),
         "PAUSED" => Ok(TargetState::Paused),
         "STOPPED" => Ok(TargetState::Stopped),
         _ => Err(RestError::internal(format!(
-            "Cannot deserialize value: initial_state is {text}, must be RUNNING, PAUSED or STOPPED"
+            "Cannot construct instance of `initial_state` from {text}: must be RUNNING, PAUSED or STOPPED"
         ))),
     }
 }
 
 /// The config with `name` in it; an error if it holds another.
-fn named(name: &str, mut config: ConfigMap) -> Result<ConfigMap, RestError> {
+fn named(name: &str, mut config: GivenConfig) -> Result<GivenConfig, RestError> {
     let held = config
         .entry("name".to_owned())
-        .or_insert_with(|| name.to_owned());
-    if held != name {
-        return Err(RestError::bad_request(format!(
-            "Connector name configuration ({held}) doesn't match connector name in the URL ({name})"
-        )));
+        .or_insert_with(|| Some(name.to_owned()));
+    match held {
+        Some(held) if held != name => Err(HerderError::other_name(held, name).into()),
+        _ => Ok(config),
     }
-    Ok(config)
 }
 
-pub(super) async fn create(State(herder): Shared, headers: HeaderMap, bytes: Bytes) -> Answer {
-    let request = CreateRequest::read(body::json(&headers, &bytes)?)?;
+pub(super) async fn create(
+    State(herder): Shared,
+    Extension(base): Extension<Base>,
+    bytes: Bytes,
+) -> Answer {
+    let request = CreateRequest::read(body::json(&bytes)?)?;
     let info = herder
         .create(&request.name, request.config, request.initial)
         .await?;
-    Ok(created(&info))
+    Ok(created(&base, &info))
 }
 
-fn created(info: &ConnectorInfo) -> Response {
-    let location = format!(
-        "/connectors/{}",
-        utf8_percent_encode(&info.name, NON_ALPHANUMERIC)
-    );
+fn created(base: &Base, info: &ConnectorInfo) -> Response {
+    let location = base.url_of("/connectors/", &info.name);
     (StatusCode::CREATED, [(LOCATION, location)], Json(info)).into_response()
 }
 
@@ -157,14 +147,14 @@ pub(super) async fn config(
 
 pub(super) async fn put_config(
     State(herder): Shared,
+    Extension(base): Extension<Base>,
     Path(name): Path<String>,
-    headers: HeaderMap,
     bytes: Bytes,
 ) -> Answer {
-    let config = body::config(body::json(&headers, &bytes)?)?;
-    let config = named(&name, body::without_nulls(config)?)?;
+    let config = body::config(body::json(&bytes)?)?.ok_or_else(body::missing)?;
+    let config = named(&name, config)?;
     match herder.put_config(&name, config).await? {
-        (true, info) => Ok(created(&info)),
+        (true, info) => Ok(created(&base, &info)),
         (false, info) => Ok(Json(info).into_response()),
     }
 }
@@ -172,10 +162,13 @@ pub(super) async fn put_config(
 pub(super) async fn patch_config(
     State(herder): Shared,
     Path(name): Path<String>,
-    headers: HeaderMap,
     bytes: Bytes,
 ) -> Result<Json<ConnectorInfo>, RestError> {
-    let patch = body::config(body::json(&headers, &bytes)?)?;
+    let Some(patch) = body::config(body::json(&bytes)?)? else {
+        // Whether there is such a connector counts first.
+        herder.connector_info(&name).await?;
+        return Err(body::missing());
+    };
     Ok(Json(herder.patch_config(&name, patch).await?))
 }
 
@@ -218,22 +211,15 @@ pub(super) async fn stop(
     Ok(StatusCode::NO_CONTENT)
 }
 
-#[derive(Debug, Default, Deserialize)]
-pub(super) struct RestartQuery {
-    #[serde(rename = "includeTasks", default)]
-    include_tasks: String,
-    #[serde(rename = "onlyFailed", default)]
-    only_failed: String,
-}
-
 pub(super) async fn restart(
     State(herder): Shared,
     Path(name): Path<String>,
-    Query(query): Query<RestartQuery>,
+    RawQuery(query): RawQuery,
 ) -> Answer {
+    let parameters = Parameters::of(query);
     let request = RestartRequest {
-        include_tasks: query.include_tasks.eq_ignore_ascii_case("true"),
-        only_failed: query.only_failed.eq_ignore_ascii_case("true"),
+        include_tasks: parameters.is_true("includeTasks"),
+        only_failed: parameters.is_true("onlyFailed"),
     };
     match herder.restart(&name, request).await? {
         Some(info) => Ok((StatusCode::ACCEPTED, Json(info)).into_response()),

@@ -58,6 +58,7 @@ impl From<HerderError> for RestError {
         let status = match &error {
             HerderError::NotFound(_) => StatusCode::NOT_FOUND,
             HerderError::BadRequest(_) => StatusCode::BAD_REQUEST,
+            HerderError::Forbidden(_) => StatusCode::FORBIDDEN,
             HerderError::Conflict(_) => StatusCode::CONFLICT,
             HerderError::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
         };

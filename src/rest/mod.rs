@@ -1,107 +1,126 @@
 //! Kafka Connect's REST API on a [`Herder`]: shapes, statuses and messages are those of Kafka Connect 4.3.1.
 //!
-//! One file a resource. What is asked is parsed here; what is answered is the herder's.
+//! One file a resource, and one table of all calls ([`routes`]). What is asked is parsed here; what is answered is the
+//! herder's.
 
+mod basic_auth;
 mod body;
+mod checks;
 mod connectors;
 mod error;
+mod loggers;
 mod metrics;
+mod offsets;
+mod openapi;
 mod plugins;
+mod query;
+mod response_headers;
 mod root;
+mod routes;
 mod server;
 mod tasks;
+mod tls;
+mod topics;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::Router;
-use axum::extract::Request;
-use axum::http::header::CONTENT_TYPE;
+use axum::extract::{FromRef, Request};
+use axum::http::header::HOST;
 use axum::middleware::{self, Next};
-use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post, put};
+use axum::response::Response;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
-use crate::runtime::Herder;
+use crate::runtime::{Herder, LogLevels};
+use checks::Patience;
 use error::RestError;
+use routes::Surface;
 pub use server::RestServer;
 
-/// What every handler gets.
+/// What handlers are given.
+#[derive(Clone)]
+struct Api {
+    herder: Arc<dyn Herder>,
+    levels: Arc<LogLevels>,
+}
+
+impl FromRef<Api> for Arc<dyn Herder> {
+    fn from_ref(api: &Api) -> Self {
+        api.herder.clone()
+    }
+}
+
+impl FromRef<Api> for Arc<LogLevels> {
+    fn from_ref(api: &Api) -> Self {
+        api.levels.clone()
+    }
+}
+
+/// What most handlers take.
 type Shared = axum::extract::State<Arc<dyn Herder>>;
 
-/// A request may take this long, as in Kafka Connect.
-const REQUEST_TIMEOUT: Duration = Duration::from_secs(90);
-/// Bytes of a refusal of the HTTP layer.
-const LONGEST_REFUSAL: usize = 4096;
+/// What is not encoded in a path: the characters a segment may hold.
+const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~')
+    .remove(b'!')
+    .remove(b'$')
+    .remove(b'&')
+    .remove(b'\'')
+    .remove(b'(')
+    .remove(b')')
+    .remove(b'*')
+    .remove(b'+')
+    .remove(b',')
+    .remove(b'=')
+    .remove(b':')
+    .remove(b'@');
 
-/// The routes.
-pub fn router(herder: Arc<dyn Herder>) -> Router {
-    let connector = Router::new()
-        .route("/", get(connectors::info).delete(connectors::delete))
-        .route(
-            "/config",
-            get(connectors::config)
-                .put(connectors::put_config)
-                .patch(connectors::patch_config),
-        )
-        .route("/status", get(connectors::status))
-        .route("/pause", put(connectors::pause))
-        .route("/resume", put(connectors::resume))
-        .route("/stop", put(connectors::stop))
-        .route("/restart", post(connectors::restart))
-        .route("/tasks", get(tasks::list))
-        .route("/tasks/{task}/status", get(tasks::status))
-        .route("/tasks/{task}/restart", post(tasks::restart));
-    let metrics = Router::new()
-        .route("/metrics", get(metrics::show))
-        .with_state(herder.clone());
-    let connect = Router::new()
-        .route("/", get(root::info))
-        .route("/health", get(root::health))
-        .route(
-            "/connectors",
-            get(connectors::list).post(connectors::create),
-        )
-        .nest("/connectors/{connector}", connector)
-        .route("/connector-plugins", get(plugins::list))
-        .route("/connector-plugins/{plugin}/config", get(plugins::config))
-        .route(
-            "/connector-plugins/{plugin}/config/validate",
-            put(plugins::validate),
-        )
+/// The address a client has called: `http://host:port`, or nothing if it did not say.
+#[derive(Debug, Clone)]
+struct Base(String);
+
+impl Base {
+    fn url_of(&self, path: &str, name: &str) -> String {
+        format!("{}{path}{}", self.0, utf8_percent_encode(name, SEGMENT))
+    }
+}
+
+/// Tells handlers the address a client has called.
+async fn with_base(
+    axum::extract::State(scheme): axum::extract::State<&'static str>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    let host = request.headers().get(HOST);
+    let host = host.and_then(|host| host.to_str().ok());
+    let base = host.map_or_else(String::new, |host| format!("{scheme}://{host}"));
+    request.extensions_mut().insert(Base(base));
+    next.run(request).await
+}
+
+/// The routes of some surfaces, for listeners of a scheme.
+fn router(
+    api: Api,
+    surfaces: &[Surface],
+    scheme: &'static str,
+    timeout: std::time::Duration,
+) -> Router {
+    let patience = Patience {
+        herder: api.herder.clone(),
+        timeout,
+    };
+    routes::all()
+        .into_iter()
+        .filter(|route| surfaces.contains(&route.surface))
+        .fold(Router::new(), |router, route| {
+            router.route(route.path, route.on)
+        })
         .fallback(|| async { RestError::not_found("HTTP 404 Not Found") })
-        .method_not_allowed_fallback(|| async { RestError::method_not_allowed() })
-        .layer(middleware::from_fn(checked))
-        .with_state(herder);
-    connect.merge(metrics)
-}
-
-/// What holds for every request: an answer in JSON must be acceptable, and must come in time. What is begun is ended, also
-/// if the client leaves or the time is up: a change is never left half done.
-async fn checked(request: Request, next: Next) -> Response {
-    if !body::accepts_json(request.headers()) {
-        return RestError::not_acceptable().into_response();
-    }
-    let answering = tokio::spawn(next.run(request));
-    match tokio::time::timeout(REQUEST_TIMEOUT, answering).await {
-        Ok(Ok(response)) => in_json(response).await,
-        Ok(Err(_panicked)) => {
-            RestError::internal("a defect in Sluice, see the log").into_response()
-        }
-        Err(_) => RestError::internal("Request timed out").into_response(),
-    }
-}
-
-/// Refusals of the HTTP layer (a path or query that is none, a body that is too large) in the shape of all others.
-async fn in_json(response: Response) -> Response {
-    let status = response.status();
-    let is_json = response
-        .headers()
-        .get(CONTENT_TYPE)
-        .is_some_and(|kind| kind.as_bytes().starts_with(b"application/json"));
-    if is_json || !(status.is_client_error() || status.is_server_error()) {
-        return response;
-    }
-    let text = axum::body::to_bytes(response.into_body(), LONGEST_REFUSAL).await;
-    let text = text.unwrap_or_default();
-    RestError::new(status, String::from_utf8_lossy(&text)).into_response()
+        .method_not_allowed_fallback(checks::other_method)
+        .layer(middleware::from_fn_with_state(scheme, with_base))
+        .layer(middleware::from_fn_with_state(patience, checks::in_time))
+        .with_state(api)
 }

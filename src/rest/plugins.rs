@@ -2,30 +2,22 @@
 
 use axum::Json;
 use axum::body::Bytes;
-use axum::extract::{Path, Query, State};
-use axum::http::HeaderMap;
-use serde::Deserialize;
+use axum::extract::{Path, RawQuery, State};
 use serde_json::Value;
 
 use super::error::RestError;
+use super::query::Parameters;
 use super::{Shared, body};
 use crate::runtime::PluginInfo;
 
-#[derive(Debug, Deserialize)]
-pub(super) struct ListQuery {
-    #[serde(rename = "connectorsOnly", default = "yes")]
-    connectors_only: String,
-}
-
-fn yes() -> String {
-    "true".to_owned()
-}
-
 pub(super) async fn list(
     State(herder): Shared,
-    Query(query): Query<ListQuery>,
+    RawQuery(query): RawQuery,
 ) -> Json<Vec<PluginInfo>> {
-    Json(herder.plugins(query.connectors_only.eq_ignore_ascii_case("true")))
+    let parameters = Parameters::of(query);
+    let mut given = parameters.all("connectorsOnly").peekable();
+    let connectors_only = given.peek().is_none() || parameters.is_true("connectorsOnly");
+    Json(herder.plugins(connectors_only))
 }
 
 pub(super) async fn config(
@@ -38,9 +30,8 @@ pub(super) async fn config(
 pub(super) async fn validate(
     State(herder): Shared,
     Path(plugin): Path<String>,
-    headers: HeaderMap,
     bytes: Bytes,
 ) -> Result<Json<Value>, RestError> {
-    let config = body::config(body::json(&headers, &bytes)?)?;
+    let config = body::config(body::json(&bytes)?)?.ok_or_else(body::missing)?;
     Ok(Json(herder.validate(&plugin, config).await?))
 }

@@ -16,16 +16,14 @@ pub(super) async fn info(State(herder): Shared) -> Result<Json<ServerInfo>, Rest
 
 pub(super) async fn health(State(herder): Shared) -> Response {
     let (status, state, message) = if herder.is_ready().await {
-        (
-            StatusCode::OK,
-            "healthy",
-            "Worker has completed startup and is ready to handle requests.",
-        )
+        let text = "Worker has completed startup and is ready to handle requests.";
+        (StatusCode::OK, "healthy", text.to_owned())
     } else {
+        let text = format!("Worker is still starting up. {}", herder.stage());
         (
             StatusCode::SERVICE_UNAVAILABLE,
             "starting",
-            "Worker is still starting up.",
+            text.trim().to_owned(),
         )
     };
     (status, Json(json!({ "status": state, "message": message }))).into_response()

@@ -1,78 +1,258 @@
-//! The listener: an address from `listeners`, bound before the worker starts, served until told to stop.
+//! The listeners: addresses from `listeners` and `admin.listeners`, bound before the worker starts, served until told to stop.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
-use axum::ServiceExt;
 use axum::extract::Request;
+use axum::http::{HeaderValue, Method};
+use axum::{Router, ServiceExt, middleware};
 use connect_core::{Error, Result};
+use rustls::ServerConfig;
 use tokio::net::TcpListener;
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tower::Layer;
+use tower_http::cors::{AllowOrigin, Any, CorsLayer};
 use tower_http::normalize_path::NormalizePathLayer;
 
-use super::router;
-use crate::runtime::Herder;
+use super::basic_auth::{self, BasicAuth};
+use super::response_headers::{self, ResponseHeaders};
+use super::routes::Surface;
+use super::tls::{self, TlsListener};
+use super::{Api, router};
+use crate::runtime::{Herder, LogLevels, RestOptions, TlsOptions, WorkerSettings};
 
-/// A bound REST listener.
-#[derive(Debug)]
-pub struct RestServer {
+/// A bound listener.
+struct Bound {
     listener: TcpListener,
     address: SocketAddr,
+    /// `None`: plain HTTP.
+    tls: Option<Arc<ServerConfig>>,
+    surfaces: &'static [Surface],
+}
+
+/// The bound REST listeners.
+pub struct RestServer {
+    listeners: Vec<Bound>,
+    cors: Option<CorsLayer>,
+    headers: ResponseHeaders,
+    auth: Option<BasicAuth>,
+    timeout: Duration,
+    /// The scheme of the listener that others reach this worker by.
+    advertised: Option<String>,
 }
 
 impl RestServer {
-    /// Binds the address of a `listeners` entry: `http://host:port`, without a host all addresses, with port 0 a free one.
+    /// Binds `listeners` and `admin.listeners`: `http://host:port` or `https://host:port`, without a host all addresses, with
+    /// port 0 a free one.
     ///
     /// # Errors
-    /// A configuration error that names the address and what to do: the port is taken, the form is wrong.
-    pub async fn bind(listener: &str) -> Result<Self> {
-        let wrong = |reason: &str| {
-            Error::config(format!(
-                "Invalid value {listener} for configuration listeners: {reason}"
-            ))
+    /// A configuration error that names the key and what to do: a port is taken, a form is wrong, a certificate is missing.
+    pub async fn bind(settings: &WorkerSettings) -> Result<Self> {
+        let options = &settings.rest;
+        let mut tls = LazyTls {
+            settings,
+            config: None,
         };
-        let address = match listener.split_once("://") {
-            Some((scheme, address)) if scheme.eq_ignore_ascii_case("http") => address,
-            Some((scheme, _)) if scheme.eq_ignore_ascii_case("https") => {
-                return Err(wrong("https is not supported yet: put a proxy in front"));
-            }
-            _ => return Err(wrong("must be http://host:port")),
+        let surfaces: &[Surface] = match &options.admin_listeners {
+            None => &[Surface::Main, Surface::Admin],
+            Some(_) => &[Surface::Main],
         };
-        let (host, port) = address
-            .trim_end_matches('/')
-            .rsplit_once(':')
-            .ok_or_else(|| wrong("must be http://host:port"))?;
-        let port: u16 = port
-            .parse()
-            .map_err(|_| wrong("the port must be a number up to 65535"))?;
-        let host = if host.is_empty() { "0.0.0.0" } else { host };
-        let bound = TcpListener::bind((host.trim_matches(['[', ']']), port)).await;
-        let listener = bound.map_err(|cause| {
-            Error::config(format!("cannot listen on {host}:{port}: is another worker running there? Set listeners to another port, e.g. http://:8084"))
-                .source(cause)
-        })?;
-        let address = listener
-            .local_addr()
-            .map_err(|cause| Error::external("no local address").source(cause))?;
-        Ok(Self { listener, address })
+        let mut listeners = Vec::new();
+        for listener in &settings.config.listeners {
+            listeners.push(bind_one("listeners", listener, surfaces, &mut tls).await?);
+        }
+        for listener in options.admin_listeners.iter().flatten() {
+            listeners
+                .push(bind_one("admin.listeners", listener, &[Surface::Admin], &mut tls).await?);
+        }
+        if settings.config.listeners.is_empty() {
+            return Err(Error::config("listeners is empty: set http://:8083"));
+        }
+        Ok(Self {
+            listeners,
+            cors: cors(options)?,
+            headers: ResponseHeaders::parse(&options.response_headers)?,
+            auth: BasicAuth::of(options)?,
+            timeout: options.request_timeout,
+            advertised: options.advertised_listener.clone(),
+        })
     }
 
-    /// The bound address.
+    /// The address that others reach this worker by.
     pub fn address(&self) -> SocketAddr {
-        self.address
+        let wanted = |bound: &&Bound| {
+            let scheme = if bound.tls.is_some() { "https" } else { "http" };
+            let advertised = self.advertised.as_deref();
+            advertised.is_none_or(|advertised| advertised.eq_ignore_ascii_case(scheme))
+        };
+        let found = self
+            .listeners
+            .iter()
+            .find(wanted)
+            .or(self.listeners.first());
+        found.map_or(SocketAddr::from(([0, 0, 0, 0], 0)), |bound| bound.address)
     }
 
     /// Answers requests until `stop`; requests under way are answered.
     ///
     /// # Errors
-    /// What the listener says.
-    pub async fn serve(self, herder: Arc<dyn Herder>, stop: CancellationToken) -> Result<()> {
-        let service = NormalizePathLayer::trim_trailing_slash().layer(router(herder));
-        let service = ServiceExt::<Request>::into_make_service(service);
-        axum::serve(self.listener, service)
-            .with_graceful_shutdown(async move { stop.cancelled().await })
-            .await
-            .map_err(|cause| Error::external("REST has ended").source(cause))
+    /// What a listener says.
+    pub async fn serve(
+        self,
+        herder: Arc<dyn Herder>,
+        levels: Arc<LogLevels>,
+        stop: CancellationToken,
+    ) -> Result<()> {
+        let api = Api { herder, levels };
+        let mut serving = JoinSet::new();
+        for bound in self.listeners {
+            let scheme = if bound.tls.is_some() { "https" } else { "http" };
+            let mut app = router(api.clone(), bound.surfaces, scheme, self.timeout);
+            if let Some(auth) = &self.auth {
+                app = app.layer(middleware::from_fn_with_state(
+                    auth.clone(),
+                    basic_auth::check,
+                ));
+            }
+            let headers = self.headers.clone();
+            app = app.layer(middleware::from_fn_with_state(
+                headers,
+                response_headers::apply,
+            ));
+            if let Some(cors) = &self.cors {
+                app = app.layer(cors.clone());
+            }
+            serving.spawn(serve_one(
+                app,
+                bound.listener,
+                bound.address,
+                bound.tls,
+                stop.clone(),
+            ));
+        }
+        while let Some(ended) = serving.join_next().await {
+            let ended = ended.map_err(std::io::Error::other).flatten();
+            ended.map_err(|cause| Error::external("REST has ended").source(cause))?;
+        }
+        Ok(())
     }
+}
+
+async fn serve_one(
+    app: Router,
+    listener: TcpListener,
+    address: SocketAddr,
+    tls: Option<Arc<ServerConfig>>,
+    stop: CancellationToken,
+) -> std::io::Result<()> {
+    let service = NormalizePathLayer::trim_trailing_slash().layer(app);
+    let service = ServiceExt::<Request>::into_make_service(service);
+    let stopped = async move { stop.cancelled().await };
+    match tls {
+        None => {
+            axum::serve(listener, service)
+                .with_graceful_shutdown(stopped)
+                .await
+        }
+        Some(tls) => {
+            let listener = TlsListener::new(listener, address, tls);
+            axum::serve(listener, service)
+                .with_graceful_shutdown(stopped)
+                .await
+        }
+    }
+}
+
+/// TLS is looked at once the first listener wants it.
+struct LazyTls<'a> {
+    settings: &'a WorkerSettings,
+    config: Option<Arc<ServerConfig>>,
+}
+
+impl LazyTls<'_> {
+    fn get(&mut self) -> Result<Arc<ServerConfig>> {
+        if let Some(config) = &self.config {
+            return Ok(config.clone());
+        }
+        let options = TlsOptions::of(&self.settings.properties).map_err(|errors| {
+            let text: Vec<_> = errors.iter().map(ToString::to_string).collect();
+            Error::config(text.join("; ")).operation("listeners")
+        })?;
+        let config = tls::server_config(&options)?;
+        self.config = Some(config.clone());
+        Ok(config)
+    }
+}
+
+async fn bind_one(
+    key: &str,
+    listener: &str,
+    surfaces: &'static [Surface],
+    tls: &mut LazyTls<'_>,
+) -> Result<Bound> {
+    let wrong = |reason: &str| {
+        Error::config(format!(
+            "Invalid value {listener} for configuration {key}: {reason}"
+        ))
+    };
+    let form = "must be http://host:port or https://host:port";
+    let (tls, address) = match listener.split_once("://") {
+        Some((scheme, address)) if scheme.eq_ignore_ascii_case("http") => (None, address),
+        Some((scheme, address)) if scheme.eq_ignore_ascii_case("https") => {
+            (Some(tls.get()?), address)
+        }
+        _ => return Err(wrong(form)),
+    };
+    let (host, port) = address
+        .trim_end_matches('/')
+        .rsplit_once(':')
+        .ok_or_else(|| wrong(form))?;
+    let port: u16 = port
+        .parse()
+        .map_err(|_| wrong("the port must be a number up to 65535"))?;
+    let host = if host.is_empty() { "0.0.0.0" } else { host };
+    let bound = TcpListener::bind((host.trim_matches(['[', ']']), port)).await;
+    let listener = bound.map_err(|cause| {
+        Error::config(format!("cannot listen on {host}:{port}: is another worker running there? Set {key} to another port, e.g. http://:8084"))
+            .source(cause)
+    })?;
+    let address = listener
+        .local_addr()
+        .map_err(|cause| Error::external("no local address").source(cause))?;
+    Ok(Bound {
+        listener,
+        address,
+        tls,
+        surfaces,
+    })
+}
+
+/// Which pages of other origins may call; `None`: nothing is said about it.
+fn cors(options: &RestOptions) -> Result<Option<CorsLayer>> {
+    if options.allow_origin.is_empty() {
+        return Ok(None);
+    }
+    let wrong = |key: &str, value: &str| {
+        Error::config(format!("Invalid value {value} for configuration {key}"))
+    };
+    let origin = if options.allow_origin.iter().any(|origin| origin == "*") {
+        AllowOrigin::mirror_request()
+    } else {
+        let origins = options.allow_origin.iter().map(|origin| {
+            HeaderValue::from_str(origin).map_err(|_| wrong("access.control.allow.origin", origin))
+        });
+        AllowOrigin::list(origins.collect::<Result<Vec<_>>>()?)
+    };
+    let methods = options.allow_methods.iter().map(|method| {
+        let parsed = Method::from_bytes(method.to_ascii_uppercase().as_bytes());
+        parsed.map_err(|_| wrong("access.control.allow.methods", method))
+    });
+    let mut methods = methods.collect::<Result<Vec<_>>>()?;
+    if methods.is_empty() {
+        methods = vec![Method::GET, Method::POST, Method::HEAD];
+    }
+    let layer = CorsLayer::new().allow_origin(origin).allow_methods(methods);
+    Ok(Some(layer.allow_headers(Any)))
 }

@@ -30,7 +30,7 @@ pub(super) async fn restart(
     Ok(StatusCode::NO_CONTENT)
 }
 
-fn number(task: &str) -> Result<u32, RestError> {
+fn number(task: &str) -> Result<i32, RestError> {
     task.parse()
         .map_err(|_| RestError::not_found("HTTP 404 Not Found"))
 }

@@ -29,6 +29,8 @@ pub(super) enum Command {
     Target(TargetState),
     Restart(RestartRequest, oneshot::Sender<()>),
     RestartTask(u32, oneshot::Sender<()>),
+    /// Answered once everything told before is done.
+    Settled(oneshot::Sender<()>),
     Shutdown(oneshot::Sender<()>),
 }
 
@@ -122,6 +124,9 @@ impl ConnectorActor {
                 }
                 Command::RestartTask(task, done) => {
                     self.restart_tasks(&[task]).await;
+                    let _asker_left = done.send(());
+                }
+                Command::Settled(done) => {
                     let _asker_left = done.send(());
                 }
                 Command::Shutdown(done) => {

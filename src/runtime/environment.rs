@@ -5,6 +5,7 @@ use std::sync::Arc;
 use connect_core::clock::Clock;
 use connect_core::plugin::MemoryBudget;
 
+use super::active_topics::ActiveTopics;
 use super::config_providers::ConfigProviders;
 use super::metrics::Startups;
 use super::worker_config::WorkerSettings;
@@ -19,6 +20,7 @@ pub(super) struct Environment {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) memory: MemoryBudget,
     pub(super) offsets: OffsetStorage,
+    pub(super) active_topics: ActiveTopics,
     pub(super) connector_startups: Startups,
     pub(super) task_startups: Startups,
     /// `host:port`

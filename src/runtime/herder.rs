@@ -3,11 +3,10 @@
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
-use connect_core::config::ConfigMap;
 
 use super::{
-    ConfigInfos, ConnectorInfo, ConnectorStateInfo, MetricsSnapshot, PluginInfo, ServerInfo,
-    TargetState, TaskInfo, TaskState,
+    ConfigInfos, ConnectorInfo, ConnectorOffset, ConnectorOffsets, ConnectorStateInfo,
+    MetricsSnapshot, PluginInfo, ServerInfo, TargetState, TaskInfo, TaskState,
 };
 
 /// Why a request was refused. REST maps each variant to Kafka Connect's status.
@@ -19,6 +18,9 @@ pub enum HerderError {
     /// 400
     #[error("{0}")]
     BadRequest(String),
+    /// 403
+    #[error("{0}")]
+    Forbidden(String),
     /// 409
     #[error("{0}")]
     Conflict(String),
@@ -26,6 +28,18 @@ pub enum HerderError {
     #[error("{0}")]
     Internal(String),
 }
+
+impl HerderError {
+    /// A config holds another name than that of the connector it is for.
+    pub fn other_name(held: &str, name: &str) -> Self {
+        Self::BadRequest(format!(
+            "Connector name configuration ({held}) doesn't match connector name in the URL ({name})"
+        ))
+    }
+}
+
+/// A configuration as it came: `None` is JSON null.
+pub type GivenConfig = BTreeMap<String, Option<String>>;
 
 /// Which parts of a connector to restart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -58,13 +72,13 @@ pub trait Herder: Send + Sync {
     async fn tasks(&self, name: &str) -> Result<Vec<TaskInfo>, HerderError>;
 
     /// A task's state.
-    async fn task_status(&self, name: &str, task: u32) -> Result<TaskState, HerderError>;
+    async fn task_status(&self, name: &str, task: i32) -> Result<TaskState, HerderError>;
 
     /// Makes a connector; `Conflict` if it is there. `config` holds `name`.
     async fn create(
         &self,
         name: &str,
-        config: ConfigMap,
+        config: GivenConfig,
         initial: TargetState,
     ) -> Result<ConnectorInfo, HerderError>;
 
@@ -72,14 +86,14 @@ pub trait Herder: Send + Sync {
     async fn put_config(
         &self,
         name: &str,
-        config: ConfigMap,
+        config: GivenConfig,
     ) -> Result<(bool, ConnectorInfo), HerderError>;
 
     /// Changes single keys; `None` removes one.
     async fn patch_config(
         &self,
         name: &str,
-        patch: BTreeMap<String, Option<String>>,
+        patch: GivenConfig,
     ) -> Result<ConnectorInfo, HerderError>;
 
     /// Removes a connector; its offsets stay.
@@ -96,7 +110,29 @@ pub trait Herder: Send + Sync {
     ) -> Result<Option<ConnectorStateInfo>, HerderError>;
 
     /// Restarts a task and waits.
-    async fn restart_task(&self, name: &str, task: u32) -> Result<(), HerderError>;
+    async fn restart_task(&self, name: &str, task: i32) -> Result<(), HerderError>;
+
+    /// How far a connector has come: what a sink's group has committed, what is stored of a source.
+    async fn offsets(&self, name: &str) -> Result<ConnectorOffsets, HerderError>;
+
+    /// Sets offsets of a stopped connector, and removes those that are null; says what it has done.
+    async fn alter_offsets(
+        &self,
+        name: &str,
+        offsets: &[ConnectorOffset],
+    ) -> Result<String, HerderError>;
+
+    /// Removes all offsets of a stopped connector; says what it has done.
+    async fn reset_offsets(&self, name: &str) -> Result<String, HerderError>;
+
+    /// The topics a connector has used; none for one that is not there.
+    async fn topics(&self, name: &str) -> Result<Vec<String>, HerderError>;
+
+    /// Forgets the topics a connector has used.
+    async fn reset_topics(&self, name: &str) -> Result<(), HerderError>;
+
+    /// What the worker is doing or has done last, for whoever waited in vain; empty if that is nothing.
+    fn stage(&self) -> String;
 
     /// The numbers of now.
     async fn metrics(&self) -> MetricsSnapshot;
@@ -108,9 +144,6 @@ pub trait Herder: Send + Sync {
     fn plugin_config(&self, plugin: &str) -> Result<serde_json::Value, HerderError>;
 
     /// Checks a configuration without deploying it. `None` values came as JSON null.
-    async fn validate(
-        &self,
-        plugin: &str,
-        config: BTreeMap<String, Option<String>>,
-    ) -> Result<ConfigInfos, HerderError>;
+    async fn validate(&self, plugin: &str, config: GivenConfig)
+    -> Result<ConfigInfos, HerderError>;
 }

@@ -160,6 +160,28 @@ pub struct TaskInfo {
     pub config: ConfigMap,
 }
 
+/// The fields of a partition or of an offset.
+pub type OffsetFields = std::collections::BTreeMap<String, serde_json::Value>;
+
+/// How far a connector has come in one partition.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ConnectorOffset {
+    /// `kafka_topic` and `kafka_partition` of a sink; a source has its own.
+    #[serde(default)]
+    pub partition: Option<OffsetFields>,
+    /// `kafka_offset` of a sink; a source has its own. `None` takes it away.
+    #[serde(default)]
+    pub offset: Option<OffsetFields>,
+}
+
+/// `GET /connectors/{connector}/offsets`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ConnectorOffsets {
+    /// By partition.
+    pub offsets: Vec<ConnectorOffset>,
+}
+
 /// An entry of `GET /connector-plugins`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PluginInfo {

@@ -1,5 +1,6 @@
 //! Who runs what: herder, worker, tasks.
 
+mod active_topics;
 mod chain;
 mod config_providers;
 mod connector_actor;
@@ -8,24 +9,31 @@ mod environment;
 mod herder;
 mod info;
 mod lag;
+mod log_levels;
 mod metrics;
+mod offsets;
 mod pipeline;
 mod plugin_catalog;
 pub mod properties;
+mod rest_options;
 mod sink_session;
 mod sink_task;
 mod source_task;
+mod stage;
 mod standalone;
 mod status;
 mod task_runner;
 mod worker;
 mod worker_config;
 
-pub use herder::{Herder, HerderError, RestartRequest};
+pub use herder::{GivenConfig, Herder, HerderError, RestartRequest};
 pub use info::{
-    ConfigInfos, ConnectorInfo, ConnectorState, ConnectorStateInfo, PluginInfo, ServerInfo, State,
-    TargetState, TaskDetails, TaskError, TaskInfo, TaskName, TaskState,
+    ConfigInfos, ConnectorInfo, ConnectorOffset, ConnectorOffsets, ConnectorState,
+    ConnectorStateInfo, OffsetFields, PluginInfo, ServerInfo, State, TargetState, TaskDetails,
+    TaskError, TaskInfo, TaskName, TaskState,
 };
-pub use metrics::MetricsSnapshot;
+pub use log_levels::{LevelError, LogLevels, LoggerLevel};
+pub use metrics::{MetricReference, MetricsSnapshot, metric_reference};
+pub use rest_options::{ClientAuth, RestOptions, TlsOptions};
 pub use worker::Worker;
 pub use worker_config::{WorkerConfig, WorkerSettings};

@@ -1,6 +1,5 @@
 //! What plugins there are, what they take, and whether a configuration suits them.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use connect_core::config::{
@@ -9,13 +8,15 @@ use connect_core::config::{
     framework_definition,
 };
 use connect_core::plugin::{
-    ConnectorType, connector_plugins, converter_plugins, predicate_plugins, transform_plugins,
+    ConnectorPlugin, ConnectorType, connector_plugins, converter_plugins, predicate_plugins,
+    transform_plugins,
 };
 use serde_json::Value;
 
-use super::config_providers::{ConfigProviders, Resolved};
-use super::herder::HerderError;
+use super::config_providers::Resolved;
+use super::herder::{GivenConfig, HerderError};
 use super::info::{ConfigInfos, PluginInfo};
+use super::worker_config::WorkerSettings;
 
 type Answer<T> = Result<T, HerderError>;
 
@@ -82,29 +83,31 @@ pub(super) fn plugin_config(plugin: &str) -> Answer<serde_json::Value> {
 /// connector looks whether it would work.
 pub(super) async fn validate(
     plugin: &str,
-    config: BTreeMap<String, Option<String>>,
-    providers: &ConfigProviders,
+    config: GivenConfig,
+    settings: &WorkerSettings,
 ) -> Answer<ConfigInfos> {
     let raw: ConfigMap = config
         .iter()
         .filter_map(|(key, value)| Some((key.clone(), value.clone()?)))
         .collect();
-    let resolved = providers
+    let resolved = settings
+        .providers
         .resolve(&raw)
         .map_err(|error| HerderError::Internal(error.trace()))?;
     let Some(class) = resolved.config.get("connector.class") else {
-        return Err(HerderError::BadRequest(
-            "Connector config contains no connector type".to_owned(),
+        // With the status of 4.3.1, which does not take this for a bad request.
+        return Err(HerderError::Internal(
+            no_connector_type(&config).to_string(),
         ));
     };
-    let found = find_connector_plugin(class)
-        .map_err(|error| HerderError::Internal(error.message().to_owned()))?;
-    let same = find_connector_plugin(plugin).is_ok_and(|asked| std::ptr::eq(asked, found));
-    if !same {
+    let found = find_connector_plugin(class).ok();
+    let asked = find_connector_plugin(plugin).ok();
+    let Some(found) = found.filter(|found| asked.is_some_and(|asked| std::ptr::eq(*found, asked)))
+    else {
         return Err(HerderError::BadRequest(format!(
             "Included connector type {class} does not match request type {plugin}"
         )));
-    }
+    };
     let mut nullable = config;
     for (key, value) in &resolved.config {
         nullable.insert(key.clone(), Some(value.clone()));
@@ -117,11 +120,72 @@ pub(super) async fn validate(
     }
     let shown = infos.get_mut("configs").and_then(Value::as_array_mut);
     for info in shown.into_iter().flatten() {
+        show_defaults(info, found, settings);
         if let Some(value) = info.get_mut("value") {
             hide(value, &raw, &resolved);
         }
     }
     Ok(infos)
+}
+
+/// The refusal of a configuration without `connector.class`. It names keys alone: values may be secrets.
+pub(super) fn no_connector_type(config: &GivenConfig) -> HerderError {
+    let keys: Vec<_> = config.keys().map(String::as_str).collect();
+    HerderError::BadRequest(format!(
+        "Connector config {{{}}} contains no connector type",
+        keys.join(", ")
+    ))
+}
+
+/// What stands for options that are not given: the worker's converters, and the versions there are.
+fn show_defaults(info: &mut Value, plugin: &ConnectorPlugin, settings: &WorkerSettings) {
+    let name = info.pointer("/definition/name").and_then(Value::as_str);
+    let config = &settings.config;
+    let of_worker = |name: &str| match name {
+        "key.converter" => Some(&config.key_converter),
+        "value.converter" => Some(&config.value_converter),
+        "header.converter" => Some(&config.header_converter),
+        _ => None,
+    };
+    let (default, choice) = match name {
+        Some("connector.plugin.version") => (plugin.version.to_owned(), vec![plugin.version]),
+        Some(name) => match (of_worker(name), name.strip_suffix(".plugin.version")) {
+            (Some(class), _) => (class.clone(), converter_classes(name == "header.converter")),
+            (None, Some(converter)) => {
+                let found = of_worker(converter).and_then(|class| find_converter_plugin(class));
+                let Some(found) = found else { return };
+                (found.version.to_owned(), vec![found.version])
+            }
+            (None, None) => return,
+        },
+        None => return,
+    };
+    let errors = info.pointer("/value/errors").and_then(Value::as_array);
+    let is_right = errors.is_none_or(Vec::is_empty);
+    if let Some(value) = info.pointer_mut("/value/value")
+        && value.is_null()
+        && is_right
+    {
+        *value = default.clone().into();
+    }
+    for (pointer, value) in [
+        ("/definition/default_value", default.into()),
+        ("/value/recommended_values", choice.into()),
+    ] {
+        if let Some(place) = info.pointer_mut(pointer) {
+            *place = value;
+        }
+    }
+}
+
+/// The classes of the linked converters of headers, or of keys and values.
+fn converter_classes(of_headers: bool) -> Vec<&'static str> {
+    let converters = converter_plugins().into_iter();
+    let fits = converters.filter(|plugin| match of_headers {
+        true => plugin.make_header.is_some(),
+        false => plugin.make.is_some(),
+    });
+    fits.map(|plugin| plugin.class).collect()
 }
 
 /// What the connector finds wrong in the outside world.

@@ -15,6 +15,7 @@ use tokio::sync::Mutex;
 use tokio::time::Instant;
 use tracing::{Instrument, info, warn};
 
+use super::active_topics::TopicTracker;
 use super::control::{Control, Wanted};
 use super::info::State;
 use super::lag;
@@ -57,6 +58,8 @@ pub(super) struct SinkTaskSpec {
     pub(super) flush_interval: Duration,
     pub(super) status: StatusBoard,
     pub(super) metrics: TaskMetrics,
+    /// `None`: topics are not tracked.
+    pub(super) topics: Option<TopicTracker>,
 }
 
 /// Runs until told to stop.
@@ -102,7 +105,13 @@ pub(super) async fn run(spec: SinkTaskSpec, control: Control) -> Result<()> {
     session.lock().await.take_failure().map_or(Ok(()), Err)
 }
 
-/// The group is `connect-<name>`, unless overridden.
+/// The group of a sink: `connect-<name>`, unless the connector or the worker's `consumer.` settings say otherwise.
+pub(super) fn group_id(name: &str, config: &ConfigMap, consumer_settings: &ConfigMap) -> String {
+    let own = config.get("consumer.override.group.id");
+    let group = own.or_else(|| consumer_settings.get("group.id"));
+    group.map_or_else(|| format!("connect-{name}"), Clone::clone)
+}
+
 fn consumer_options(
     spec: &SinkTaskSpec,
     fetch_max_bytes: usize,
@@ -110,9 +119,8 @@ fn consumer_options(
 ) -> Result<ConsumerOptions> {
     let mut overrides = spec.consumer_settings.clone();
     overrides.extend(strip_prefix(&spec.config, "consumer.override."));
-    let group = overrides
-        .remove("group.id")
-        .unwrap_or_else(|| format!("connect-{}", spec.id.connector));
+    overrides.remove("group.id");
+    let group = group_id(&spec.id.connector, &spec.config, &spec.consumer_settings);
     let options = SinkOptions::from_map(&spec.config).map_err(|errors| {
         let text: Vec<_> = errors.iter().map(ToString::to_string).collect();
         Error::config(text.join("; "))
@@ -219,12 +227,18 @@ impl SinkLoop {
         self.spec.metrics.consumed(&records);
         let session = self.session.clone();
         let mut session = session.lock().await;
-        session.accept(records, &mut self.spec.pipeline)?;
+        if let Some(topics) = &mut self.spec.topics {
+            records.iter().for_each(|record| topics.used(&record.topic));
+        }
+        session.accept(records);
         if let Some(error) = session.take_failure() {
             return self.recover(&mut session, error).await;
         }
         if self.retry.is_some_and(|at| Instant::now() < at) {
             return Ok(());
+        }
+        if let Err(error) = session.convert(&mut self.spec.pipeline).await {
+            return self.recover(&mut session, error).await;
         }
         let is_awake = |session: &SinkSession, now| session.wake_at().is_some_and(|at| at <= now);
         let due = Instant::now() >= self.next_flush || is_awake(&session, self.spec.clock.now());

@@ -17,6 +17,7 @@ use connect_core::{Error, Result};
 use tokio::time::Instant;
 use tracing::{info, warn};
 
+use super::active_topics::TopicTracker;
 use super::control::{Control, Wanted};
 use super::info::State;
 use super::metrics::TaskMetrics;
@@ -47,6 +48,8 @@ pub(super) struct SourceTaskSpec {
     pub(super) flush_interval: Duration,
     pub(super) status: StatusBoard,
     pub(super) metrics: TaskMetrics,
+    /// `None`: topics are not tracked.
+    pub(super) topics: Option<TopicTracker>,
 }
 
 struct ConnectorOffsets {
@@ -170,11 +173,18 @@ impl SourceLoop {
         for mut record in records {
             let (partition, offset) =
                 (record.source_partition.clone(), record.source_offset.take());
-            self.spec.pipeline.push_for_log(record, &mut converted)?;
+            if !self.convert(record, &mut converted).await? {
+                return Ok(()); // read again after the next start
+            }
             originals.push((partition, offset, converted.len()));
         }
         let (count, bytes) = (converted.len(), converted.iter().map(size).sum());
         self.spec.metrics.sending(count);
+        let mut topics: Vec<_> = converted
+            .iter()
+            .map(|record| record.topic.clone())
+            .collect();
+        topics.dedup();
         let mut results = self.producer.send(converted).await?.into_iter();
         let mut acknowledged = 0;
         for (partition, offset, end) in originals {
@@ -186,7 +196,50 @@ impl SourceLoop {
             self.acknowledge(partition, offset);
         }
         self.spec.metrics.acknowledged(count, bytes);
+        if let Some(tracker) = &mut self.spec.topics {
+            topics.iter().for_each(|topic| tracker.used(topic));
+        }
         Ok(())
+    }
+
+    /// Converts a record; false if the task is to stop while its schema cannot be fetched.
+    async fn convert(
+        &mut self,
+        record: SourceRecord,
+        out: &mut Vec<ProducerRecord>,
+    ) -> Result<bool> {
+        if !self.spec.pipeline.looks_up() {
+            self.spec.pipeline.push_for_log(record, out)?;
+            return Ok(true);
+        }
+        for record in &self.spec.pipeline.transformed(record)? {
+            if !self.fetch_schemas(record).await? {
+                return Ok(false);
+            }
+            out.push(self.spec.pipeline.to_bytes(record)?);
+        }
+        Ok(true)
+    }
+
+    /// Tries until it succeeds; false if the task is to stop. A pause does not end it: what was polled must not be lost.
+    async fn fetch_schemas(&mut self, record: &SourceRecord) -> Result<bool> {
+        let mut attempts = 0;
+        loop {
+            let error = match self.spec.pipeline.fetch_for_log(record).await {
+                Ok(()) => return Ok(true),
+                Err(error) if error.is_retriable() => error,
+                Err(error) => return Err(error),
+            };
+            if self.control.wanted() == Wanted::Stop {
+                return Ok(false);
+            }
+            attempts += 1;
+            self.spec.status.task_retries(self.spec.id.task, &error);
+            let pause = RETRY.pause(attempts, &error);
+            let error = self.spec.status.trace_of(&error);
+            warn!(error, ?pause, "a schema cannot be fetched, trying again");
+            self.control.sleep(pause).await;
+        }
     }
 
     fn acknowledge(&mut self, partition: Arc<SourcePartition>, offset: Option<SourceOffset>) {

@@ -170,6 +170,8 @@ async fn run_task(
     let log = environment.log.clone();
     let clock = environment.clock.clone();
     let flush_interval = settings.config.offset_flush_interval;
+    let tracked = settings.config.topic_tracking;
+    let topics = tracked.then(|| environment.active_topics.tracker(&plan.name));
     match plan.kind {
         ConnectorType::Sink => {
             let spec = sink_task::SinkTaskSpec {
@@ -184,6 +186,7 @@ async fn run_task(
                 flush_interval,
                 status,
                 metrics,
+                topics,
             };
             sink_task::run(spec, control).await
         }
@@ -201,6 +204,7 @@ async fn run_task(
                 flush_interval,
                 status,
                 metrics,
+                topics,
             };
             source_task::run(spec, control).await
         }

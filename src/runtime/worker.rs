@@ -9,6 +9,7 @@ use connect_core::plugin::MemoryBudget;
 use connect_core::{Error, Result};
 use tracing::{info, warn};
 
+use super::active_topics::ActiveTopics;
 use super::environment::Environment;
 use super::herder::Herder;
 use super::metrics::Startups;
@@ -62,6 +63,7 @@ impl Worker {
             settings,
             clock: Arc::new(SystemClock),
             offsets,
+            active_topics: ActiveTopics::default(),
             connector_startups: Startups::default(),
             task_startups: Startups::default(),
             worker_id,

@@ -10,6 +10,7 @@ use connect_core::config::{
 use connect_core::{Error, Result};
 
 use super::config_providers::{ConfigProviders, Redaction, Resolved};
+use super::rest_options::RestOptions;
 
 /// Options of the worker.
 #[derive(Debug, Clone, ConnectorConfig)]
@@ -42,6 +43,12 @@ pub struct WorkerConfig {
     /// Milliseconds all tasks together have to stop in good order.
     #[option(name = "task.shutdown.graceful.timeout.ms", default = "5000")]
     pub graceful_timeout: Duration,
+    /// Whether `/connectors/{connector}/topics` tells which topics a connector has used.
+    #[option(name = "topic.tracking.enable", default = "true", importance = Low)]
+    pub topic_tracking: bool,
+    /// Whether what it tells may be reset.
+    #[option(name = "topic.tracking.allow.reset", default = "true", importance = Low)]
+    pub topic_tracking_reset: bool,
     /// The folder for connector configs, offsets and, without `bootstrap.servers`, the log.
     #[option(name = "data.dir", default = "sluice-data", importance = High)]
     pub data_dir: String,
@@ -82,6 +89,7 @@ const PASSED_ON: &[&str] = &[
     "value.converter.",
     "header.converter.",
     "config.providers.",
+    "listeners.https.",
 ];
 
 /// Keys of a distributed Kafka Connect worker that mean nothing to a worker alone.
@@ -100,6 +108,8 @@ const OTHERS: &[&str] = &[
 pub struct WorkerSettings {
     /// The checked options.
     pub config: WorkerConfig,
+    /// Those of the REST API.
+    pub rest: RestOptions,
     /// All properties, for clients and converters.
     pub properties: ConfigMap,
     /// Where placeholders in configurations are looked up.
@@ -122,9 +132,11 @@ impl WorkerSettings {
             redaction,
         } = providers.resolve(properties)?;
         let config = WorkerConfig::from_map(&properties).map_err(|errors| wrong(&errors))?;
+        let rest = RestOptions::from_map(&properties).map_err(|errors| wrong(&errors))?;
         let warnings = warnings(&properties);
         Ok(Self {
             config,
+            rest,
             properties,
             providers,
             redaction,
@@ -169,7 +181,8 @@ fn wrong(errors: &[OptionError]) -> Error {
 }
 
 fn warnings(properties: &ConfigMap) -> Vec<String> {
-    let definition = WorkerConfig::definition();
+    let mut definition = WorkerConfig::definition();
+    definition.extend(RestOptions::definition());
     let known: Vec<&'static str> = definition
         .options()
         .iter()

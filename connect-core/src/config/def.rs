@@ -123,6 +123,8 @@ pub struct OptionDef {
     pub validator: Validator,
     /// Why setting it is refused, if it is known but not supported.
     pub unsupported: Option<&'static str>,
+    /// Its number in its group, where that is not its position.
+    pub order: Option<i32>,
 }
 
 impl OptionDef {
@@ -143,6 +145,7 @@ impl OptionDef {
             documentation,
             validator: T::validator(),
             unsupported: None,
+            order: None,
         }
     }
 
@@ -192,6 +195,13 @@ impl OptionDef {
     #[must_use]
     pub fn kind(mut self, kind: OptionType) -> Self {
         self.kind = kind;
+        self
+    }
+
+    /// Sets the number in its group.
+    #[must_use]
+    pub fn order(mut self, order: i32) -> Self {
+        self.order = Some(order);
         self
     }
 
@@ -246,8 +256,11 @@ impl ConfigDef {
         self.options.iter().find(|option| option.name == name)
     }
 
-    /// The position of an option within its group, from 1; -1 without a group, as Kafka counts.
+    /// The number of an option within its group: its position from 1, if it has no other; -1 without a group, as Kafka counts.
     pub fn order_in_group(&self, name: &str) -> i32 {
+        if let Some(order) = self.option(name).and_then(|option| option.order) {
+            return order;
+        }
         let Some(group) = self.option(name).and_then(|option| option.group) else {
             return -1;
         };

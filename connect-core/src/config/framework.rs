@@ -2,7 +2,7 @@
 
 use super::{ConfigDef, ConfigMap, ConnectorConfig, OptionError, OptionValue};
 use crate::option_names;
-use crate::plugin::ConnectorType;
+use crate::plugin::{ConnectorPlugin, ConnectorType};
 
 /// What happens to a record that cannot be converted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,6 +34,9 @@ pub struct CommonOptions {
     /// The connector's class: its full name, its simple name, or that without `Connector`.
     #[option(name = "connector.class", importance = High, width = Long, display = "Connector class")]
     pub connector_class: String,
+    /// The version of the connector: that of the one there is.
+    #[option(name = "connector.plugin.version", importance = Medium, width = Medium, display = "Connector version")]
+    pub plugin_version: Option<String>,
     /// The most tasks this connector may run.
     #[option(name = "tasks.max", default = "1", importance = High, width = Short, display = "Tasks max", validator = Validator::AtLeast(1))]
     pub tasks_max: u32,
@@ -43,12 +46,21 @@ pub struct CommonOptions {
     /// Converter for record keys; the worker's if not given. Its options follow under `key.converter.`.
     #[option(name = "key.converter", importance = Low, width = Short, display = "Key converter class", kind = Class, validator = Validator::Custom(converter))]
     pub key_converter: Option<String>,
+    /// The version of that converter: that of the one there is.
+    #[option(name = "key.converter.plugin.version", importance = Low, width = Short, display = "Key converter version")]
+    pub key_converter_version: Option<String>,
     /// Converter for record values; the worker's if not given. Its options follow under `value.converter.`.
     #[option(name = "value.converter", importance = Low, width = Short, display = "Value converter class", kind = Class, validator = Validator::Custom(converter))]
     pub value_converter: Option<String>,
+    /// The version of that converter: that of the one there is.
+    #[option(name = "value.converter.plugin.version", importance = Low, width = Short, display = "Value converter version")]
+    pub value_converter_version: Option<String>,
     /// Converter for headers; the worker's if not given. Its options follow under `header.converter.`.
     #[option(name = "header.converter", importance = Low, width = Short, display = "Header converter class", kind = Class, validator = Validator::Custom(converter))]
     pub header_converter: Option<String>,
+    /// The version of that converter: that of the one there is.
+    #[option(name = "header.converter.plugin.version", importance = Low, width = Short, display = "Header converter version")]
+    pub header_converter_version: Option<String>,
     /// Names of the transforms to apply, in order.
     #[option(name = "transforms", default = "", importance = Low, width = Long, display = "Transforms", group = "Transforms", validator = Validator::Custom(aliases))]
     pub transforms: Vec<String>,
@@ -56,22 +68,22 @@ pub struct CommonOptions {
     #[option(name = "predicates", default = "", importance = Low, width = Long, display = "Predicates", group = "Predicates", validator = Validator::Custom(aliases))]
     pub predicates: Vec<String>,
     /// What the worker does when a value from a config provider expires.
-    #[option(name = "config.action.reload", default = "restart", importance = Low, width = Medium, display = "Reload action")]
+    #[option(name = "config.action.reload", default = "restart", importance = Low, width = Medium, display = "Reload Action")]
     pub config_reload: ConfigReload,
     /// For how long, in milliseconds, a failed operation on a record is tried again; 0: not at all, -1: without end.
-    #[option(name = "errors.retry.timeout", default = "0", importance = Medium, width = Medium, group = "Error Handling", display = "Retry timeout for errors", unsupported = "retrying conversions")]
+    #[option(name = "errors.retry.timeout", default = "0", importance = Medium, width = Medium, group = "Error Handling", display = "Retry Timeout for Errors", unsupported = "retrying conversions")]
     pub retry_timeout: i64,
     /// The longest pause between two tries, in milliseconds.
-    #[option(name = "errors.retry.delay.max.ms", default = "60000", importance = Medium, width = Medium, group = "Error Handling", display = "Maximum delay between retries for errors")]
+    #[option(name = "errors.retry.delay.max.ms", default = "60000", importance = Medium, width = Medium, group = "Error Handling", display = "Maximum Delay Between Retries for Errors")]
     pub retry_delay_max: i64,
     /// What happens to a record that cannot be converted: `none` fails the task.
-    #[option(name = "errors.tolerance", default = "none", importance = Medium, width = Short, group = "Error Handling", display = "Error tolerance")]
+    #[option(name = "errors.tolerance", default = "none", importance = Medium, width = Short, group = "Error Handling", display = "Error Tolerance")]
     pub tolerance: ErrorTolerance,
     /// Whether errors of records are logged one by one.
-    #[option(name = "errors.log.enable", default = "false", importance = Medium, width = Short, group = "Error Handling", display = "Log errors", unsupported = "the task's trace names the record that failed it")]
+    #[option(name = "errors.log.enable", default = "false", importance = Medium, width = Short, group = "Error Handling", display = "Log Errors", unsupported = "the task's trace names the record that failed it")]
     pub log_errors: bool,
     /// Whether logged errors hold the record.
-    #[option(name = "errors.log.include.messages", default = "false", importance = Medium, width = Short, group = "Error Handling", display = "Log error details", unsupported = "the task's trace names the record that failed it")]
+    #[option(name = "errors.log.include.messages", default = "false", importance = Medium, width = Short, group = "Error Handling", display = "Log Error Details", unsupported = "the task's trace names the record that failed it")]
     pub log_messages: bool,
 }
 
@@ -113,18 +125,55 @@ pub struct SourceOptions {
     #[option(name = "transaction.boundary.interval.ms", importance = Low, width = Short, group = "Exactly Once Support", display = "Transaction boundary interval", unsupported = "sources deliver at least once")]
     pub transaction_interval: Option<i64>,
     /// A topic of the connector's own for its offsets.
-    #[option(name = "offsets.storage.topic", importance = Low, width = Medium, group = "offsets.topic", display = "Offsets topic", unsupported = "offsets are kept by the worker")]
+    #[option(name = "offsets.storage.topic", importance = Low, width = Long, validator = Validator::NonEmpty, group = "offsets.topic", display = "Offsets topic", unsupported = "offsets are kept by the worker")]
     pub offsets_topic: Option<String>,
 }
 
+/// Numbers within a group that are not the option's position there: Kafka Connect counts through several groups.
+const ORDER: &[(&str, i32)] = &[
+    ("transforms", 12),
+    ("predicates", 13),
+    ("config.action.reload", 14),
+    ("topics", 4),
+    ("topics.regex", 4),
+    ("exactly.once.support", 2),
+    ("transaction.boundary", 3),
+    ("transaction.boundary.interval.ms", 4),
+];
+
 /// The framework's options for a connector of this type, in Kafka Connect's order.
 pub fn framework_definition(kind: ConnectorType) -> ConfigDef {
-    let mut definition = CommonOptions::definition();
-    definition.extend(match kind {
+    let mut all = CommonOptions::definition();
+    all.extend(match kind {
         ConnectorType::Sink => SinkOptions::definition(),
         ConnectorType::Source => SourceOptions::definition(),
     });
+    let mut definition = ConfigDef::default();
+    for option in all.options() {
+        let order = ORDER.iter().find(|(name, _)| *name == option.name);
+        definition.push(match order {
+            Some((_, order)) => option.clone().order(*order),
+            None => option.clone(),
+        });
+    }
     definition
+}
+
+/// A version that is asked for must be that of the plugin there is: an error on the class and on the version.
+pub fn plugin_version_errors(plugin: &ConnectorPlugin, config: &ConfigMap) -> Vec<OptionError> {
+    let Some(version) = config.get("connector.plugin.version") else {
+        return Vec::new();
+    };
+    if version.trim() == plugin.version {
+        return Vec::new();
+    }
+    let message = format!(
+        "Plugin {} not found that matches the version range [{version},{version}], available versions: [{}]",
+        plugin.class, plugin.version
+    );
+    ["connector.class", "connector.plugin.version"]
+        .map(|key| OptionError::new(key, message.clone()))
+        .into()
 }
 
 /// Kafka Connect's rules on `topics` and `topics.regex`: an error on each key.
@@ -139,9 +188,8 @@ pub fn sink_topic_errors(config: &ConfigMap) -> Vec<OptionError> {
         (false, false) => "Must configure one of topics or topics.regex",
         _ => return Vec::new(),
     };
-    let shown = |key: &str| config.get(key).map_or("", String::as_str).to_owned();
     ["topics", "topics.regex"]
-        .map(|key| OptionError::invalid(key, &shown(key), reason))
+        .map(|key| OptionError::new(key, reason))
         .into()
 }
 

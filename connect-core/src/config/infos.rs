@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::transforms::chain_infos;
 use super::{
     CheckedOption, ConfigDef, ConfigMap, OptionDef, OptionError, OptionType, framework_definition,
-    sink_topic_errors, unsupported_keys,
+    plugin_version_errors, sink_topic_errors, unsupported_keys,
 };
 use crate::plugin::{ConnectorPlugin, ConnectorType};
 
@@ -32,7 +32,7 @@ fn key_info(definition: &ConfigDef, option: &OptionDef) -> Value {
         "width": option.width.name(),
         "display_name": option.display.unwrap_or(option.name),
         "dependents": [],
-        "order": definition.order_in_group(option.name),
+        "order_in_group": definition.order_in_group(option.name),
     })
 }
 
@@ -92,6 +92,7 @@ pub fn config_infos(plugin: &ConnectorPlugin, config: &BTreeMap<String, Option<S
 /// Errors that need several options at once.
 fn cross_errors(plugin: &ConnectorPlugin, config: &ConfigMap) -> Vec<OptionError> {
     let mut errors = unsupported_keys(config);
+    errors.extend(plugin_version_errors(plugin, config));
     if plugin.kind == ConnectorType::Sink {
         errors.extend(sink_topic_errors(config));
     }

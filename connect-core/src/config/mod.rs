@@ -24,7 +24,7 @@ pub use check::{CheckedOption, OptionReader};
 pub use def::{ConfigDef, Default, Importance, OptionDef, OptionError, OptionType, Width};
 pub use framework::{
     CommonOptions, ConfigReload, ErrorTolerance, SinkOptions, SourceOptions, framework_definition,
-    sink_topic_errors, unsupported_keys,
+    plugin_version_errors, sink_topic_errors, unsupported_keys,
 };
 pub use infos::{config_errors, config_infos, config_key_infos, error_message, invalid_message};
 pub use registry::{

@@ -201,7 +201,7 @@ fn shown(kind: Kind, name: &str, order: usize, checked: &CheckedOption) -> Value
     set("/definition/name", key.clone().into());
     set("/value/name", key.into());
     set("/definition/group", kind.group(name).into());
-    set("/definition/order", order.into());
+    set("/definition/order_in_group", order.into());
     let (interface, what) = (kind.interface(), kind.interface().to_lowercase());
     let texts = match checked.definition.name {
         "type" => (

@@ -38,7 +38,8 @@ impl TaskNumbers {
     }
 }
 
-fn rfc3339(time: Timestamp) -> String {
+/// A moment in the form of RFC 3339.
+pub(in crate::runtime) fn rfc3339(time: Timestamp) -> String {
     // Times of a clock are within what can be written.
     jiff::Timestamp::from_millisecond(time.as_millis())
         .map_or_else(|_| time.as_millis().to_string(), |time| time.to_string())

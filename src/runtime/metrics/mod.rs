@@ -18,8 +18,10 @@ mod state_times;
 mod task;
 mod window;
 
-pub(super) use snapshot::{ConnectorSample, TaskSample, WorkerSample};
+pub(super) use details::rfc3339;
+pub use families::{MetricReference, metric_reference};
 pub use snapshot::MetricsSnapshot;
+pub(super) use snapshot::{ConnectorSample, TaskSample, WorkerSample};
 pub(super) use startups::Startups;
 pub(super) use state_times::StateTimes;
 pub(super) use task::TaskMetrics;

@@ -1,28 +1,31 @@
 //! The herder of a worker alone: every connector runs here.
 
+mod checks;
+mod managed;
+mod offsets;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
-use connect_core::config::{
-    ConfigMap, config_errors, connector_from_map, find_connector_plugin, framework_definition,
-    invalid_message, unknown_keys,
-};
+use connect_core::config::{ConfigMap, find_connector_plugin};
 use connect_core::plugin::ConnectorPlugin;
-use tokio::sync::{Mutex, MutexGuard, mpsc, oneshot};
-use tracing::{error, warn};
+use tokio::sync::{Mutex, MutexGuard, oneshot};
+use tracing::error;
 
-use super::connector_actor::{self, Command, task_count};
+use self::checks::Checked;
+use self::managed::{Managed, target_of, target_text, tasks_after};
+use super::connector_actor::{self, Command};
 use super::environment::Environment;
-use super::herder::{Herder, HerderError, RestartRequest};
+use super::herder::{GivenConfig, Herder, HerderError, RestartRequest};
 use super::info::{
-    ConfigInfos, ConnectorInfo, ConnectorStateInfo, PluginInfo, ServerInfo, State, TargetState,
-    TaskInfo, TaskName, TaskState,
+    ConfigInfos, ConnectorInfo, ConnectorOffset, ConnectorOffsets, ConnectorStateInfo, PluginInfo,
+    ServerInfo, State, TargetState, TaskInfo, TaskState,
 };
 use super::metrics::{MetricsSnapshot, WorkerSample};
 use super::plugin_catalog;
-use super::status::StatusBoard;
+use super::stage::Stages;
 use crate::storage::{ConfigStorage, StoredConnector};
 
 type Answer<T> = Result<T, HerderError>;
@@ -30,29 +33,12 @@ type Answer<T> = Result<T, HerderError>;
 /// The Kafka Connect version whose interface this worker has.
 const COMPATIBLE_WITH: &str = "4.3.1";
 
-/// A connector in this worker.
-struct Managed {
-    plugin: &'static ConnectorPlugin,
-    config: ConfigMap,
-    target: TargetState,
-    /// How many tasks it has, running or paused.
-    tasks: u32,
-    commands: mpsc::Sender<Command>,
-    status: StatusBoard,
-}
-
-/// A configuration that suits its plugin.
-struct Checked {
-    plugin: &'static ConnectorPlugin,
-    /// Placeholders looked up.
-    resolved: ConfigMap,
-}
-
 /// The herder of a worker alone.
 pub(super) struct StandaloneHerder {
     environment: Arc<Environment>,
     storage: ConfigStorage,
     connectors: Mutex<BTreeMap<String, Managed>>,
+    stages: Stages,
     ready: AtomicBool,
     /// Set once the worker ends: nothing is changed any more.
     closing: AtomicBool,
@@ -60,10 +46,12 @@ pub(super) struct StandaloneHerder {
 
 impl StandaloneHerder {
     pub(super) fn new(environment: Arc<Environment>, storage: ConfigStorage) -> Self {
+        let stages = Stages::new(environment.clock.clone());
         Self {
             environment,
             storage,
             connectors: Mutex::default(),
+            stages,
             ready: AtomicBool::new(false),
             closing: AtomicBool::new(false),
         }
@@ -152,68 +140,10 @@ impl StandaloneHerder {
         }
     }
 
-    /// Checks a configuration with the values of its placeholders; warns of keys that nobody knows.
-    fn checked(&self, name: &str, config: &ConfigMap) -> Answer<Checked> {
-        let resolved = self.environment.providers.resolve(config);
-        let resolved = resolved.map_err(|error| internal(&error))?;
-        let Some(class) = resolved.config.get("connector.class") else {
-            let shown: Vec<_> = config.keys().cloned().collect();
-            return Err(HerderError::BadRequest(format!(
-                "Connector config {{{}}} contains no connector type",
-                shown.join(", ")
-            )));
-        };
-        let plugin = find_connector_plugin(class)
-            .map_err(|error| HerderError::Internal(error.message().to_owned()))?;
-        let nullable = resolved
-            .config
-            .iter()
-            .map(|(key, value)| (key.clone(), Some(value.clone())))
-            .collect();
-        let errors = config_errors(plugin, &nullable);
-        if !errors.is_empty() {
-            let message = resolved.redaction.apply(invalid_message(&errors));
-            return Err(HerderError::BadRequest(message));
-        }
-        self.check_unknown(name, plugin, config)?;
-        Ok(Checked {
-            plugin,
-            resolved: resolved.config,
-        })
-    }
-
     /// How many tasks a stored connector has once its target state is `target`; none if it cannot be configured now.
     fn tasks_of(&self, target: TargetState, before: u32, config: &ConfigMap) -> u32 {
         let resolved = self.environment.providers.resolve(config);
         resolved.map_or(0, |resolved| tasks_after(target, before, &resolved.config))
-    }
-
-    fn check_unknown(
-        &self,
-        name: &str,
-        plugin: &ConnectorPlugin,
-        config: &ConfigMap,
-    ) -> Answer<()> {
-        let (framework, own) = (framework_definition(plugin.kind), (plugin.definition)());
-        let unknown = unknown_keys(config, &[&framework, &own]);
-        let described: Vec<_> = unknown
-            .iter()
-            .filter(|unknown| unknown.key != "config.strict")
-            .map(|unknown| match unknown.nearest {
-                Some(nearest) => format!("{} is not known: was {nearest} meant?", unknown.key),
-                None => format!("{} is not known", unknown.key),
-            })
-            .collect();
-        let strict = config
-            .get("config.strict")
-            .is_some_and(|strict| strict.eq_ignore_ascii_case("true"));
-        if strict && !described.is_empty() {
-            return Err(HerderError::BadRequest(invalid_message(&described)));
-        }
-        for text in described {
-            warn!(connector = name, "{text}");
-        }
-        Ok(())
     }
 
     async fn store(
@@ -223,6 +153,9 @@ impl StandaloneHerder {
         target: TargetState,
         tasks: u32,
     ) -> Answer<()> {
+        let _stage = self.stages.enter(format!(
+            "writing a config for connector {name} to the config store"
+        ));
         let stored = StoredConnector {
             config: config.clone(),
             target_state: target_text(target).to_owned(),
@@ -238,9 +171,13 @@ impl StandaloneHerder {
         &self,
         connectors: &mut BTreeMap<String, Managed>,
         name: &str,
-        config: ConfigMap,
+        config: GivenConfig,
     ) -> Answer<ConnectorInfo> {
-        let Checked { plugin, resolved } = self.checked(name, &config)?;
+        let Checked {
+            plugin,
+            config,
+            resolved,
+        } = self.checked(name, config)?;
         let Some(managed) = connectors.get_mut(name) else {
             return Err(not_found(name));
         };
@@ -249,13 +186,13 @@ impl StandaloneHerder {
         managed.config = config.clone();
         managed.tasks = tasks;
         if std::ptr::eq(managed.plugin, plugin) {
-            tell(managed, Command::Configure(config)).await?;
+            managed.tell(Command::Configure(config)).await?;
         } else {
             let (done, stopped) = oneshot::channel();
-            tell(managed, Command::Shutdown(done)).await?;
+            managed.tell(Command::Shutdown(done)).await?;
             *managed = self.manage(plugin, name, config, managed.target, tasks, Some(stopped));
         }
-        Ok(info(name, managed))
+        Ok(managed.info(name))
     }
 }
 
@@ -267,61 +204,27 @@ fn not_found(name: &str) -> HerderError {
     HerderError::NotFound(format!("Connector {name} not found"))
 }
 
+/// A connector to be restarted that is not there, in the words for that.
+fn not_there(name: &str) -> HerderError {
+    HerderError::NotFound(format!("Unknown connector: {name}"))
+}
+
+/// A configuration with the changes of a patch: null takes a key away.
+fn patched(mut config: ConfigMap, patch: GivenConfig) -> GivenConfig {
+    for (key, value) in patch {
+        match value {
+            Some(value) => config.insert(key, value),
+            None => config.remove(&key),
+        };
+    }
+    config
+        .into_iter()
+        .map(|(key, value)| (key, Some(value)))
+        .collect()
+}
+
 fn unknown(name: &str) -> HerderError {
     HerderError::NotFound(format!("Unknown connector {name}"))
-}
-
-async fn tell(managed: &Managed, command: Command) -> Answer<()> {
-    let told = managed.commands.send(command).await;
-    told.map_err(|_| HerderError::Internal("the connector's actor has ended".to_owned()))
-}
-
-async fn stop(managed: &Managed) -> Answer<()> {
-    let (done, stopped) = oneshot::channel();
-    tell(managed, Command::Shutdown(done)).await?;
-    stopped
-        .await
-        .map_err(|_| HerderError::Internal("the connector's actor has ended".to_owned()))
-}
-
-fn target_text(target: TargetState) -> &'static str {
-    match target {
-        TargetState::Started => "STARTED",
-        TargetState::Paused => "PAUSED",
-        TargetState::Stopped => "STOPPED",
-    }
-}
-
-fn target_of(text: &str) -> TargetState {
-    match text {
-        "PAUSED" => TargetState::Paused,
-        "STOPPED" => TargetState::Stopped,
-        _ => TargetState::Started,
-    }
-}
-
-/// How many tasks a connector has once its target state is `target`: a paused one keeps those it had.
-fn tasks_after(target: TargetState, before: u32, config: &ConfigMap) -> u32 {
-    let made = || connector_from_map(config).and_then(|connector| task_count(&*connector, config));
-    match target {
-        TargetState::Stopped => 0,
-        TargetState::Paused if before == 0 => 0,
-        TargetState::Paused | TargetState::Started => made().unwrap_or(0),
-    }
-}
-
-fn info(name: &str, managed: &Managed) -> ConnectorInfo {
-    ConnectorInfo {
-        name: name.to_owned(),
-        config: managed.config.clone(),
-        tasks: (0..managed.tasks)
-            .map(|task| TaskName {
-                connector: name.to_owned(),
-                task,
-            })
-            .collect(),
-        kind: Some(managed.plugin.kind),
-    }
 }
 
 #[async_trait]
@@ -352,7 +255,7 @@ impl Herder for StandaloneHerder {
         let connectors = self.connectors.lock().await;
         connectors
             .get(name)
-            .map(|managed| info(name, managed))
+            .map(|managed| managed.info(name))
             .ok_or_else(|| not_found(name))
     }
 
@@ -372,7 +275,8 @@ impl Herder for StandaloneHerder {
             "task.class".to_owned(),
             managed.plugin.class.replace("Connector", "Task"),
         );
-        Ok(info(name, managed)
+        Ok(managed
+            .info(name)
             .tasks
             .into_iter()
             .map(|id| TaskInfo {
@@ -382,12 +286,15 @@ impl Herder for StandaloneHerder {
             .collect())
     }
 
-    async fn task_status(&self, name: &str, task: u32) -> Answer<TaskState> {
+    async fn task_status(&self, name: &str, task: i32) -> Answer<TaskState> {
         let connectors = self.connectors.lock().await;
         let tasks = connectors
             .get(name)
             .map(|managed| managed.status.info().tasks);
-        let found = tasks.into_iter().flatten().find(|state| state.id == task);
+        let found = tasks
+            .into_iter()
+            .flatten()
+            .find(|state| i64::from(state.id) == i64::from(task));
         found
             .ok_or_else(|| HerderError::NotFound(format!("No status found for task {name}-{task}")))
     }
@@ -395,10 +302,14 @@ impl Herder for StandaloneHerder {
     async fn create(
         &self,
         name: &str,
-        config: ConfigMap,
+        config: GivenConfig,
         initial: TargetState,
     ) -> Answer<ConnectorInfo> {
-        let Checked { plugin, resolved } = self.checked(name, &config)?;
+        let Checked {
+            plugin,
+            config,
+            resolved,
+        } = self.checked(name, config)?;
         let mut connectors = self.to_change().await?;
         if connectors.contains_key(name) {
             return Err(HerderError::Conflict(format!(
@@ -408,12 +319,12 @@ impl Herder for StandaloneHerder {
         let tasks = tasks_after(initial, 0, &resolved);
         self.store(name, &config, initial, tasks).await?;
         let managed = self.manage(plugin, name, config, initial, tasks, None);
-        let created = info(name, &managed);
+        let created = managed.info(name);
         connectors.insert(name.to_owned(), managed);
         Ok(created)
     }
 
-    async fn put_config(&self, name: &str, config: ConfigMap) -> Answer<(bool, ConnectorInfo)> {
+    async fn put_config(&self, name: &str, config: GivenConfig) -> Answer<(bool, ConnectorInfo)> {
         if !self.connectors.lock().await.contains_key(name) {
             match self
                 .create(name, config.clone(), TargetState::Started)
@@ -428,22 +339,15 @@ impl Herder for StandaloneHerder {
         Ok((false, self.replace(&mut connectors, name, config).await?))
     }
 
-    async fn patch_config(
-        &self,
-        name: &str,
-        patch: BTreeMap<String, Option<String>>,
-    ) -> Answer<ConnectorInfo> {
+    async fn patch_config(&self, name: &str, patch: GivenConfig) -> Answer<ConnectorInfo> {
         let mut connectors = self.to_change().await?;
-        let mut config = connectors
-            .get(name)
-            .ok_or_else(|| not_found(name))?
-            .config
-            .clone();
-        for (key, value) in patch {
-            match value {
-                Some(value) => config.insert(key, value),
-                None => config.remove(&key),
-            };
+        let managed = connectors.get(name).ok_or_else(|| not_found(name))?;
+        let config = patched(managed.config.clone(), patch);
+        if let Some(Some(other)) = config
+            .get("name")
+            .filter(|held| held.as_deref() != Some(name))
+        {
+            return Err(HerderError::other_name(other, name));
         }
         self.replace(&mut connectors, name, config).await
     }
@@ -459,7 +363,11 @@ impl Herder for StandaloneHerder {
             .map_err(|error| internal(&error))?;
         let managed = connectors.remove(name).ok_or_else(|| not_found(name))?;
         drop(connectors);
-        stop(&managed).await
+        let _stage = self.stages.enter(format!("stopping connector {name}"));
+        let stopped = managed.shut_down().await;
+        // Last: its tasks may have told a topic while they ended.
+        self.environment.active_topics.reset(name);
+        stopped
     }
 
     async fn set_target_state(&self, name: &str, target: TargetState) -> Answer<()> {
@@ -469,7 +377,7 @@ impl Herder for StandaloneHerder {
         self.store(name, &managed.config, target, tasks).await?;
         managed.tasks = tasks;
         managed.target = target;
-        tell(managed, Command::Target(target)).await
+        managed.tell(Command::Target(target)).await
     }
 
     async fn restart(
@@ -479,19 +387,15 @@ impl Herder for StandaloneHerder {
     ) -> Answer<Option<ConnectorStateInfo>> {
         let (done, restarted) = oneshot::channel();
         let connectors = self.to_change().await?;
-        let Some(managed) = connectors.get(name) else {
-            return Err(match request == RestartRequest::default() {
-                true => not_found(name),
-                false => HerderError::NotFound(format!("Unknown connector: {name}")),
-            });
-        };
-        let plan = mark_restarting(managed, request);
-        tell(managed, Command::Restart(request, done)).await?;
+        let managed = connectors.get(name).ok_or_else(|| not_there(name))?;
+        let plan = managed.mark_restarting(request);
+        managed.tell(Command::Restart(request, done)).await?;
         let status = managed.status.clone();
         drop(connectors);
         if request != RestartRequest::default() {
             return Ok(Some(plan));
         }
+        let _stage = self.stages.enter(format!("restarting connector {name}"));
         let _actor_left = restarted.await;
         if status.connector_state() == State::Failed {
             let text = format!("Failed to start connector: {name}");
@@ -500,19 +404,61 @@ impl Herder for StandaloneHerder {
         Ok(None)
     }
 
-    async fn restart_task(&self, name: &str, task: u32) -> Answer<()> {
+    async fn restart_task(&self, name: &str, task: i32) -> Answer<()> {
         let (done, restarted) = oneshot::channel();
         let connectors = self.to_change().await?;
-        let managed = connectors.get(name).ok_or_else(|| not_found(name))?;
-        if managed.status.task_state(task).is_none() {
-            return Err(HerderError::NotFound(format!(
-                "Task {name}-{task} not found"
-            )));
-        }
-        tell(managed, Command::RestartTask(task, done)).await?;
+        let managed = connectors.get(name).ok_or_else(|| not_there(name))?;
+        let known = u32::try_from(task).ok();
+        let known = known.filter(|task| managed.status.task_state(*task).is_some());
+        let Some(known) = known else {
+            let text = format!("Unknown task: {name}-{task}");
+            return Err(HerderError::NotFound(text));
+        };
+        managed.tell(Command::RestartTask(known, done)).await?;
         drop(connectors);
+        let _stage = self.stages.enter(format!("restarting task {name}-{task}"));
         let _actor_left = restarted.await;
         Ok(())
+    }
+
+    async fn offsets(&self, name: &str) -> Answer<ConnectorOffsets> {
+        self.read_offsets(name).await
+    }
+
+    async fn alter_offsets(&self, name: &str, offsets: &[ConnectorOffset]) -> Answer<String> {
+        self.change_offsets(name, offsets).await
+    }
+
+    async fn reset_offsets(&self, name: &str) -> Answer<String> {
+        self.remove_offsets(name).await
+    }
+
+    async fn topics(&self, name: &str) -> Answer<Vec<String>> {
+        if !self.environment.settings.config.topic_tracking {
+            return Err(HerderError::Forbidden(
+                "Topic tracking is disabled.".to_owned(),
+            ));
+        }
+        Ok(self.environment.active_topics.of(name))
+    }
+
+    async fn reset_topics(&self, name: &str) -> Answer<()> {
+        let config = &self.environment.settings.config;
+        if !config.topic_tracking {
+            return Err(HerderError::Forbidden(
+                "Topic tracking is disabled.".to_owned(),
+            ));
+        }
+        if !config.topic_tracking_reset {
+            let text = "Topic tracking reset is disabled.";
+            return Err(HerderError::Forbidden(text.to_owned()));
+        }
+        self.environment.active_topics.reset(name);
+        Ok(())
+    }
+
+    fn stage(&self) -> String {
+        self.stages.text()
     }
 
     async fn metrics(&self) -> MetricsSnapshot {
@@ -535,26 +481,10 @@ impl Herder for StandaloneHerder {
         plugin_catalog::plugin_config(plugin)
     }
 
-    async fn validate(
-        &self,
-        plugin: &str,
-        config: BTreeMap<String, Option<String>>,
-    ) -> Answer<ConfigInfos> {
-        plugin_catalog::validate(plugin, config, &self.environment.providers).await
+    async fn validate(&self, plugin: &str, config: GivenConfig) -> Answer<ConfigInfos> {
+        let _stage = self
+            .stages
+            .enter("performing multi-property validation for the connector".to_owned());
+        plugin_catalog::validate(plugin, config, &self.environment.settings).await
     }
-}
-
-/// Marks what a restart will restart; the answer shows it.
-fn mark_restarting(managed: &Managed, request: RestartRequest) -> ConnectorStateInfo {
-    let chosen = |state: State| !request.only_failed || state == State::Failed;
-    let before = managed.status.info();
-    if chosen(before.connector.state) && managed.target != TargetState::Stopped {
-        managed.status.connector(State::Restarting);
-    }
-    if request.include_tasks {
-        for task in before.tasks.iter().filter(|task| chosen(task.state)) {
-            managed.status.task(task.id, State::Restarting);
-        }
-    }
-    managed.status.info()
 }

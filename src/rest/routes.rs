@@ -1,0 +1,360 @@
+//! The one table of what REST answers: the router and the API's description are both made from it.
+
+use axum::handler::Handler;
+use axum::http::Method;
+use axum::middleware;
+use axum::routing::{MethodFilter, MethodRouter, on};
+
+use super::{
+    Api, checks, connectors, loggers, metrics, offsets, openapi, plugins, root, tasks, topics,
+};
+
+/// On which listeners a route is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Surface {
+    /// Those of `listeners`.
+    Main,
+    /// Those of `admin.listeners`.
+    Admin,
+}
+
+/// A call that is answered.
+pub(super) struct Route {
+    pub(super) method: Method,
+    pub(super) path: &'static str,
+    /// What it does, in a line.
+    pub(super) summary: &'static str,
+    pub(super) surface: Surface,
+    /// Parameters of the query, with what they do.
+    pub(super) query: &'static [(&'static str, &'static str)],
+    /// The schema of the request's body.
+    pub(super) body: Option<&'static str>,
+    /// Statuses of success, each with the schema of the answer's body.
+    pub(super) answers: &'static [(u16, Option<&'static str>)],
+    /// Statuses of refusals.
+    pub(super) refusals: &'static [u16],
+    /// Whether bodies are JSON, here and there.
+    pub(super) is_json: bool,
+    /// What answers it.
+    pub(super) on: MethodRouter<Api>,
+}
+
+impl Route {
+    fn query(mut self, query: &'static [(&'static str, &'static str)]) -> Self {
+        self.query = query;
+        self
+    }
+
+    fn body(mut self, schema: &'static str) -> Self {
+        self.body = Some(schema);
+        self
+    }
+
+    fn answers(mut self, answers: &'static [(u16, Option<&'static str>)]) -> Self {
+        self.answers = answers;
+        self
+    }
+
+    fn refusals(mut self, refusals: &'static [u16]) -> Self {
+        self.refusals = refusals;
+        self
+    }
+}
+
+/// A route of `listeners` whose bodies are JSON.
+fn route<H, T>(method: Method, path: &'static str, summary: &'static str, handler: H) -> Route
+where
+    H: Handler<T, Api>,
+    T: 'static,
+{
+    let filter = MethodFilter::try_from(method.clone()).expect("a method of HTTP");
+    Route {
+        on: on(filter, handler).route_layer(middleware::from_fn(checks::json_only)),
+        method,
+        path,
+        summary,
+        surface: Surface::Main,
+        query: &[],
+        body: None,
+        answers: &[],
+        refusals: &[],
+        is_json: true,
+    }
+}
+
+fn get<H, T>(path: &'static str, summary: &'static str, handler: H) -> Route
+where
+    H: Handler<T, Api>,
+    T: 'static,
+{
+    route(Method::GET, path, summary, handler)
+}
+
+fn put<H, T>(path: &'static str, summary: &'static str, handler: H) -> Route
+where
+    H: Handler<T, Api>,
+    T: 'static,
+{
+    route(Method::PUT, path, summary, handler)
+}
+
+fn post<H, T>(path: &'static str, summary: &'static str, handler: H) -> Route
+where
+    H: Handler<T, Api>,
+    T: 'static,
+{
+    route(Method::POST, path, summary, handler)
+}
+
+/// All routes.
+pub(super) fn all() -> Vec<Route> {
+    let groups = [
+        worker(),
+        connector(),
+        of_state(),
+        of_offsets(),
+        of_plugins(),
+        of_loggers(),
+    ];
+    groups.into_iter().flatten().collect()
+}
+
+fn worker() -> Vec<Route> {
+    vec![
+        get(
+            "/",
+            "Version of the worker and id of its cluster",
+            root::info,
+        )
+        .answers(&[(200, Some("ServerInfo"))]),
+        get("/health", "Whether the worker has started", root::health)
+            .answers(&[(200, Some("Health")), (503, Some("Health"))]),
+        get("/openapi.json", "This description", openapi::show).answers(&[(200, Some("Anything"))]),
+        Route {
+            on: axum::routing::get(metrics::show),
+            is_json: false,
+            ..get("/metrics", "Metrics, for Prometheus", metrics::show)
+                .answers(&[(200, Some("Metrics"))])
+        },
+    ]
+}
+
+fn connector() -> Vec<Route> {
+    const EXPAND: &[(&str, &str)] = &[(
+        "expand",
+        "`status` or `info`, may repeat: an object by name instead of the names",
+    )];
+    vec![
+        get(
+            "/connectors",
+            "Names of the connectors, or what is known of each",
+            connectors::list,
+        )
+        .query(EXPAND)
+        .answers(&[(200, Some("Connectors"))]),
+        post("/connectors", "Makes a connector", connectors::create)
+            .body("CreateRequest")
+            .answers(&[(201, Some("ConnectorInfo"))])
+            .refusals(&[400, 409]),
+        get("/connectors/{connector}", "A connector", connectors::info)
+            .answers(&[(200, Some("ConnectorInfo"))])
+            .refusals(&[404]),
+        route(
+            Method::DELETE,
+            "/connectors/{connector}",
+            "Removes a connector; its offsets stay",
+            connectors::delete,
+        )
+        .answers(&[(204, None)])
+        .refusals(&[404, 409]),
+        get(
+            "/connectors/{connector}/config",
+            "A connector's configuration",
+            connectors::config,
+        )
+        .answers(&[(200, Some("Config"))])
+        .refusals(&[404]),
+        put(
+            "/connectors/{connector}/config",
+            "Makes a connector, or replaces its configuration",
+            connectors::put_config,
+        )
+        .body("Config")
+        .answers(&[(200, Some("ConnectorInfo")), (201, Some("ConnectorInfo"))])
+        .refusals(&[400, 409]),
+        route(
+            Method::PATCH,
+            "/connectors/{connector}/config",
+            "Changes single keys of a configuration; null takes one away",
+            connectors::patch_config,
+        )
+        .body("Config")
+        .answers(&[(200, Some("ConnectorInfo"))])
+        .refusals(&[400, 404, 409]),
+    ]
+}
+
+fn of_state() -> Vec<Route> {
+    const RESTART: &[(&str, &str)] = &[
+        ("includeTasks", "`true`: tasks, too"),
+        ("onlyFailed", "`true`: only what has failed"),
+    ];
+    vec![
+        get(
+            "/connectors/{connector}/status",
+            "States of a connector and its tasks",
+            connectors::status,
+        )
+        .answers(&[(200, Some("ConnectorStateInfo"))])
+        .refusals(&[404]),
+        put(
+            "/connectors/{connector}/pause",
+            "Pauses a connector",
+            connectors::pause,
+        )
+        .answers(&[(202, None)])
+        .refusals(&[404, 409]),
+        put(
+            "/connectors/{connector}/resume",
+            "Lets a paused or stopped connector run",
+            connectors::resume,
+        )
+        .answers(&[(202, None)])
+        .refusals(&[404, 409]),
+        put(
+            "/connectors/{connector}/stop",
+            "Ends a connector's tasks",
+            connectors::stop,
+        )
+        .answers(&[(204, None)])
+        .refusals(&[404, 409]),
+        post(
+            "/connectors/{connector}/restart",
+            "Restarts a connector",
+            connectors::restart,
+        )
+        .query(RESTART)
+        .answers(&[(202, Some("ConnectorStateInfo")), (204, None)])
+        .refusals(&[404, 409]),
+        get(
+            "/connectors/{connector}/tasks",
+            "Tasks with their configurations",
+            tasks::list,
+        )
+        .answers(&[(200, Some("Tasks"))])
+        .refusals(&[404]),
+        get(
+            "/connectors/{connector}/tasks/{task}/status",
+            "State of a task",
+            tasks::status,
+        )
+        .answers(&[(200, Some("TaskState"))])
+        .refusals(&[404]),
+        post(
+            "/connectors/{connector}/tasks/{task}/restart",
+            "Restarts a task",
+            tasks::restart,
+        )
+        .answers(&[(204, None)])
+        .refusals(&[404, 409]),
+    ]
+}
+
+fn of_offsets() -> Vec<Route> {
+    vec![
+        get(
+            "/connectors/{connector}/topics",
+            "Topics a connector has used",
+            topics::list,
+        )
+        .answers(&[(200, Some("Topics"))])
+        .refusals(&[403]),
+        put(
+            "/connectors/{connector}/topics/reset",
+            "Forgets which topics these are",
+            topics::reset,
+        )
+        .answers(&[(202, None)])
+        .refusals(&[403]),
+        get(
+            "/connectors/{connector}/offsets",
+            "How far a connector has come",
+            offsets::show,
+        )
+        .answers(&[(200, Some("ConnectorOffsets"))])
+        .refusals(&[404]),
+        route(
+            Method::PATCH,
+            "/connectors/{connector}/offsets",
+            "Sets or removes offsets of a stopped connector",
+            offsets::alter,
+        )
+        .body("ConnectorOffsets")
+        .answers(&[(200, Some("Message"))])
+        .refusals(&[400, 404, 409]),
+        route(
+            Method::DELETE,
+            "/connectors/{connector}/offsets",
+            "Removes all offsets of a stopped connector",
+            offsets::reset,
+        )
+        .answers(&[(200, Some("Message"))])
+        .refusals(&[400, 404, 409]),
+    ]
+}
+
+fn of_plugins() -> Vec<Route> {
+    const ONLY: &[(&str, &str)] = &[("connectorsOnly", "`false`: all kinds of plugins")];
+    vec![
+        get("/connector-plugins", "Linked plugins", plugins::list)
+            .query(ONLY)
+            .answers(&[(200, Some("Plugins"))]),
+        get(
+            "/connector-plugins/{plugin}/config",
+            "Options of a plugin",
+            plugins::config,
+        )
+        .answers(&[(200, Some("ConfigKeys"))])
+        .refusals(&[404]),
+        put(
+            "/connector-plugins/{plugin}/config/validate",
+            "Checks a configuration without deploying it",
+            plugins::validate,
+        )
+        .body("Config")
+        .answers(&[(200, Some("ConfigInfos"))])
+        .refusals(&[400]),
+    ]
+}
+
+fn of_loggers() -> Vec<Route> {
+    const SCOPE: &[(&str, &str)] = &[("scope", "`worker` or `cluster`")];
+    let admin = |route: Route| Route {
+        surface: Surface::Admin,
+        ..route
+    };
+    vec![
+        admin(get(
+            "/admin/loggers",
+            "Levels of all loggers",
+            loggers::list,
+        ))
+        .answers(&[(200, Some("Loggers"))]),
+        admin(get(
+            "/admin/loggers/{logger}",
+            "Level of a logger",
+            loggers::show,
+        ))
+        .answers(&[(200, Some("LoggerLevel"))])
+        .refusals(&[404]),
+        admin(put(
+            "/admin/loggers/{logger}",
+            "Sets the level of a logger and all below it",
+            loggers::set,
+        ))
+        .query(SCOPE)
+        .body("NewLevel")
+        .answers(&[(200, Some("Names")), (204, None)])
+        .refusals(&[400, 404]),
+    ]
+}

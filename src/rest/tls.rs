@@ -1,0 +1,217 @@
+//! HTTPS listeners: certificates and keys in PEM, under Kafka's keys.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::serve::Listener;
+use connect_core::{Error, Result};
+use pkcs8::EncryptedPrivateKeyInfo;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
+use rustls::server::WebPkiClientVerifier;
+use rustls::server::danger::ClientCertVerifier;
+use rustls::{RootCertStore, ServerConfig};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Semaphore, mpsc};
+use tokio::task::AbortHandle;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
+use tracing::debug;
+
+use crate::runtime::{ClientAuth, TlsOptions};
+
+/// How long a client may take to agree on a connection.
+const HANDSHAKE: Duration = Duration::from_secs(10);
+/// Connections that may be agreed on at once.
+const HANDSHAKES: usize = 64;
+
+/// What an HTTPS listener shows and asks for.
+///
+/// # Errors
+/// A configuration error that names the key: a file that cannot be read, a certificate or key that is none.
+pub(super) fn server_config(options: &TlsOptions) -> Result<Arc<ServerConfig>> {
+    let wrong = |cause: rustls::Error| {
+        Error::config("certificate and key do not make a server")
+            .operation("ssl.keystore")
+            .source(cause)
+    };
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let builder = ServerConfig::builder_with_provider(provider.clone())
+        .with_safe_default_protocol_versions()
+        .map_err(wrong)?;
+    let builder = match client_verifier(options, provider)? {
+        Some(verifier) => builder.with_client_cert_verifier(verifier),
+        None => builder.with_no_client_auth(),
+    };
+    let (certificates, key) = identity(options)?;
+    let mut config = builder.with_single_cert(certificates, key).map_err(wrong)?;
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(Arc::new(config))
+}
+
+fn identity(
+    options: &TlsOptions,
+) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>)> {
+    let (certificates, key) = match (&options.keystore, &options.key, &options.certificates) {
+        (Some(file), None, None) => {
+            let text = read(file, "ssl.keystore.location")?;
+            (text.clone(), text)
+        }
+        (None, Some(key), Some(certificates)) => (certificates.clone(), key.expose().clone()),
+        _ => {
+            return Err(Error::config(
+                "an https listener needs ssl.keystore.location, a PEM file with private key and certificate chain, or ssl.keystore.key and ssl.keystore.certificate.chain",
+            ));
+        }
+    };
+    let certificates = certificates_in(&certificates, "ssl.keystore.certificate.chain")?;
+    Ok((certificates, private_key(&key, options)?))
+}
+
+fn private_key(text: &str, options: &TlsOptions) -> Result<PrivateKeyDer<'static>> {
+    let wrong = |why: &str| Error::config(why.to_owned()).operation("ssl.keystore.key");
+    const BEGIN: &str = "-----BEGIN ENCRYPTED PRIVATE KEY-----";
+    const END: &str = "-----END ENCRYPTED PRIVATE KEY-----";
+    let Some((_, rest)) = text.split_once(BEGIN) else {
+        return PrivateKeyDer::from_pem_slice(text.as_bytes())
+            .map_err(|cause| wrong("there is no private key in PEM").source(cause));
+    };
+    let password = options
+        .key_password
+        .as_ref()
+        .ok_or_else(|| wrong("the private key is encrypted: set ssl.key.password"))?;
+    let body = rest.split_once(END).map_or(rest, |(body, _)| body);
+    let pem = format!("{BEGIN}{body}{END}\n");
+    let (_, encrypted) = pkcs8::SecretDocument::from_pem(pem.trim())
+        .map_err(|_| wrong("the encrypted private key is not PEM"))?;
+    let key = EncryptedPrivateKeyInfo::try_from(encrypted.as_bytes())
+        .and_then(|encrypted| encrypted.decrypt(password.expose()))
+        .map_err(|_| wrong("the private key cannot be decrypted: is ssl.key.password right?"))?;
+    Ok(PrivatePkcs8KeyDer::from(key.as_bytes().to_vec()).into())
+}
+
+fn client_verifier(
+    options: &TlsOptions,
+    provider: Arc<rustls::crypto::CryptoProvider>,
+) -> Result<Option<Arc<dyn ClientCertVerifier>>> {
+    if options.client_auth == ClientAuth::None {
+        return Ok(None);
+    }
+    let trusted = match (&options.truststore, &options.trusted) {
+        (Some(file), _) => read(file, "ssl.truststore.location")?,
+        (None, Some(text)) => text.clone(),
+        (None, None) => {
+            return Err(Error::config(
+                "ssl.client.auth needs ssl.truststore.location or ssl.truststore.certificates: whose certificates to trust",
+            ));
+        }
+    };
+    let unusable =
+        |text: &str| Error::config(text.to_owned()).operation("ssl.truststore.certificates");
+    let mut roots = RootCertStore::empty();
+    for certificate in certificates_in(&trusted, "ssl.truststore.certificates")? {
+        let added = roots.add(certificate);
+        added.map_err(|cause| unusable("a certificate cannot be trusted").source(cause))?;
+    }
+    let builder = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider);
+    let builder = match options.client_auth {
+        ClientAuth::Requested => builder.allow_unauthenticated(),
+        _ => builder,
+    };
+    let built = builder.build();
+    let verifier = built.map_err(|cause| unusable("no certificates to trust").source(cause))?;
+    Ok(Some(verifier))
+}
+
+fn certificates_in(text: &str, what: &str) -> Result<Vec<CertificateDer<'static>>> {
+    let wrong = || Error::config("there is no certificate in PEM").operation(what.to_owned());
+    let certificates: std::result::Result<Vec<_>, _> =
+        CertificateDer::pem_slice_iter(text.as_bytes()).collect();
+    match certificates {
+        Ok(certificates) if !certificates.is_empty() => Ok(certificates),
+        Ok(_) => Err(wrong()),
+        Err(cause) => Err(wrong().source(cause)),
+    }
+}
+
+fn read(file: &str, what: &str) -> Result<String> {
+    std::fs::read_to_string(file).map_err(|cause| {
+        Error::config("the file cannot be read as PEM")
+            .operation(what.to_owned())
+            .target(file.to_owned())
+            .source(cause)
+    })
+}
+
+/// Accepts connections and agrees with each client on TLS, beside the others: a slow one holds up nobody.
+pub(super) struct TlsListener {
+    agreed: mpsc::Receiver<(TlsStream<TcpStream>, SocketAddr)>,
+    address: SocketAddr,
+    accepting: AbortHandle,
+}
+
+impl TlsListener {
+    pub(super) fn new(
+        listener: TcpListener,
+        address: SocketAddr,
+        config: Arc<ServerConfig>,
+    ) -> Self {
+        let (sender, agreed) = mpsc::channel(1);
+        let accepting = tokio::spawn(accept(listener, TlsAcceptor::from(config), sender));
+        Self {
+            agreed,
+            address,
+            accepting: accepting.abort_handle(),
+        }
+    }
+}
+
+async fn accept(
+    mut listener: TcpListener,
+    acceptor: TlsAcceptor,
+    agreed: mpsc::Sender<(TlsStream<TcpStream>, SocketAddr)>,
+) {
+    let permits = Arc::new(Semaphore::new(HANDSHAKES));
+    loop {
+        let Ok(permit) = permits.clone().acquire_owned().await else {
+            return; // never closed
+        };
+        // Pauses by itself after an error.
+        let (stream, peer) = Listener::accept(&mut listener).await;
+        let (acceptor, agreed) = (acceptor.clone(), agreed.clone());
+        tokio::spawn(async move {
+            match tokio::time::timeout(HANDSHAKE, acceptor.accept(stream)).await {
+                Ok(Ok(stream)) => {
+                    let _server_ended = agreed.send((stream, peer)).await;
+                }
+                Ok(Err(error)) => debug!(%peer, %error, "no agreement on TLS"),
+                Err(_) => debug!(%peer, "no agreement on TLS in time"),
+            }
+            drop(permit);
+        });
+    }
+}
+
+impl Listener for TlsListener {
+    type Io = TlsStream<TcpStream>;
+    type Addr = SocketAddr;
+
+    async fn accept(&mut self) -> (Self::Io, Self::Addr) {
+        match self.agreed.recv().await {
+            Some(agreed) => agreed,
+            // The accepting task has ended with the runtime.
+            None => std::future::pending().await,
+        }
+    }
+
+    fn local_addr(&self) -> std::io::Result<Self::Addr> {
+        Ok(self.address)
+    }
+}
+
+impl Drop for TlsListener {
+    fn drop(&mut self) {
+        self.accepting.abort();
+    }
+}
