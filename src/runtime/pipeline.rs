@@ -17,29 +17,72 @@ pub(super) struct Pipeline {
     key: Arc<dyn Converter>,
     value: Arc<dyn Converter>,
     header: Arc<dyn HeaderConverter>,
+    /// True if a converter gets schemas from a registry.
+    looks_up: bool,
 }
 
 impl Pipeline {
     /// The connector's own converters; the worker's where it names none.
     pub(super) fn of(connector: &ConfigMap, worker: &WorkerSettings) -> Result<Self> {
+        let key = converter(
+            "key.converter",
+            &worker.config.key_converter,
+            ConverterRole::Key,
+            connector,
+            worker,
+        )?;
+        let value = converter(
+            "value.converter",
+            &worker.config.value_converter,
+            ConverterRole::Value,
+            connector,
+            worker,
+        )?;
         Ok(Self {
             chain: Chain::of(connector)?,
-            key: converter(
-                "key.converter",
-                &worker.config.key_converter,
-                ConverterRole::Key,
-                connector,
-                worker,
-            )?,
-            value: converter(
-                "value.converter",
-                &worker.config.value_converter,
-                ConverterRole::Value,
-                connector,
-                worker,
-            )?,
+            looks_up: key.schema_lookup().or(value.schema_lookup()).is_some(),
+            key,
+            value,
             header: header_converter(&worker.config.header_converter, connector, worker)?,
         })
+    }
+
+    /// True if schemas may have to be fetched before a record is converted.
+    pub(super) fn looks_up(&self) -> bool {
+        self.looks_up
+    }
+
+    /// Fetches the schemas that a record of the log lacks to be converted.
+    pub(super) async fn fetch_for_sink(&self, record: &ConsumedRecord) -> Result<()> {
+        for (converter, bytes) in [(&self.key, &record.key), (&self.value, &record.value)] {
+            let (Some(lookup), Some(bytes)) = (converter.schema_lookup(), bytes) else {
+                continue;
+            };
+            if !lookup.can_read(&record.topic, bytes) {
+                let fetched = lookup.fetch_for_reading(&record.topic, bytes).await;
+                fetched.map_err(|cause| {
+                    let offset = record.offset;
+                    let position =
+                        format!("{}-{} at offset {offset}", record.topic, record.partition);
+                    not_fetched("record", position, cause)
+                })?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Fetches or registers the schemas that a source's record lacks to be converted.
+    pub(super) async fn fetch_for_log(&self, record: &SourceRecord) -> Result<()> {
+        for (converter, datum) in [(&self.key, &record.key), (&self.value, &record.value)] {
+            let Some(lookup) = converter.schema_lookup() else {
+                continue;
+            };
+            if !lookup.can_write(&record.topic, datum) {
+                let fetched = lookup.fetch_for_writing(&record.topic, datum).await;
+                fetched.map_err(|cause| not_fetched("record for topic", &*record.topic, cause))?;
+            }
+        }
+        Ok(())
     }
 
     /// Appends what a sink sees of a record of the log: usually one record, none if a transform drops it.
@@ -117,21 +160,26 @@ impl Pipeline {
             out.push(self.to_bytes(&record)?);
             return Ok(());
         }
-        let topic = record.topic.clone();
-        let passed = self.chain.apply_to_source(record).map_err(|cause| {
-            let error = Error::new(cause.kind(), "cannot be transformed");
-            error
-                .operation("record for topic")
-                .target(&*topic)
-                .source(cause)
-        })?;
-        for record in &passed {
+        for record in &self.transformed(record)? {
             out.push(self.to_bytes(record)?);
         }
         Ok(())
     }
 
-    fn to_bytes(&self, record: &SourceRecord) -> Result<ProducerRecord> {
+    /// What the transforms make of a source's record.
+    pub(super) fn transformed(&mut self, record: SourceRecord) -> Result<Vec<SourceRecord>> {
+        let topic = record.topic.clone();
+        self.chain.apply_to_source(record).map_err(|cause| {
+            let error = Error::new(cause.kind(), "cannot be transformed");
+            error
+                .operation("record for topic")
+                .target(&*topic)
+                .source(cause)
+        })
+    }
+
+    /// What the log stores of a record that was transformed.
+    pub(super) fn to_bytes(&self, record: &SourceRecord) -> Result<ProducerRecord> {
         let failed = |part: &str, cause: Error| {
             Error::data(format!("the {part} cannot be converted"))
                 .operation("record for topic")
@@ -162,6 +210,14 @@ impl Pipeline {
                 .map_err(|cause| failed("value", cause))?,
         })
     }
+}
+
+fn not_fetched(what: &str, target: impl Into<String>, cause: Error) -> Error {
+    Error::new(cause.kind(), "its schema cannot be fetched")
+        .retry(cause.verdict())
+        .operation(what)
+        .target(target)
+        .source(cause)
 }
 
 /// The class and options of the converter `option`: sub-options count only beside the class they belong to.

@@ -2,7 +2,7 @@
 //!
 //! Holds always: an offset is committed only if the task's `flush` returned it, and only for a partition owned since.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::{Duration, Instant};
 
@@ -59,7 +59,9 @@ pub(super) struct SinkSession {
     metrics: SessionMetrics,
     /// Owned partitions, with the first offset read since they came.
     owned: BTreeMap<TopicPartition, Option<Offset>>,
-    /// Records read and not yet taken by the task.
+    /// Records read and not yet converted.
+    unconverted: VecDeque<ConsumedRecord>,
+    /// Records converted and not yet taken by the task.
     pending: Vec<SinkRecord>,
     /// Partitions whose last records were dropped by a transform, with the offset after them.
     skipped: BTreeMap<TopicPartition, Offset>,
@@ -86,6 +88,7 @@ impl SinkSession {
             status,
             metrics,
             owned: BTreeMap::new(),
+            unconverted: VecDeque::new(),
             pending: Vec::new(),
             skipped: BTreeMap::new(),
             uncommitted: Offsets::new(),
@@ -109,19 +112,30 @@ impl SinkSession {
     }
 
     /// Takes records just read.
-    pub(super) fn accept(
-        &mut self,
-        records: Vec<ConsumedRecord>,
-        pipeline: &mut Pipeline,
-    ) -> Result<()> {
-        for record in records {
+    pub(super) fn accept(&mut self, records: Vec<ConsumedRecord>) {
+        self.unconverted.extend(records);
+    }
+
+    /// Converts what was read. A record whose schema cannot be fetched stays first in line.
+    pub(super) async fn convert(&mut self, pipeline: &mut Pipeline) -> Result<()> {
+        while let Some(record) = self.unconverted.front() {
             let partition = TopicPartition::new(record.topic.clone(), record.partition);
             let offset = record.offset;
             match self.owned.get_mut(&partition) {
                 Some(first @ None) => *first = Some(offset),
                 Some(Some(_)) => {}
-                None => continue, // given up between fetch and now: whoever has it reads it
+                None => {
+                    // Given up between fetch and now: whoever has it reads it.
+                    self.unconverted.pop_front();
+                    continue;
+                }
             }
+            if !self.stale && pipeline.looks_up() {
+                pipeline.fetch_for_sink(record).await?;
+            }
+            let Some(record) = self.unconverted.pop_front() else {
+                break;
+            };
             if self.stale {
                 continue; // read again from the committed offset
             }
@@ -193,6 +207,7 @@ impl SinkSession {
         self.stale = true;
         let partitions: Vec<_> = self.owned.keys().cloned().collect();
         self.task.close(&partitions).await?;
+        self.unconverted.clear();
         self.pending.clear();
         self.skipped.clear();
         self.uncommitted.clear();
@@ -248,6 +263,12 @@ impl SinkSession {
     }
 
     async fn give_up(&mut self, partitions: &[TopicPartition]) -> Result<()> {
+        self.unconverted.retain(|record| {
+            let given_up = |partition: &TopicPartition| {
+                partition.partition == record.partition && partition.topic == record.topic
+            };
+            !partitions.iter().any(given_up)
+        });
         self.pending
             .retain(|record| !partitions.contains(&record.origin));
         for partition in partitions {

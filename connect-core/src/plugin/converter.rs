@@ -1,5 +1,6 @@
 //! Converters between the log's bytes and Connect data.
 
+use async_trait::async_trait;
 use bytes::Bytes;
 
 use crate::Result;
@@ -30,6 +31,35 @@ pub trait Converter: Send + Sync {
     /// # Errors
     /// A data error if the value cannot be written in this format.
     fn to_bytes(&self, topic: &str, datum: &Datum) -> Result<Option<Bytes>>;
+
+    /// What must be fetched from outside before a record can be converted; `None` if nothing ever.
+    fn schema_lookup(&self) -> Option<&dyn SchemaLookup> {
+        None
+    }
+}
+
+/// The schemas that a converter gets from a registry. Converting never waits: it finds what was fetched for the same record
+/// just before.
+#[async_trait]
+pub trait SchemaLookup: Send + Sync {
+    /// True if [`Converter::to_connect`] needs nothing more for these bytes.
+    fn can_read(&self, topic: &str, bytes: &Bytes) -> bool;
+
+    /// Fetches what is needed to read these bytes.
+    ///
+    /// # Errors
+    /// The registry cannot be asked. That it does not know the schema is said by [`Converter::to_connect`]: this is the
+    /// record's fault.
+    async fn fetch_for_reading(&self, topic: &str, bytes: &Bytes) -> Result<()>;
+
+    /// True if [`Converter::to_bytes`] needs nothing more for this value.
+    fn can_write(&self, topic: &str, datum: &Datum) -> bool;
+
+    /// Registers or fetches what is needed to write this value.
+    ///
+    /// # Errors
+    /// The registry cannot be asked. That it refuses the schema is said by [`Converter::to_bytes`].
+    async fn fetch_for_writing(&self, topic: &str, datum: &Datum) -> Result<()>;
 }
 
 /// Converts header values.

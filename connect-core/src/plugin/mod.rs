@@ -8,7 +8,7 @@ mod source;
 mod transform;
 
 pub use connector::{Connector, ConnectorType, OffsetChanges, TaskId};
-pub use converter::{Converter, ConverterRole, HeaderConverter};
+pub use converter::{Converter, ConverterRole, HeaderConverter, SchemaLookup};
 pub use registry::{
     ConnectorPlugin, ConverterPlugin, MakeConverter, MakeHeaderConverter, connector_plugins,
     converter_plugins,

@@ -1,0 +1,46 @@
+//! What a format says: how its schemas are read and made, and how values look in it.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use connect_core::Result;
+use connect_core::data::{Datum, Schema};
+
+use crate::registry::Resolved;
+
+/// A schema to be registered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Derived {
+    /// Its text.
+    pub(crate) text: String,
+    /// The full name of the record it describes, if it has one.
+    pub(crate) record: Option<String>,
+}
+
+/// A format of schemas and values.
+pub(crate) trait Format: Send + Sync + 'static {
+    /// The registry's name for it.
+    const NAME: &'static str;
+    /// Whether a null of an optional schema is written; else it is a tombstone.
+    const WRITES_NULL: bool = false;
+    /// A schema of the registry, ready to read and write values.
+    type Schema: Send + Sync;
+
+    /// Reads a schema of the registry.
+    fn parse(&self, schema: &Resolved) -> Result<Self::Schema>;
+
+    /// The schema that describes data of a Connect schema.
+    fn derive(&self, schema: &Schema) -> Result<Derived>;
+
+    /// Reads a value.
+    fn read(&self, schema: &Self::Schema, payload: Bytes) -> Result<Datum>;
+
+    /// Appends a value that is not null.
+    fn write(
+        &self,
+        schema: &Self::Schema,
+        own: &Arc<Schema>,
+        datum: &Datum,
+        out: &mut Vec<u8>,
+    ) -> Result<()>;
+}
