@@ -13,6 +13,7 @@ mod local_worker;
 #[cfg(feature = "demo")]
 mod log_topics;
 mod logging;
+mod metrics_page;
 mod output;
 mod pipeline;
 mod plugins;

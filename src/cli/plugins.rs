@@ -8,6 +8,7 @@ use clap::Args;
 use connect_core::config::{ConfigDef, find_connector_plugin, find_converter_plugin, reference};
 use connect_core::plugin::{ConnectorType, connector_plugins, converter_plugins};
 
+use super::metrics_page;
 use super::output::{Table, print_text};
 
 /// The folders, below the connectors' own, whose README holds an options section.
@@ -17,10 +18,10 @@ const CONNECTORS: &str = "connectors";
 pub(super) struct PluginsArgs {
     /// Show this plugin's options
     name: Option<String>,
-    /// Fail if the options sections of the connectors' READMEs are not those of this binary
+    /// Fail if what is generated in the documentation (options, metrics) is not that of this binary
     #[arg(long, conflicts_with = "name")]
     check_docs: bool,
-    /// Write the options sections of the connectors' READMEs
+    /// Write what is generated in the documentation
     #[arg(long, conflicts_with_all = ["name", "check_docs"])]
     write_docs: bool,
 }
@@ -98,16 +99,15 @@ fn docs(write: bool) -> Result<ExitCode> {
             stale.push(format!("{}: no README names it", plugin.class));
             continue;
         };
-        let page = std::fs::read_to_string(&path)
-            .with_context(|| format!("reading {}", path.display()))?;
-        let fresh = reference::rewrite_of(&page, plugin.class, &(plugin.definition)())
-            .with_context(|| format!("{} has no options section", path.display()))?;
-        if fresh != page && write {
-            std::fs::write(&path, fresh).with_context(|| format!("writing {}", path.display()))?;
-        } else if fresh != page {
-            stale.push(format!("{} is stale: run `make docs`", path.display()));
-        }
+        let definition = (plugin.definition)();
+        let fresh = |page: &str| reference::rewrite_of(page, plugin.class, &definition);
+        stale.extend(renew(&path, write, fresh)?);
     }
+    stale.extend(renew(
+        Path::new(metrics_page::PAGE),
+        write,
+        metrics_page::rewrite,
+    )?);
     print_text(
         &stale
             .iter()
@@ -119,6 +119,25 @@ fn docs(write: bool) -> Result<ExitCode> {
     } else {
         ExitCode::FAILURE
     })
+}
+
+/// Writes the generated part of a page, or says that it is stale.
+fn renew(
+    path: &Path,
+    write: bool,
+    fresh: impl Fn(&str) -> Option<String>,
+) -> Result<Option<String>> {
+    let shown = path.display();
+    let page = std::fs::read_to_string(path).with_context(|| format!("reading {shown}"))?;
+    let fresh = fresh(&page).with_context(|| format!("{shown} has no generated section"))?;
+    if fresh == page {
+        return Ok(None);
+    }
+    if write {
+        std::fs::write(path, fresh).with_context(|| format!("writing {shown}"))?;
+        return Ok(None);
+    }
+    Ok(Some(format!("{shown} is stale: run `make docs`")))
 }
 
 fn readme_of(class: &str) -> Result<Option<PathBuf>> {

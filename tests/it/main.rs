@@ -13,6 +13,7 @@ mod image;
 mod layers;
 mod lifecycle;
 mod log_conformance;
+mod metrics;
 mod p1;
 mod p2;
 mod p3;

@@ -11,8 +11,8 @@ use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Registry;
 
 use super::families::{
-    BUILD_INFO, CONNECTOR, CONNECTOR_INFO, Family, OWN_TASK, PARTITION, PROCESS, TASK, TASK_ERROR,
-    TASK_STATUS, WORKER, of_kind, status_text,
+    BUILD_INFO, CONNECTOR, CONNECTOR_INFO, CONNECTOR_INFO_LABELS, Family, OWN_TASK, PARTITION,
+    PROCESS, TASK, TASK_ERROR, TASK_STATUS, WORKER, of_kind, status_text,
 };
 use super::snapshot::{ConnectorSample, MetricsSnapshot, TaskSample};
 
@@ -148,14 +148,15 @@ fn connector_info(connector: &ConnectorSample) -> Labels {
         ConnectorType::Source => "source",
         ConnectorType::Sink => "sink",
     };
-    let mut labels = connector_labels(connector);
-    labels.extend([
-        ("status", status_text(connector.state).to_owned()),
-        ("connector_type", kind.to_owned()),
-        ("connector_class", connector.class.to_owned()),
-        ("connector_version", connector.version.to_owned()),
-    ]);
-    labels
+    let values = [
+        &connector.name,
+        status_text(connector.state),
+        kind,
+        connector.class,
+        connector.version,
+    ];
+    let labels = CONNECTOR_INFO_LABELS.into_iter().zip(values);
+    labels.map(|(key, value)| (key, value.to_owned())).collect()
 }
 
 fn status(mut labels: Labels, task: &TaskSample) -> Labels {

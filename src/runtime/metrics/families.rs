@@ -153,6 +153,15 @@ pub(super) const CONNECTOR_INFO: (&str, &str) = (
     "A connector with its state, type, class and version; always 1",
 );
 
+/// Labels of [`CONNECTOR_INFO`].
+pub(super) const CONNECTOR_INFO_LABELS: [&str; 5] = [
+    "connector",
+    "status",
+    "connector_type",
+    "connector_class",
+    "connector_version",
+];
+
 /// Labels `connector`, `task`, `status`; always 1.
 pub(super) const TASK_STATUS: (&str, &str) = (
     "kafka_connect_connector_task_metrics_status",
@@ -180,4 +189,56 @@ pub(super) fn status_text(state: State) -> &'static str {
         State::Failed => "failed",
         State::Restarting => "restarting",
     }
+}
+
+/// A metric as the guide lists it.
+#[derive(Debug, Clone, Copy)]
+pub struct MetricReference {
+    /// The name.
+    pub name: &'static str,
+    /// Its labels, in order.
+    pub labels: &'static [&'static str],
+    /// What it says.
+    pub help: &'static str,
+}
+
+impl MetricReference {
+    /// True for a count that only grows, false for a gauge.
+    pub fn is_counter(&self) -> bool {
+        self.name.ends_with("_total")
+    }
+}
+
+/// Every metric there is, in the order of `/metrics`.
+pub fn metric_reference() -> Vec<MetricReference> {
+    const TASK_LABELS: &[&str] = &["connector", "task"];
+    let mut all = vec![described(BUILD_INFO, &["version"])];
+    all.extend(listed(WORKER, &[]));
+    all.extend(listed(PROCESS, &[]));
+    all.push(described(CONNECTOR_INFO, &CONNECTOR_INFO_LABELS));
+    all.extend(listed(CONNECTOR, &["connector"]));
+    all.push(described(TASK_STATUS, &["connector", "task", "status"]));
+    for table in [TASK, TASK_ERROR, OWN_TASK, SOURCE_TASK, SINK_TASK] {
+        all.extend(listed(table, TASK_LABELS));
+    }
+    all.extend(listed(
+        PARTITION,
+        &["connector", "task", "topic", "partition"],
+    ));
+    all
+}
+
+fn described(
+    (name, help): (&'static str, &'static str),
+    labels: &'static [&'static str],
+) -> MetricReference {
+    MetricReference { name, labels, help }
+}
+
+fn listed<S>(
+    table: &'static [Family<S>],
+    labels: &'static [&'static str],
+) -> impl Iterator<Item = MetricReference> {
+    let described = move |family: &Family<S>| described((family.name, family.help), labels);
+    table.iter().map(described)
 }
