@@ -18,6 +18,7 @@ mod p1;
 mod p2;
 mod p3;
 mod p4;
+mod pipeline;
 mod produce;
 mod ready_configs;
 mod rest;

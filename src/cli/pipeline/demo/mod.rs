@@ -104,7 +104,8 @@ impl DemoArgs {
 
 pub(super) async fn run(args: DemoArgs) -> Result<ExitCode> {
     let pipeline = catalog::named(&args.name)?;
-    logging::start(LogFormat::Text, "warn");
+    // What Kafka's client warns of is about itself, not about this run.
+    logging::start(LogFormat::Text, "warn,krafka=error");
     let stop = stop_at_signal()?;
     let demo = tokio::select! {
         demo = Demo::start(pipeline, &args) => demo?,

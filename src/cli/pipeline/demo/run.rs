@@ -24,7 +24,7 @@ use crate::cli::output::print_text;
 use crate::cli::pipeline::catalog::Pipeline;
 use crate::cli::ready_config::ReadyConfig;
 use crate::cli::rest_client::connector_path;
-use crate::kafka::{Log, ProducerOptions};
+use crate::kafka::{Log, Producer, ProducerOptions};
 
 /// How long a connector may take until it runs.
 const START_DEADLINE: Duration = Duration::from_secs(60);
@@ -97,7 +97,7 @@ impl Demo {
 
     /// Runs to the end; exit code 0 if each event is at each stage once.
     pub(super) async fn run(self, stop: CancellationToken) -> Result<ExitCode> {
-        let produced = self.produce(stop).await;
+        let produced = self.produce(&stop).await;
         print_text("the events have ended; what is on its way arrives\n");
         let drained = self.drain().await;
         let failures = self.failures().await;
@@ -130,9 +130,24 @@ impl Demo {
     }
 
     /// Produces to the end or until a signal, with a line of progress every few seconds.
-    async fn produce(&self, stop: CancellationToken) -> Result<()> {
+    async fn produce(&self, stop: &CancellationToken) -> Result<()> {
+        let options = ProducerOptions {
+            client_id: "sluice-pipeline-demo".to_owned(),
+            ..ProducerOptions::default()
+        };
+        let producer = self.log.log.producer(options).await?;
+        let produced = self.produce_with(&producer, stop).await;
+        producer.close().await?;
+        produced
+    }
+
+    async fn produce_with(
+        &self,
+        producer: &Arc<dyn Producer>,
+        stop: &CancellationToken,
+    ) -> Result<()> {
         let began = Instant::now();
-        let mut producing = self.producers(began, &stop).await?;
+        let mut producing = self.producers(producer, began, stop)?;
         let mut ticks = tokio::time::interval_at((began + PROGRESS).into(), PROGRESS);
         let mut outcome = Ok(());
         loop {
@@ -152,16 +167,13 @@ impl Demo {
         }
     }
 
-    async fn producers(
+    /// A task for each stream.
+    fn producers(
         &self,
+        producer: &Arc<dyn Producer>,
         began: Instant,
         stop: &CancellationToken,
     ) -> Result<JoinSet<Result<()>>> {
-        let options = ProducerOptions {
-            client_id: "sluice-pipeline-demo".to_owned(),
-            ..ProducerOptions::default()
-        };
-        let producer = self.log.log.producer(options).await?;
         let (seed, count) = (fastrand::u64(..), u32::try_from(self.streams.len())?);
         let mut producing = JoinSet::new();
         for (number, (stream, ledger)) in (0..).zip(&self.streams) {
