@@ -69,11 +69,22 @@ impl ReadyConfig {
         self.name = name;
         self
     }
+}
 
+/// What the demos look at and change.
+#[cfg(any(feature = "demo", test))]
+impl ReadyConfig {
     /// With another value of an option.
     pub(super) fn with(mut self, key: &str, value: impl Into<String>) -> Self {
         self.config.insert(key.to_owned(), value.into());
         self
+    }
+
+    /// Another value for an option that it has; nothing if it has not.
+    pub(super) fn replace(&mut self, key: &str, value: String) {
+        if let Some(old) = self.config.get_mut(key) {
+            *old = value;
+        }
     }
 
     /// An option's value.

@@ -7,6 +7,10 @@ use crate::cli::output::{Table, print_text};
 /// A pipeline: generators or other sources, topics, sinks.
 #[derive(Debug)]
 pub(super) struct Pipeline {
+    #[cfg_attr(
+        not(feature = "demo"),
+        expect(dead_code, reason = "only the demo treats pipelines differently")
+    )]
     pub(super) id: PipelineId,
     pub(super) name: &'static str,
     /// What it does, in one line.

@@ -12,7 +12,9 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::{Args, Subcommand};
-pub(super) use sluice_connector_datagen::events::{EventKind, System, text_field};
+pub(super) use sluice_connector_datagen::events::EventKind;
+#[cfg(feature = "demo")]
+pub(super) use sluice_connector_datagen::events::text_field;
 
 use super::signals::stop_at_signal;
 use delivery::Delivery;

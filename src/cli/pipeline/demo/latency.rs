@@ -32,13 +32,13 @@ impl Latencies {
     }
 }
 
-/// A duration in milliseconds, in seconds from ten on.
+/// A duration in milliseconds, in seconds from one on.
 pub(super) fn shown(duration: Duration) -> String {
     let seconds = duration.as_secs_f64();
-    if seconds < 10.0 {
+    if seconds < 1.0 {
         format!("{:.1} ms", seconds * 1000.0)
     } else {
-        format!("{seconds:.1} s")
+        format!("{seconds:.2} s")
     }
 }
 

@@ -2,17 +2,22 @@
 
 use std::time::Duration;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 
 use super::DemoArgs;
 use crate::cli::pipeline::catalog::PipelineId;
-use crate::cli::produce::{EventKind, System};
+use crate::cli::produce::EventKind;
+use crate::cli::ready_config::ReadyConfig;
+
+const DATAGEN: &str = "sluice.datagen.DatagenSourceConnector";
+const HTTP: &str = "sluice.http.HttpSourceConnector";
+const FILE: &str = "sluice.file.FileSourceConnector";
 
 /// Events of one type.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Stream {
     /// The type, as the table shows it.
-    pub(super) name: &'static str,
+    pub(super) name: String,
     pub(super) topic: String,
     pub(super) origin: Origin,
 }
@@ -29,49 +34,51 @@ pub(super) enum Origin {
 }
 
 impl Stream {
+    /// The stream that a source connector writes.
+    pub(super) fn of(source: &ReadyConfig) -> Result<Self> {
+        let (name, topic, origin) = match source.get("connector.class") {
+            Some(DATAGEN) => {
+                let kind = source.get("event.type").unwrap_or_default();
+                let named = EventKind::named(kind);
+                let origin =
+                    Origin::Generated(named.with_context(|| {
+                        format!("{}: event.type {kind} is not known", source.name)
+                    })?);
+                (
+                    kind.strip_prefix("dealer-").or(Some(kind)),
+                    "kafka.topic",
+                    origin,
+                )
+            }
+            Some(HTTP) => (source.get("envelope.source"), "topic", Origin::Api),
+            Some(FILE) => (source.get("envelope.source"), "topic", Origin::Csv),
+            other => bail!(
+                "{}: the demo has no events for connector.class {}",
+                source.name,
+                other.unwrap_or_default()
+            ),
+        };
+        let topic = source.get(topic);
+        Ok(Self {
+            name: name.unwrap_or(&source.name).to_owned(),
+            topic: topic
+                .with_context(|| format!("{}: no topic", source.name))?
+                .to_owned(),
+            origin,
+        })
+    }
+
+    /// True if the demo makes the events itself, in the place of the connector.
+    pub(super) fn is_generated(&self) -> bool {
+        matches!(self.origin, Origin::Generated(_))
+    }
+
     /// The field whose value no two events share.
     pub(super) fn id_field(&self) -> &'static str {
         match self.origin {
             Origin::Generated(kind) => kind.id_field(),
             Origin::Api | Origin::Csv => "id",
         }
-    }
-}
-
-/// The streams of a pipeline.
-pub(super) fn streams(pipeline: PipelineId) -> Vec<Stream> {
-    let stream = |name, topic: &str, origin| Stream {
-        name,
-        topic: topic.to_owned(),
-        origin,
-    };
-    match pipeline {
-        PipelineId::RetailSnowflake => {
-            vec![stream(
-                "sales",
-                "sales_events",
-                Origin::Generated(EventKind::Sales),
-            )]
-        }
-        PipelineId::RetailS3 => {
-            vec![stream(
-                "orders",
-                "sales_events",
-                Origin::Generated(EventKind::Orders),
-            )]
-        }
-        PipelineId::Dealer => System::ALL
-            .into_iter()
-            .map(|system| {
-                let topic = format!("{}_topic", system.name());
-                let origin = Origin::Generated(EventKind::Dealer(system));
-                stream(system.name(), &topic, origin)
-            })
-            .collect(),
-        PipelineId::ApiPostgres => vec![
-            stream("api_users", "data-stream", Origin::Api),
-            stream("csv_users", "data-stream", Origin::Csv),
-        ],
     }
 }
 
@@ -171,6 +178,25 @@ mod tests {
 
     fn speed(change: impl FnOnce(&mut DemoArgs)) -> Result<Speed> {
         Speed::of(&args(change), PipelineId::Dealer, 6)
+    }
+
+    #[test]
+    fn a_source_s_config_says_which_events_it_writes() {
+        let read = |text: &str| Stream::of(&ReadyConfig::parse("x", text).unwrap());
+        let dealer = format!(
+            r#"{{"name": "x", "connector.class": "{DATAGEN}", "event.type": "dealer-sales", "kafka.topic": "sales_topic"}}"#
+        );
+        let stream = read(&dealer).unwrap();
+        let (name, topic) = (stream.name.as_str(), stream.topic.as_str());
+        assert_eq!(
+            (name, topic, stream.id_field()),
+            ("sales", "sales_topic", "event_id")
+        );
+        let csv = format!(
+            r#"{{"name": "x", "connector.class": "{FILE}", "envelope.source": "csv", "topic": "t"}}"#
+        );
+        assert_eq!(read(&csv).unwrap().origin, Origin::Csv);
+        assert!(read(r#"{"name": "x", "connector.class": "y"}"#).is_err());
     }
 
     #[test]

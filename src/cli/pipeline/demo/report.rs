@@ -60,7 +60,7 @@ impl Report<'_> {
                 });
             }
             rows.push(Row {
-                name: stream.name.to_owned(),
+                name: stream.name.clone(),
                 produced: produced.len(),
                 findings,
             });

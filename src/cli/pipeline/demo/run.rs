@@ -14,9 +14,9 @@ use super::folder::RunFolder;
 use super::generator::Generator;
 use super::ledger::Ledger;
 use super::pace::Pace;
-use super::plan::{Origin, Speed, Stream, partitions, streams};
+use super::plan::{Origin, Speed, Stream, partitions};
 use super::report::Report;
-use super::setup::{Surroundings, announce, properties};
+use super::setup::{self, Surroundings, announce, properties};
 use super::stage::{LogStage, Stage};
 use crate::cli::deployment::{self, has_failed, status_of, traces};
 use crate::cli::local_worker::{self, LocalWorker};
@@ -46,11 +46,12 @@ pub(super) struct Demo {
 
 impl Demo {
     pub(super) async fn start(pipeline: &'static Pipeline, args: &DemoArgs) -> Result<Self> {
-        let streams = streams(pipeline.id);
-        let speed = Speed::of(args, pipeline.id, streams.len())?;
+        let ready = setup::ready(pipeline, args)?;
+        let speed = Speed::of(args, pipeline.id, ready.sources.len())?;
         let server = local_worker::bind(args.port).await?;
         let folder = RunFolder::make(args)?;
-        let mut surroundings = Surroundings::start(pipeline, args, &speed, folder.path()).await?;
+        let mut surroundings = Surroundings::start(ready, args, &speed, folder.path()).await?;
+        let streams = std::mem::take(&mut surroundings.streams);
         let properties = properties(args, &folder.worker());
         let worker = LocalWorker::start(server, &properties).await?;
         let (brokers, partitions) = (args.bootstrap_servers.clone(), partitions(pipeline.id));

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use anyhow::Result;
+use anyhow::{Result, bail, ensure};
 
 use super::DemoArgs;
 use super::plan::{Speed, Stream};
@@ -21,10 +21,12 @@ const LOGIN: [&str; 4] = ["security.", "sasl.", "ssl.", "aws."];
 
 /// Where the sinks write to, and what the sources read.
 pub(super) struct Surroundings {
-    /// The targets in the order of the sinks; `None` for one that is not there in this run.
+    /// In the order of the pipeline's sinks.
     pub(super) targets: Vec<Target>,
     pub(super) s3: Option<Arc<S3Stage>>,
     pub(super) users: Option<(Api, CsvFile)>,
+    pub(super) streams: Vec<Stream>,
+    /// Those that the worker runs.
     pub(super) connectors: Connectors,
 }
 
@@ -35,37 +37,53 @@ pub(super) struct Target {
     pub(super) stage: Option<Arc<dyn Stage>>,
 }
 
+/// The pipeline's connectors as they are ready.
+pub(super) fn ready(pipeline: &Pipeline, args: &DemoArgs) -> Result<Connectors> {
+    // The stand-in for Snowflake knows its user by password.
+    let by_password = pipeline.id == PipelineId::RetailSnowflake;
+    let changes = Changes {
+        set: Vec::new(),
+        variant: by_password.then(|| "password".to_owned()),
+    };
+    let connectors = Connectors::of(pipeline, &args.selection, &changes)?;
+    ensure!(
+        !connectors.sources.is_empty(),
+        "no source is left: nothing would be produced"
+    );
+    Ok(connectors)
+}
+
 impl Surroundings {
-    /// Starts servers and fits the connectors to them; what the user sets wins.
+    /// Starts servers and fits the ready connectors to them; what the user sets wins.
     pub(super) async fn start(
-        pipeline: &Pipeline,
+        ready: Connectors,
         args: &DemoArgs,
         speed: &Speed,
         folder: &Path,
     ) -> Result<Self> {
-        let changes = Changes {
-            set: Vec::new(),
-            variant: variant(pipeline.id),
-        };
-        let ready = Connectors::of(pipeline, &args.selection, &changes)?;
-        let sources = ready.sources;
         let mut itself = Self {
             targets: Vec::new(),
             s3: None,
             users: None,
+            streams: Vec::new(),
             connectors: Connectors {
-                sources: Vec::new(),
+                sources: ready.sources,
                 sinks: Vec::new(),
             },
         };
         for sink in ready.sinks {
             itself.add_sink(sink, args, speed, folder).await?;
         }
-        if pipeline.id == PipelineId::ApiPostgres {
-            itself.add_users(sources, folder).await?;
-        }
+        itself.add_users(folder).await?;
         for setting in &args.set {
             itself.connectors.change(setting)?;
+        }
+        for source in std::mem::take(&mut itself.connectors.sources) {
+            let stream = Stream::of(&source)?;
+            if !stream.is_generated() {
+                itself.connectors.sources.push(source);
+            }
+            itself.streams.push(stream);
         }
         Ok(itself)
     }
@@ -77,25 +95,30 @@ impl Surroundings {
         speed: &Speed,
         folder: &Path,
     ) -> Result<()> {
-        let class = sink.get("connector.class").unwrap_or_default().to_owned();
-        let (name, stage, sink): (_, Arc<dyn Stage>, _) = if class.ends_with("S3SinkConnector") {
-            let stage = Arc::new(S3Stage::start(folder, &sink).await?);
-            self.s3 = Some(stage.clone());
-            ("S3", stage.clone(), batches(stage.point(sink), speed))
-        } else if class.ends_with("SnowflakeSinkConnector") {
-            let stage = Arc::new(SnowflakeStage::start(&sink).await?);
-            let seconds = speed.batch.as_secs().to_string();
-            let sink = stage.point(sink).with("buffer.flush.time", seconds);
-            ("Snowflake", stage, sink)
-        } else if let Some(url) = &args.postgres {
-            let stage = Arc::new(PostgresStage::start(url, &args.name).await?);
-            ("Postgres", stage.clone(), stage.point(sink))
-        } else {
-            self.targets.push(Target {
-                name: "Postgres",
-                stage: None,
-            });
-            return Ok(());
+        let class = sink.get("connector.class").unwrap_or_default();
+        let class = class.rsplit('.').next().unwrap_or_default().to_owned();
+        let (name, stage, sink): (_, Arc<dyn Stage>, _) = match (class.as_str(), &args.postgres) {
+            ("S3SinkConnector", _) => {
+                let stage = Arc::new(S3Stage::start(folder, &sink).await?);
+                self.s3 = Some(stage.clone());
+                ("S3", stage.clone(), batches(stage.point(sink), speed))
+            }
+            ("SnowflakeSinkConnector", _) => {
+                let stage = Arc::new(SnowflakeStage::start(&sink).await?);
+                let seconds = speed.batch.as_secs().to_string();
+                let sink = stage.point(sink).with("buffer.flush.time", seconds);
+                ("Snowflake", stage, sink)
+            }
+            ("JdbcSinkConnector", Some(url)) => {
+                let stage = Arc::new(PostgresStage::start(url, &args.name).await?);
+                ("Postgres", stage.clone(), stage.point(sink))
+            }
+            ("JdbcSinkConnector", None) => {
+                let (name, stage) = ("Postgres", None);
+                self.targets.push(Target { name, stage });
+                return Ok(());
+            }
+            _ => bail!("{}: the demo has no target for {class}", sink.name),
         };
         let stage = Some(stage);
         self.targets.push(Target { name, stage });
@@ -103,20 +126,29 @@ impl Surroundings {
         Ok(())
     }
 
-    async fn add_users(&mut self, sources: Vec<ReadyConfig>, folder: &Path) -> Result<()> {
+    /// An API and a file for the sources that read such.
+    async fn add_users(&mut self, folder: &Path) -> Result<()> {
+        let sources = &mut self.connectors.sources;
+        let reads = |source: &ReadyConfig| source.get("poll.interval.ms").is_some();
+        if !sources.iter().any(reads) {
+            return Ok(());
+        }
         let api = Api::start().await?;
         let file = CsvFile::create(folder.join("users.csv")).await?;
         for source in sources {
-            let source = source.with("poll.interval.ms", "500");
-            self.connectors
-                .sources
-                .push(match source.get("connector.class") {
-                    Some("sluice.file.FileSourceConnector") => source.with("file", file.path()),
-                    _ => source
-                        .with("http.url", api.url())
-                        .with("since.parameter", "since")
-                        .with("since.pointer", "/id"),
-                });
+            let changes = [
+                ("poll.interval.ms", "500".to_owned()),
+                ("file", file.path()),
+                ("http.url", api.url().to_owned()),
+            ];
+            for (key, value) in changes {
+                source.replace(key, value);
+            }
+            if source.get("http.url").is_some() {
+                let since = [("since.parameter", "since"), ("since.pointer", "/id")];
+                let since = since.map(|(key, value)| (key.to_owned(), value.to_owned()));
+                source.config.extend(since);
+            }
         }
         self.users = Some((api, file));
         Ok(())
@@ -129,20 +161,12 @@ impl Surroundings {
     }
 }
 
-/// The stand-in for Snowflake knows its user by password.
-fn variant(pipeline: PipelineId) -> Option<String> {
-    (pipeline == PipelineId::RetailSnowflake).then(|| "password".to_owned())
-}
-
 /// The S3 sink's config with batches that fit the length of this run.
-fn batches(sink: ReadyConfig, speed: &Speed) -> ReadyConfig {
-    let millis = speed.batch.as_millis().to_string();
-    let keys = ["rotate.schedule.interval.ms", "rotate.interval.ms"];
-    let there = keys.into_iter().filter(|key| sink.get(key).is_some());
-    let there: Vec<_> = there.collect();
-    there
-        .into_iter()
-        .fold(sink, |sink, key| sink.with(key, millis.clone()))
+fn batches(mut sink: ReadyConfig, speed: &Speed) -> ReadyConfig {
+    for key in ["rotate.schedule.interval.ms", "rotate.interval.ms"] {
+        sink.replace(key, speed.batch.as_millis().to_string());
+    }
+    sink
 }
 
 /// Properties of the demo's worker.
@@ -162,7 +186,7 @@ pub(super) fn properties(args: &DemoArgs, data: &Path) -> BTreeMap<String, Strin
 
 /// Says what goes where.
 pub(super) fn announce(streams: &[Stream], log: &dyn Stage, targets: &[Target]) {
-    let names: Vec<_> = streams.iter().map(|stream| stream.name).collect();
+    let names: Vec<_> = streams.iter().map(|stream| stream.name.as_str()).collect();
     print_text(&format!("{} → {}\n", names.join(", "), log.place()));
     for target in targets {
         let place = target.stage.as_ref().map_or_else(

@@ -186,7 +186,7 @@ impl Stage for LogStage {
     }
 
     async fn count(&self, stream: &Stream) -> Result<usize> {
-        if !matches!(stream.origin, Origin::Generated(_)) {
+        if !stream.is_generated() {
             return Ok(self.ids(stream).await?.len());
         }
         let ends = log_topics::ends(&*self.log, &stream.topic).await?;
@@ -207,7 +207,7 @@ fn id_of(value: &[u8], stream: &Stream) -> String {
 /// The ids of a message's rows, if they come from this stream's source.
 fn ids_of_envelope(value: &[u8], stream: &Stream) -> Result<Vec<String>> {
     let message: Value = serde_json::from_slice(value).context("a message that is not JSON")?;
-    if message.get("source").and_then(Value::as_str) != Some(stream.name) {
+    if message.get("source").and_then(Value::as_str) != Some(stream.name.as_str()) {
         return Ok(Vec::new());
     }
     let rows = message.get("data").and_then(Value::as_array);
@@ -223,17 +223,18 @@ fn ids_of_envelope(value: &[u8], stream: &Stream) -> Result<Vec<String>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::pipeline::catalog::PipelineId;
-    use crate::cli::pipeline::demo::plan::streams;
 
     #[test]
     fn rows_of_a_message_belong_to_the_stream_of_its_source() {
-        let streams = streams(PipelineId::ApiPostgres);
+        let stream = |name: &str| Stream {
+            name: name.to_owned(),
+            topic: "data-stream".to_owned(),
+            origin: Origin::Csv,
+        };
         let message = br#"{"source": "csv_users", "data": [{"id": 7}, {"id": "8"}]}"#;
-        let ids: Vec<_> = streams
-            .iter()
-            .map(|stream| ids_of_envelope(message, stream).unwrap())
-            .collect();
-        assert_eq!(ids, [vec![], vec!["7".to_owned(), "8".to_owned()]]);
+        let ids = |name: &str| ids_of_envelope(message, &stream(name)).unwrap();
+        assert_eq!(ids("csv_users"), ["7", "8"]);
+        assert!(ids("api_users").is_empty());
+        assert!(ids_of_envelope(b"{", &stream("csv_users")).is_err());
     }
 }

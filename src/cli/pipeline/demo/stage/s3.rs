@@ -60,7 +60,7 @@ impl S3Stage {
 fn is_of(object: &StoredObject, stream: &Stream) -> bool {
     match stream.origin {
         Origin::Generated(EventKind::Dealer(_)) => {
-            object.key.split('/').next() == Some(stream.name)
+            object.key.split('/').next() == Some(stream.name.as_str())
         }
         _ => true,
     }

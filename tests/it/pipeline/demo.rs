@@ -1,27 +1,17 @@
-//! `sluice pipeline` as users run it: demos on the embedded log, on a real Kafka and with a real Postgres, and whole
-//! pipelines on a worker process.
+//! Demos: on the embedded log, on a real Kafka, with a real Postgres; and one that goes wrong.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output};
-use std::time::Duration;
+use std::process::{Child, Command};
+use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, ensure};
-use serde_json::Value;
+use anyhow::{Context, Result, bail, ensure};
 use sluice_services::{Kafka, Postgres, PostgresOptions};
-use sluice_stand_in_s3::{S3Options, S3StandIn, list_objects};
+use sluice_stand_in_s3::list_objects;
 
-use crate::support::{SLUICE, WorkerProcess, wait_until};
+use super::{pipeline, said, text};
 
 const AGREES: &str = "every event is at every stage once";
-
-fn pipeline(arguments: &[&str]) -> Command {
-    let mut command = Command::new(SLUICE);
-    command.arg("pipeline").args(arguments);
-    command.env_remove("CONNECT_REST_URL");
-    command.env_remove("SLUICE_DEMO_POSTGRES");
-    command
-}
 
 /// A short demo with its files below `folder`.
 fn demo(folder: &Path, arguments: &[&str]) -> Command {
@@ -70,49 +60,12 @@ impl Drop for Running {
     }
 }
 
-/// What a command prints, errors last.
-fn text(output: &Output) -> String {
-    let (out, err) = (&output.stdout, &output.stderr);
-    let (out, err) = (String::from_utf8_lossy(out), String::from_utf8_lossy(err));
-    format!("{out}{err}")
-}
-
-/// What a command prints that is to succeed.
-fn said(command: &mut Command) -> Result<String> {
-    let output = command.output()?;
-    let said = text(&output);
-    ensure!(output.status.success(), "{command:?}: {said}");
-    ensure!(!said.contains("WARN") && !said.contains("ERROR"), "{said}");
-    Ok(said)
-}
-
 /// The cells of a row of the closing table.
 fn row<'a>(said: &'a str, name: &str) -> Result<Vec<&'a str>> {
     let table = said.split_once("\nTYPE").context("no closing table")?.1;
     let mut lines = table.lines().map(|line| line.split_whitespace().collect());
     let found = lines.find(|cells: &Vec<&str>| cells.first() == Some(&name));
     found.with_context(|| format!("no row {name} in {said}"))
-}
-
-#[test]
-fn without_a_name_the_pipelines_are_shown_and_a_wrong_name_is_told_the_right_ones() -> Result<()> {
-    for arguments in [&[][..], &["list"][..]] {
-        let said = said(&mut pipeline(arguments))?;
-        for name in ["retail-snowflake", "dealer", "retail-s3", "api-postgres"] {
-            let lines: Vec<_> = said.lines().filter(|line| line.starts_with(name)).collect();
-            ensure!(lines.len() == 1, "{name}: {said}");
-        }
-    }
-    for action in ["up", "status", "down", "demo"] {
-        let output = pipeline(&[action, "retail"]).output()?;
-        let said = text(&output);
-        ensure!(output.status.code() == Some(1), "{action}: {said}");
-        ensure!(
-            said.contains("retail is no pipeline; known are retail-snowflake, dealer"),
-            "{said}"
-        );
-    }
-    Ok(())
 }
 
 #[test]
@@ -169,12 +122,32 @@ fn the_dealer_s_demo_prints_how_long_events_and_batches_took() -> Result<()> {
             .filter(|shown| shown.starts_with(line))
             .collect();
         let [line] = lines.as_slice() else {
-            anyhow::bail!("no line {line}: {said}");
+            bail!("no line {line}: {said}");
         };
         ensure!(line.contains(" ms") && line.contains(count), "{said}");
     }
     let objects = list_objects(&folder.path().join("dealer-1/s3"), "automotive")?;
     ensure!(objects.len() >= 6 * 3, "batches are not of 7: {objects:?}");
+    Ok(())
+}
+
+#[test]
+fn a_system_or_a_target_can_be_left_out() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let without = [
+        "--without",
+        "dealer-sales-source",
+        "--without",
+        "postgres-sink-automotive",
+    ];
+    let mut arguments = vec!["dealer", "--events", "3", "--interval", "0.2"];
+    arguments.extend(without);
+    let said = said(&mut demo(folder.path(), &arguments))?;
+    ensure!(row(&said, "all")? == ["all", "15", "15", "15"], "{said}");
+    ensure!(
+        row(&said, "sales").is_err() && !said.contains("POSTGRES"),
+        "{said}"
+    );
     Ok(())
 }
 
@@ -212,12 +185,12 @@ fn a_demo_whose_target_loses_an_object_says_so_and_fails() -> Result<()> {
 
 /// Waits until there is something.
 fn wait<T>(deadline: Duration, mut probe: impl FnMut() -> Option<T>) -> Result<T> {
-    let until = std::time::Instant::now() + deadline;
+    let until = Instant::now() + deadline;
     loop {
         if let Some(found) = probe() {
             return Ok(found);
         }
-        ensure!(std::time::Instant::now() < until, "not within {deadline:?}");
+        ensure!(Instant::now() < until, "not within {deadline:?}");
         std::thread::sleep(Duration::from_millis(20));
     }
 }
@@ -335,186 +308,5 @@ fn what_keeps_a_demo_from_starting_is_named_without_a_password() -> Result<()> {
         );
         ensure!(!said.contains("hidden"), "{said}");
     }
-    Ok(())
-}
-
-/// A worker on the embedded log, an S3 server, and how a pipeline gets there.
-struct Surroundings {
-    worker: WorkerProcess,
-    s3: S3StandIn,
-    _folder: tempfile::TempDir,
-}
-
-impl Surroundings {
-    async fn start() -> Result<Self> {
-        let folder = tempfile::tempdir()?;
-        let s3 = S3Options::local(folder.path().join("s3"), "bronze");
-        Ok(Self {
-            worker: WorkerProcess::start(folder.path(), None)?,
-            s3: S3StandIn::start(s3).await?,
-            _folder: folder,
-        })
-    }
-
-    /// `sluice pipeline <action> retail-s3 …` at this worker.
-    fn run(&self, action: &str, more: &[&str]) -> Result<(i32, String)> {
-        let url = self.worker.url("");
-        let mut command = pipeline(&[action, "retail-s3", "--url", &url]);
-        let output = command.args(more).output()?;
-        let code = output.status.code().context("ended by a signal")?;
-        Ok((code, text(&output)))
-    }
-
-    fn settings(&self) -> Vec<String> {
-        let sink = |setting: String| format!("s3-sink-sales.{setting}");
-        vec![
-            sink(format!("store.url={}", self.s3.url())),
-            sink("aws.access.key.id=test".to_owned()),
-            sink("aws.secret.access.key=test-secret".to_owned()),
-            sink("rotate.interval.ms=2000".to_owned()),
-            "retail-orders-source.rate=50".to_owned(),
-        ]
-    }
-
-    fn up(&self, more: &[&str]) -> Result<(i32, String)> {
-        let settings = self.settings();
-        let mut arguments: Vec<&str> = Vec::new();
-        for setting in &settings {
-            arguments.extend(["--set", setting]);
-        }
-        arguments.extend(more);
-        self.run("up", &arguments)
-    }
-
-    fn lines_in_s3(&self) -> Result<usize> {
-        let mut lines = 0;
-        for (key, _) in list_objects(self.s3.folder(), "bronze")? {
-            let path: PathBuf = self.s3.folder().join("bronze").join(key);
-            lines += std::fs::read_to_string(path)?.lines().count();
-        }
-        Ok(lines)
-    }
-
-    async fn names(&self) -> Result<Value> {
-        self.worker.get("/connectors").await
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_pipeline_goes_up_runs_and_comes_down_with_nothing_left_unwritten() -> Result<()> {
-    let services = Surroundings::start().await?;
-    let (code, said) = services.run("status", &[])?;
-    ensure!(code == 1 && said.contains("MISSING"), "{said}");
-    let (code, said) = services.up(&[])?;
-    ensure!(
-        code == 0 && said.contains("s3-sink-sales: created, RUNNING"),
-        "{said}"
-    );
-    let (code, said) = services.up(&[])?;
-    ensure!(
-        code == 0 && said.contains("s3-sink-sales: unchanged, RUNNING"),
-        "{said}"
-    );
-    let (code, said) = services.run("status", &[])?;
-    ensure!(
-        code == 0 && said.contains("task 0") && !said.contains("MISSING"),
-        "{said}"
-    );
-    let (code, said) = services.run("status", &["--json"])?;
-    let shown: Value = serde_json::from_str(&said)?;
-    ensure!(code == 0 && shown[0]["name"] == "s3-sink-sales", "{said}");
-    wait_until("objects", Duration::from_secs(60), || async {
-        Ok(services.lines_in_s3()? > 100)
-    })
-    .await?;
-    let (code, said) = services.run("down", &[])?;
-    ensure!(
-        code == 0 && said.contains("s3-sink-sales: removed"),
-        "{said}"
-    );
-    ensure!(!said.contains("has not written"), "{said}");
-    assert_eq!(services.names().await?, serde_json::json!([]));
-    all_is_written(&services)
-}
-
-/// Orders count up: if none is lost and none doubled, the highest of them says how many there are.
-fn all_is_written(services: &Surroundings) -> Result<()> {
-    let mut orders = Vec::new();
-    for (key, _) in list_objects(services.s3.folder(), "bronze")? {
-        let text = std::fs::read_to_string(services.s3.folder().join("bronze").join(key))?;
-        for line in text.lines() {
-            let order: Value = serde_json::from_str(line)?;
-            let id = order["order_id"]
-                .as_str()
-                .context("an order without an id")?;
-            orders.push(id.to_owned());
-        }
-    }
-    orders.sort_unstable();
-    let expected: Vec<_> = (0..orders.len())
-        .map(|number| format!("ORD-{}", 100_000 + number))
-        .collect();
-    ensure!(
-        orders == expected,
-        "{} orders, some lost or doubled",
-        orders.len()
-    );
-    Ok(())
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_pipeline_that_is_kept_is_paused_and_goes_on_when_it_is_up_again() -> Result<()> {
-    let services = Surroundings::start().await?;
-    let (code, said) = services.up(&["--variant", "low-latency"])?;
-    ensure!(code == 0, "{said}");
-    wait_until("objects", Duration::from_secs(60), || async {
-        Ok(services.lines_in_s3()? > 0)
-    })
-    .await?;
-    let (code, said) = services.run("down", &["--keep"])?;
-    ensure!(
-        code == 0 && said.contains("s3-sink-sales: paused"),
-        "{said}"
-    );
-    let (code, said) = services.run("status", &[])?;
-    ensure!(code == 1 && said.contains("PAUSED"), "{said}");
-    let before = services.lines_in_s3()?;
-    let (code, said) = services.up(&["--variant", "low-latency"])?;
-    ensure!(
-        code == 0 && said.contains("s3-sink-sales: resumed, RUNNING"),
-        "{said}"
-    );
-    wait_until("more objects", Duration::from_secs(60), || async {
-        Ok(services.lines_in_s3()? > before)
-    })
-    .await?;
-    let (code, said) = services.run("down", &[])?;
-    ensure!(code == 0, "{said}");
-    all_is_written(&services)
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn sources_do_not_start_while_a_sink_does_not_run_and_what_is_missing_is_said() -> Result<()>
-{
-    let services = Surroundings::start().await?;
-    let url = services.worker.url("");
-    let output = pipeline(&["up", "retail-snowflake", "--url", &url]).output()?;
-    let said = text(&output);
-    ensure!(output.status.code() == Some(1), "{said}");
-    for words in [
-        "snowflake-sink-sales: ",
-        "snowflake.private.key=${env:SNOWFLAKE_PRIVATE_KEY}",
-        "config.providers=env",
-        "the sources are not started",
-    ] {
-        ensure!(said.contains(words), "no word of {words}: {said}");
-    }
-    assert_eq!(services.names().await?, serde_json::json!([]));
-    let output = pipeline(&["status", "dealer", "--url", "http://127.0.0.1:1"]).output()?;
-    let said = text(&output);
-    ensure!(
-        output.status.code() == Some(1) && said.contains("no worker answers"),
-        "{said}"
-    );
     Ok(())
 }
