@@ -1,8 +1,10 @@
 //! Generator source: plausible events, seeded and repeatable.
 //!
-//! [`events`] makes them; the connector writes them to a topic at a given rate.
+//! [`events`] makes them; the connector writes them to a topic at a given rate. A second connector, in `confluent`, makes records
+//! of any Avro schema, as Confluent's generator does.
 
 mod config;
+mod confluent;
 pub mod events;
 mod task;
 
@@ -33,7 +35,7 @@ impl Connector for DatagenConfig {
 connect_core::inventory::submit! {
     ConnectorPlugin {
         class: CLASS,
-        aliases: &["DatagenSource", "Datagen"],
+        aliases: &["DatagenSource"],
         kind: ConnectorType::Source,
         version: env!("CARGO_PKG_VERSION"),
         definition: DatagenConfig::definition,
