@@ -10,6 +10,10 @@ mod string;
 
 pub use byte_array::ByteArrayConverter;
 pub use json::JsonConverter;
+/// Payloads in JSON, read and written by Connect schemas: for converters that keep the schema elsewhere.
+pub mod payload {
+    pub use crate::json::{DecimalFormat, Reader, Writer};
+}
 pub use simple_header::SimpleHeaderConverter;
 pub use string::StringConverter;
 

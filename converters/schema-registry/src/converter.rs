@@ -66,6 +66,9 @@ impl WriterKey {
     }
 }
 
+/// Writers by subject and text of the schema.
+type BySubject<S> = LruCache<(String, String), Arc<Writer<S>>>;
+
 struct WriterEntry<S> {
     /// Keeps the place from being used again.
     _schema: Arc<Schema>,
@@ -81,7 +84,7 @@ pub(crate) struct RegistryConverter<F: Format> {
     readers: Mutex<LruCache<SchemaId, Cached<F::Schema>>>,
     writers: Mutex<LruCache<WriterKey, WriterEntry<F::Schema>>>,
     /// What was asked for, by subject and text: equal schemas may stand in several places.
-    subjects: Mutex<LruCache<(String, String), Arc<Writer<F::Schema>>>>,
+    subjects: Mutex<BySubject<F::Schema>>,
 }
 
 impl<F: Format> RegistryConverter<F> {

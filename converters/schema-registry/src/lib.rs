@@ -9,9 +9,9 @@ mod avro;
 mod client;
 mod converter;
 mod format;
-//mod json_schema;
+mod json_schema;
 mod options;
-//mod protobuf;
+mod protobuf;
 mod registry;
 mod subject;
 #[cfg(test)]

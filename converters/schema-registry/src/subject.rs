@@ -6,15 +6,15 @@ use connect_core::{Error, Result, option_names};
 /// How subjects are named.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Strategy {
-    TopicName,
-    RecordName,
-    TopicRecordName,
+    Topic,
+    Record,
+    TopicAndRecord,
 }
 
 option_names!(Strategy {
-    "io.confluent.kafka.serializers.subject.TopicNameStrategy" => TopicName,
-    "io.confluent.kafka.serializers.subject.RecordNameStrategy" => RecordName,
-    "io.confluent.kafka.serializers.subject.TopicRecordNameStrategy" => TopicRecordName,
+    "io.confluent.kafka.serializers.subject.TopicNameStrategy" => Topic,
+    "io.confluent.kafka.serializers.subject.RecordNameStrategy" => Record,
+    "io.confluent.kafka.serializers.subject.TopicRecordNameStrategy" => TopicAndRecord,
 });
 
 impl Strategy {
@@ -41,9 +41,9 @@ impl Strategy {
             })
         };
         Ok(match self {
-            Self::TopicName => format!("{topic}-{part}"),
-            Self::RecordName => record()?.to_owned(),
-            Self::TopicRecordName => format!("{topic}-{}", record()?),
+            Self::Topic => format!("{topic}-{part}"),
+            Self::Record => record()?.to_owned(),
+            Self::TopicAndRecord => format!("{topic}-{}", record()?),
         })
     }
 }
@@ -59,17 +59,17 @@ mod tests {
             named.map_err(|error| error.kind())
         };
         let name = Some("shop.Order");
-        assert_eq!(subject(Strategy::TopicName, None).unwrap(), "orders-value");
-        assert_eq!(subject(Strategy::RecordName, name).unwrap(), "shop.Order");
+        assert_eq!(subject(Strategy::Topic, None).unwrap(), "orders-value");
+        assert_eq!(subject(Strategy::Record, name).unwrap(), "shop.Order");
         assert_eq!(
-            subject(Strategy::TopicRecordName, name).unwrap(),
+            subject(Strategy::TopicAndRecord, name).unwrap(),
             "orders-shop.Order"
         );
         assert_eq!(
-            subject(Strategy::RecordName, None),
+            subject(Strategy::Record, None),
             Err(connect_core::ErrorKind::Data)
         );
-        let key = Strategy::TopicName.subject("orders", ConverterRole::Key, None);
+        let key = Strategy::Topic.subject("orders", ConverterRole::Key, None);
         assert_eq!(key.unwrap(), "orders-key");
     }
 }

@@ -16,12 +16,15 @@ use connect_core::{Error, Result, option_names};
 use serde_json::Value as Json;
 
 use schema::SchemaCache;
-use write::Writer;
+pub use value::Reader;
+pub use write::Writer;
 
 /// How decimals are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum DecimalFormat {
+pub enum DecimalFormat {
+    /// Their bytes in base64.
     Base64,
+    /// A JSON number.
     Numeric,
 }
 
@@ -48,6 +51,7 @@ struct JsonOptions {
 #[derive(Debug)]
 pub struct JsonConverter {
     schemas_enable: bool,
+    reader: Reader,
     writer: Writer,
     cache: SchemaCache,
 }
@@ -58,9 +62,14 @@ impl JsonConverter {
     fn new(options: &JsonOptions) -> Self {
         Self {
             schemas_enable: options.schemas_enable,
+            reader: Reader {
+                replace_null: options.replace_null_with_default,
+                own: |_, _, _| None,
+            },
             writer: Writer {
                 decimals: options.decimal_format,
                 replace_null: options.replace_null_with_default,
+                own: |_, _| None,
             },
             cache: SchemaCache::new(options.cache_size as usize),
         }
@@ -70,9 +79,14 @@ impl JsonConverter {
     pub fn without_schemas() -> Self {
         Self {
             schemas_enable: false,
+            reader: Reader {
+                replace_null: true,
+                own: |_, _, _| None,
+            },
             writer: Writer {
                 decimals: DecimalFormat::Base64,
                 replace_null: true,
+                own: |_, _| None,
             },
             cache: SchemaCache::new(0),
         }
@@ -109,7 +123,7 @@ impl JsonConverter {
             return Ok(Datum::schemaless(json::from_serde(payload)));
         }
         let schema = self.cache.parse(&schema)?;
-        let value = value::read(&schema, payload, self.writer.replace_null)?;
+        let value = self.reader.read(&schema, payload)?;
         Ok(Datum::with_schema(schema, value))
     }
 

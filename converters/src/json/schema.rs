@@ -7,7 +7,7 @@ use connect_core::data::{Field, Schema, Type, json};
 use connect_core::{Error, Result};
 use serde_json::{Map, Value as Json};
 
-use super::value;
+use super::value::Reader;
 
 /// Schemas already parsed, by their JSON: equal schemas share one allocation.
 #[derive(Debug)]
@@ -65,11 +65,13 @@ pub(super) fn parse(json: &Json) -> Result<Schema> {
         }
     }
     if let Some(default) = node.get("default").filter(|default| !default.is_null()) {
-        schema.default = Some(value::read(
-            &Arc::new(schema.clone()),
-            default.clone(),
-            false,
-        )?);
+        schema.default = Some(
+            Reader {
+                replace_null: false,
+                own: |_, _, _| None,
+            }
+            .read(&Arc::new(schema.clone()), default.clone())?,
+        );
     }
     Ok(schema)
 }

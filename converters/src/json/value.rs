@@ -11,17 +11,41 @@ use serde_json::Value as Json;
 
 use crate::type_name;
 
-/// Reads `json` as `schema` says.
-pub(super) fn read(schema: &Arc<Schema>, json: Json, replace_null: bool) -> Result<Value> {
+/// Reads the values of a schema that have a form of their own; `None` for others.
+type ReadOwn = fn(&Reader, &Arc<Schema>, &Json) -> Option<Result<Value>>;
+
+/// How payloads are read.
+#[derive(Debug, Clone, Copy)]
+pub struct Reader {
+    /// Whether a null is read as its schema's default.
+    pub replace_null: bool,
+    /// Sees each value first.
+    pub own: ReadOwn,
+}
+
+impl Reader {
+    /// Reads `json` as `schema` says.
+    ///
+    /// # Errors
+    /// A data error if the value does not fit its schema.
+    pub fn read(&self, schema: &Arc<Schema>, json: Json) -> Result<Value> {
+        if let Some(own) = (self.own)(self, schema, &json) {
+            return own;
+        }
+        read(self, schema, json)
+    }
+}
+
+fn read(reader: &Reader, schema: &Arc<Schema>, json: Json) -> Result<Value> {
     if json.is_null() {
-        return read_null(schema, replace_null);
+        return read_null(schema, reader.replace_null);
     }
     match schema.name.as_deref() {
         Some(logical::DECIMAL) => read_decimal(schema, &json),
         Some(logical::DATE) => Ok(Value::Date(integer(&json, schema)?)),
         Some(logical::TIME) => Ok(Value::Time(integer(&json, schema)?)),
         Some(logical::TIMESTAMP) => Ok(Value::Timestamp(integer(&json, schema)?)),
-        _ => read_plain(schema, json, replace_null),
+        _ => read_plain(reader, schema, json),
     }
 }
 
@@ -36,7 +60,7 @@ fn read_null(schema: &Arc<Schema>, replace_null: bool) -> Result<Value> {
     }
 }
 
-fn read_plain(schema: &Arc<Schema>, json: Json, replace_null: bool) -> Result<Value> {
+fn read_plain(reader: &Reader, schema: &Arc<Schema>, json: Json) -> Result<Value> {
     Ok(match (&schema.kind, json) {
         (Type::Boolean, Json::Bool(value)) => Value::Boolean(value),
         (Type::Int8, json) => Value::Int8(integer(&json, schema)?),
@@ -54,16 +78,16 @@ fn read_plain(schema: &Arc<Schema>, json: Json, replace_null: bool) -> Result<Va
         (Type::Array(items), Json::Array(values)) => Value::Array(
             values
                 .into_iter()
-                .map(|value| read(items, value, replace_null))
+                .map(|value| reader.read(items, value))
                 .collect::<Result<_>>()?,
         ),
-        (Type::Map(keys, values), json) => read_map(keys, values, json, replace_null)?,
+        (Type::Map(keys, values), json) => read_map(reader, keys, values, json)?,
         (Type::Struct(fields), Json::Object(mut object)) => {
             let values = fields
                 .iter()
                 .map(|field| {
                     let json = object.remove(&*field.name).unwrap_or(Json::Null);
-                    read(&field.schema, json, replace_null).map_err(|cause| {
+                    reader.read(&field.schema, json).map_err(|cause| {
                         Error::data(format!("{}: in field {}", cause.message(), field.name))
                     })
                 })
@@ -78,17 +102,14 @@ fn read_plain(schema: &Arc<Schema>, json: Json, replace_null: bool) -> Result<Va
 }
 
 fn read_map(
+    reader: &Reader,
     keys: &Arc<Schema>,
     values: &Arc<Schema>,
     json: Json,
-    replace_null: bool,
 ) -> Result<Value> {
     let found = kind_of(&json);
     let entry = |key: Json, value: Json| -> Result<(Value, Value)> {
-        Ok((
-            read(keys, key, replace_null)?,
-            read(values, value, replace_null)?,
-        ))
+        Ok((reader.read(keys, key)?, reader.read(values, value)?))
     };
     let entries: Result<Vec<_>> = match json {
         Json::Object(object) if keys.kind == Type::String => object

@@ -6,25 +6,30 @@ use connect_core::{Error, Result};
 use super::DecimalFormat;
 use crate::class_name;
 
+/// The schema and value that are written instead of these; `None` for these themselves.
+type WriteOwn = for<'a> fn(&'a Schema, &'a Value) -> Option<Result<(&'a Schema, &'a Value)>>;
+
 /// How payloads are written.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Writer {
-    pub(super) decimals: DecimalFormat,
+pub struct Writer {
+    /// How decimals are written.
+    pub decimals: DecimalFormat,
     /// Whether a null is written as its schema's default.
-    pub(super) replace_null: bool,
+    pub replace_null: bool,
+    /// Sees each value that has a schema first.
+    pub own: WriteOwn,
 }
 
 impl Writer {
     /// Appends `value` as JSON.
-    pub(super) fn write(
-        self,
-        schema: Option<&Schema>,
-        value: &Value,
-        out: &mut Vec<u8>,
-    ) -> Result<()> {
+    ///
+    /// # Errors
+    /// A data error if the value does not fit its schema.
+    pub fn write(self, schema: Option<&Schema>, value: &Value, out: &mut Vec<u8>) -> Result<()> {
         let Some(schema) = schema else {
             return self.write_schemaless(value, out);
         };
+        let (schema, value) = (self.own)(schema, value).unwrap_or(Ok((schema, value)))?;
         if value.is_null() {
             return self.write_null(schema, out);
         }

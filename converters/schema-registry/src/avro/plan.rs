@@ -142,7 +142,7 @@ impl<'a> Compiler<'a> {
         let (definition, namespace) = found
             .cloned()
             .ok_or_else(|| invalid(format!("nothing is called {name}")))?;
-        self.definition_named(definition, name.to_owned(), &namespace, around)
+        self.definition_named(definition, name, &namespace, around)
     }
 
     fn definition(
@@ -155,7 +155,7 @@ impl<'a> Compiler<'a> {
             Some(Json::String(kind)) => match kind.as_str() {
                 "record" | "error" | "enum" | "fixed" => {
                     let (name, inside) = full_name(definition, namespace)?;
-                    self.definition_named(definition, name, &inside, around)
+                    self.definition_named(definition, &name, &inside, around)
                 }
                 "array" => self.array(definition, namespace, around),
                 "map" => {
@@ -181,21 +181,21 @@ impl<'a> Compiler<'a> {
     fn definition_named(
         &mut self,
         definition: &'a Map<String, Json>,
-        name: String,
+        name: &str,
         namespace: &str,
         around: Around<'a>,
     ) -> Result<Plan> {
-        if self.building.contains(&name) {
+        if self.building.iter().any(|known| known == name) {
             return Err(Error::data(format!(
                 "the record {name} holds itself: Connect has no such schemas"
             )));
         }
         match definition.get("type").and_then(Json::as_str) {
-            Some("enum") => enumeration(definition, &name, around),
-            Some("fixed") => fixed(definition, &name, around),
+            Some("enum") => enumeration(definition, name, around),
+            Some("fixed") => fixed(definition, name, around),
             _ => {
-                self.building.push(name.clone());
-                let plan = self.record(definition, &name, namespace, around);
+                self.building.push(name.to_owned());
+                let plan = self.record(definition, name, namespace, around);
                 self.building.pop();
                 plan
             }

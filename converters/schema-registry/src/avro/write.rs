@@ -24,11 +24,13 @@ fn write(plan: &Plan, value: &Value, out: &mut Vec<u8>) -> Result<()> {
         _ => value,
     };
     match (plan.null, value) {
-        (Null::First, Value::Null) => return Ok(write_long(0, out)),
-        (Null::Second, Value::Null) => return Ok(write_long(1, out)),
-        (Null::First, _) => write_long(1, out),
+        (Null::First, Value::Null) => write_long(0, out),
+        (Null::Second, Value::Null) | (Null::First, _) => write_long(1, out),
         (Null::Second, _) => write_long(0, out),
         (Null::Never, _) => {}
+    }
+    if value.is_null() && plan.null != Null::Never {
+        return Ok(());
     }
     match (&plan.layout, value) {
         (Layout::Boolean, Value::Boolean(value)) => out.push(u8::from(*value)),
@@ -133,7 +135,8 @@ fn write_union(
             .position(Option::is_none)
             .filter(|_| value.is_null());
         let null = null.ok_or_else(|| misfit(&plan.schema, value))?;
-        return Ok(write_long(i64::try_from(null).unwrap_or_default(), out));
+        write_long(i64::try_from(null).unwrap_or_default(), out);
+        return Ok(());
     };
     let Type::Struct(declared) = &plan.schema.kind else {
         return Err(Error::internal("a union whose schema is no struct"));

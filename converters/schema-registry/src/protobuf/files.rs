@@ -1,0 +1,80 @@
+//! The files of a schema: its own, those it refers to, and those that every registry takes for granted.
+
+use connect_core::{Error, Result};
+use prost_reflect::FileDescriptor;
+use protox::Compiler;
+use protox::file::{ChainFileResolver, File, FileResolver, GoogleFileResolver};
+
+use crate::registry::Resolved;
+
+/// The file's own name; nothing else can be called so.
+const ROOT: &str = "\u{0}schema.proto";
+
+/// The files that schemas import without a reference, with the messages that Connect knows.
+const KNOWN: [(&str, &str); 4] = [
+    (
+        "confluent/meta.proto",
+        r#"syntax = "proto3"; package confluent; import "google/protobuf/descriptor.proto";
+message Meta { string doc = 1; map<string, string> params = 2; repeated string tags = 3; }
+extend google.protobuf.FileOptions { Meta file_meta = 1088; }
+extend google.protobuf.MessageOptions { Meta message_meta = 1088; }
+extend google.protobuf.FieldOptions { Meta field_meta = 1088; }
+extend google.protobuf.EnumOptions { Meta enum_meta = 1088; }
+extend google.protobuf.EnumValueOptions { Meta enum_value_meta = 1088; }"#,
+    ),
+    (
+        "confluent/type/decimal.proto",
+        r#"syntax = "proto3"; package confluent.type;
+message Decimal { bytes value = 1; uint32 precision = 2; int32 scale = 3; }"#,
+    ),
+    (
+        "google/type/date.proto",
+        r#"syntax = "proto3"; package google.type; message Date { int32 year = 1; int32 month = 2; int32 day = 3; }"#,
+    ),
+    (
+        "google/type/timeofday.proto",
+        r#"syntax = "proto3"; package google.type;
+message TimeOfDay { int32 hours = 1; int32 minutes = 2; int32 seconds = 3; int32 nanos = 4; }"#,
+    ),
+];
+
+/// Compiles the file of a schema.
+pub(super) fn compile(schema: &Resolved) -> Result<FileDescriptor> {
+    let mut resolver = ChainFileResolver::new();
+    let own = [(ROOT.to_owned(), schema.text.clone())];
+    resolver.add(Texts(
+        own.into_iter().chain(schema.imports.clone()).collect(),
+    ));
+    resolver.add(GoogleFileResolver::new());
+    let known = KNOWN
+        .iter()
+        .map(|(name, text)| ((*name).to_owned(), (*text).to_owned()));
+    resolver.add(Texts(known.collect()));
+    let mut compiler = Compiler::with_file_resolver(resolver);
+    compiler.include_imports(true);
+    compiler.open_file(ROOT).map_err(|cause| {
+        Error::data(format!(
+            "not a valid Protobuf schema: {}",
+            cause.to_string().replace(ROOT, "it")
+        ))
+    })?;
+    let pool = compiler.descriptor_pool();
+    pool.get_file_by_name(ROOT)
+        .ok_or_else(|| Error::internal("a file that was compiled is not there"))
+}
+
+/// Files by name, as texts.
+struct Texts(Vec<(String, String)>);
+
+impl FileResolver for Texts {
+    fn resolve_path(&self, path: &std::path::Path) -> Option<String> {
+        path.to_str().map(str::to_owned)
+    }
+
+    fn open_file(&self, name: &str) -> Result<File, protox::Error> {
+        match self.0.iter().find(|(own, _)| own == name) {
+            Some((_, text)) => File::from_source(name, text),
+            None => Err(protox::Error::file_not_found(name)),
+        }
+    }
+}
