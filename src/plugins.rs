@@ -8,6 +8,7 @@ use sluice_connector_postgres as _;
 use sluice_connector_s3 as _;
 use sluice_connector_snowflake as _;
 use sluice_converters as _;
+use sluice_schema_registry as _;
 use sluice_transforms as _;
 
 /// Makes sure that this module, and with it every plugin, is part of the binary. Plugins register themselves.

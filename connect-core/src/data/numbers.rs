@@ -8,6 +8,9 @@ use num_bigint::BigInt;
 /// Exponents of decimals are kept small: a text of a few bytes must not become gigabytes of zeros.
 const MAX_EXPONENT: i32 = 10_000;
 
+/// Nor is a decimal given a scale this far from its own.
+pub const MAX_SCALE_CHANGE: u32 = MAX_EXPONENT.unsigned_abs();
+
 /// The decimal that `text` says, with the digits it has, as `BigDecimal` reads it.
 pub fn exact_from_text(text: &str) -> Option<Decimal> {
     let (mantissa, exponent) = match text.split_once(['e', 'E']) {
