@@ -6,6 +6,7 @@
 mod kafka_to_postgres;
 mod kafka_to_s3;
 mod kafka_to_snowflake;
+mod paused;
 mod payment;
 mod process;
 mod sales;
@@ -35,6 +36,8 @@ enum Bench {
     KafkaToS3(kafka_to_s3::Options),
     /// A topic of a real Kafka to a table of Snowflake's stand-in
     KafkaToSnowflake(kafka_to_snowflake::Options),
+    /// Many paused connectors, beside Kafka Connect: memory, and the time a list takes
+    Paused(paused::Options),
     /// From start to the first answer, on the embedded log; memory when idle
     Startup(startup::Options),
 }
@@ -50,6 +53,7 @@ async fn main() -> Result<()> {
         Bench::KafkaToSnowflake(options) => {
             kafka_to_snowflake::run(&arguments.sluice, &options).await
         }
+        Bench::Paused(options) => paused::run(&arguments.sluice, &options).await,
         Bench::Startup(options) => startup::run(&arguments.sluice, &options).await,
     }
 }

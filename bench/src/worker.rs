@@ -50,7 +50,8 @@ impl Worker {
         Ok(worker)
     }
 
-    fn url(&self, path: &str) -> String {
+    /// An address of its REST API.
+    pub(crate) fn url(&self, path: &str) -> String {
         format!("http://127.0.0.1:{}{path}", self.port)
     }
 
@@ -72,6 +73,11 @@ impl Worker {
     pub(crate) async fn status(&self, name: &str) -> Result<String> {
         let url = self.url(&format!("/connectors/{name}/status"));
         Ok(reqwest::get(url).await?.text().await?)
+    }
+
+    /// Its process id.
+    pub(crate) fn pid(&self) -> u32 {
+        self.service.pid()
     }
 
     /// What it has used so far.

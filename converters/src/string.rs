@@ -12,7 +12,7 @@ use connect_core::plugin::{Converter, ConverterPlugin, HeaderConverter};
 #[derive(Debug, ConnectorConfig)]
 struct StringOptions {
     /// The character set; UTF-8 is the only one.
-    #[option(name = "converter.encoding", default = "UTF-8", importance = High, validator = Validator::Custom(encoding))]
+    #[option(name = "converter.encoding", default = "UTF-8", importance = High, width = Medium, display = "Encoding", validator = Validator::Custom(encoding))]
     _encoding: String,
 }
 

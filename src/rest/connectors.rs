@@ -90,6 +90,11 @@ impl CreateRequest {
 }
 
 fn initial_state(value: Value) -> Result<TargetState, RestError> {
+    if value.is_array() || value.is_object() {
+        return Err(RestError::internal(
+            "Input mismatch reading Enum `initial_state`: text is needed",
+        ));
+    }
     let Some(text) = body::text(value)? else {
         return Ok(TargetState::Started);
     };

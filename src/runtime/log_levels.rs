@@ -142,7 +142,11 @@ impl LogLevels {
             .filter(|known| is_below(known, name))
             .cloned()
             .collect();
-        affected.insert(name.to_owned());
+        if !levels.contains_key(name) {
+            let inherited = inherited(&levels, name);
+            levels.insert(name.to_owned(), inherited);
+            affected.insert(name.to_owned());
+        }
         affected.retain(|name| levels.get(name).is_none_or(|known| known.level != level));
         let changed = LoggerLevel {
             level,
@@ -153,6 +157,17 @@ impl LogLevels {
         }
         (self.apply)(&directives(&levels, &self.at_start));
         Ok(affected.into_iter().collect())
+    }
+}
+
+/// What holds for a logger for which nothing was set: the level of the nearest above it.
+fn inherited(levels: &BTreeMap<String, LoggerLevel>, name: &str) -> LoggerLevel {
+    let above = levels.iter().filter(|(above, _)| is_below(name, above));
+    // The root is above all, and its name is not as long as it is near.
+    let nearest = above.max_by_key(|(above, _)| if *above == ROOT { 0 } else { above.len() });
+    LoggerLevel {
+        level: nearest.map_or("ERROR", |(_, above)| above.level),
+        last_modified: None,
     }
 }
 
@@ -245,6 +260,12 @@ mod tests {
         assert_eq!(levels.set("a.b", "trace").unwrap(), ["a.b"]);
         assert_eq!(levels.set("a", "warn").unwrap(), ["a", "a.b", "a.bc"]);
         assert_eq!(levels.set("a", "warn").unwrap(), Vec::<String>::new());
+        assert_eq!(
+            levels.set("b", "info").unwrap(),
+            Vec::<String>::new(),
+            "inherited"
+        );
+        assert_eq!(levels.get("b").unwrap().level, "INFO");
         assert_eq!(levels.get("a.b").unwrap().level, "WARN");
         assert_eq!(
             *applied.lock().unwrap(),

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use connect_core::config::{
     ConfigMap, OptionError, config_infos, config_key_infos, connector_from_map,
-    find_connector_plugin, find_converter_plugin, find_predicate_plugin, find_transform_plugin,
-    framework_definition,
+    converter_definition, find_connector_plugin, find_converter_plugin, find_predicate_plugin,
+    find_transform_plugin, framework_definition,
 };
 use connect_core::plugin::{
     ConnectorPlugin, ConnectorType, connector_plugins, converter_plugins, predicate_plugins,
@@ -19,6 +19,9 @@ use super::info::{ConfigInfos, PluginInfo};
 use super::worker_config::WorkerSettings;
 
 type Answer<T> = Result<T, HerderError>;
+
+/// The option that asks for a version of a connector.
+const PLUGIN_VERSION: &str = "connector.plugin.version";
 
 /// How long a connector may look at the outside world for a validation.
 const LONGEST_LOOK: Duration = Duration::from_secs(60);
@@ -58,9 +61,11 @@ pub(super) fn plugins(connectors_only: bool) -> Vec<PluginInfo> {
 
 /// The options of a plugin, as `/connector-plugins/{plugin}/config` shows them.
 pub(super) fn plugin_config(plugin: &str) -> Answer<serde_json::Value> {
-    let definition = find_converter_plugin(plugin)
+    if let Some(converter) = find_converter_plugin(plugin) {
+        return Ok(config_key_infos(&converter_definition(converter)).into());
+    }
+    let definition = find_transform_plugin(plugin)
         .map(|plugin| plugin.definition)
-        .or_else(|| find_transform_plugin(plugin).map(|plugin| plugin.definition))
         .or_else(|| find_predicate_plugin(plugin).map(|plugin| plugin.definition));
     if let Some(definition) = definition {
         return Ok(config_key_infos(&definition()).into());
@@ -76,6 +81,13 @@ pub(super) fn plugin_config(plugin: &str) -> Answer<serde_json::Value> {
             .and_then(|name| name.as_str())
             .is_none_or(|name| own.option(name).is_none())
     }));
+    for info in &mut infos {
+        if info.get("name").is_some_and(|name| name == PLUGIN_VERSION)
+            && let Some(default) = info.get_mut("default_value")
+        {
+            *default = found.version.into();
+        }
+    }
     Ok(infos.into())
 }
 
@@ -100,13 +112,19 @@ pub(super) async fn validate(
             no_connector_type(&config).to_string(),
         ));
     };
-    let found = find_connector_plugin(class).ok();
-    let asked = find_connector_plugin(plugin).ok();
-    let Some(found) = found.filter(|found| asked.is_some_and(|asked| std::ptr::eq(*found, asked)))
-    else {
-        return Err(HerderError::BadRequest(format!(
-            "Included connector type {class} does not match request type {plugin}"
-        )));
+    let found = find_connector_plugin(class);
+    let asked = find_connector_plugin(plugin);
+    let found = match (found, asked) {
+        (Ok(found), Ok(asked)) if std::ptr::eq(found, asked) => found,
+        // The same name twice, that of nothing.
+        (Err(error), _) if class == plugin => {
+            return Err(HerderError::Internal(error.message().to_owned()));
+        }
+        _ => {
+            return Err(HerderError::BadRequest(format!(
+                "Included connector type {class} does not match request type {plugin}"
+            )));
+        }
     };
     let mut nullable = config;
     for (key, value) in &resolved.config {
@@ -120,7 +138,7 @@ pub(super) async fn validate(
     }
     let shown = infos.get_mut("configs").and_then(Value::as_array_mut);
     for info in shown.into_iter().flatten() {
-        show_defaults(info, found, settings);
+        show_defaults(info, found, &resolved.config, settings);
         if let Some(value) = info.get_mut("value") {
             hide(value, &raw, &resolved);
         }
@@ -137,9 +155,49 @@ pub(super) fn no_connector_type(config: &GivenConfig) -> HerderError {
     ))
 }
 
-/// What stands for options that are not given: the worker's converters, and the versions there are.
-fn show_defaults(info: &mut Value, plugin: &ConnectorPlugin, settings: &WorkerSettings) {
+/// What stands for options that are not given, and what may be chosen: the worker's converters, the classes and versions
+/// there are.
+fn show_defaults(
+    info: &mut Value,
+    plugin: &ConnectorPlugin,
+    given: &ConfigMap,
+    settings: &WorkerSettings,
+) {
     let name = info.pointer("/definition/name").and_then(Value::as_str);
+    let name = name.unwrap_or_default().to_owned();
+    let found = default_and_choice(&name, plugin, given, settings);
+    let Some((default, choice)) = found else {
+        // A version of nothing.
+        if name.ends_with(".converter.plugin.version")
+            && let Some(visible) = info.pointer_mut("/value/visible")
+        {
+            *visible = false.into();
+        }
+        return;
+    };
+    let errors = info.pointer("/value/errors").and_then(Value::as_array);
+    let is_right = errors.is_none_or(Vec::is_empty);
+    let not_given = info.pointer("/value/value").is_some_and(Value::is_null);
+    let mut changes = vec![("/value/recommended_values", Value::from(choice))];
+    if let Some(default) = default {
+        changes.push(("/definition/default_value", default.clone().into()));
+        if is_right && not_given {
+            changes.push(("/value/value", default.into()));
+        }
+    }
+    for (pointer, value) in changes {
+        if let Some(place) = info.pointer_mut(pointer) {
+            *place = value;
+        }
+    }
+}
+
+fn default_and_choice(
+    name: &str,
+    plugin: &ConnectorPlugin,
+    given: &ConfigMap,
+    settings: &WorkerSettings,
+) -> Option<(Option<String>, Vec<&'static str>)> {
     let config = &settings.config;
     let of_worker = |name: &str| match name {
         "key.converter" => Some(&config.key_converter),
@@ -147,35 +205,37 @@ fn show_defaults(info: &mut Value, plugin: &ConnectorPlugin, settings: &WorkerSe
         "header.converter" => Some(&config.header_converter),
         _ => None,
     };
-    let (default, choice) = match name {
-        Some("connector.plugin.version") => (plugin.version.to_owned(), vec![plugin.version]),
-        Some(name) => match (of_worker(name), name.strip_suffix(".plugin.version")) {
-            (Some(class), _) => (class.clone(), converter_classes(name == "header.converter")),
-            (None, Some(converter)) => {
-                let found = of_worker(converter).and_then(|class| find_converter_plugin(class));
-                let Some(found) = found else { return };
-                (found.version.to_owned(), vec![found.version])
-            }
-            (None, None) => return,
-        },
-        None => return,
+    let version = |version: &'static str| Some((Some(version.to_owned()), vec![version]));
+    if name == PLUGIN_VERSION {
+        return version(plugin.version);
+    }
+    if let Some(class) = of_worker(name) {
+        let classes = converter_classes(name == "header.converter");
+        return Some((Some(class.clone()), classes));
+    }
+    if let Some(of) = name.strip_suffix(".plugin.version") {
+        let default = of_worker(of).cloned();
+        let of_chain = given.get(&format!("{of}.type")).cloned();
+        let class = given.get(of).cloned().or(default).or(of_chain)?;
+        let transform = || find_transform_plugin(&class).map(|plugin| plugin.version);
+        let predicate = || find_predicate_plugin(&class).map(|plugin| plugin.version);
+        let converter = find_converter_plugin(&class).map(|plugin| plugin.version);
+        return version(converter.or_else(transform).or_else(predicate)?);
+    }
+    let (list, rest) = name.split_once('.')?;
+    rest.strip_suffix(".type")?;
+    let classes = match list {
+        "transforms" => transform_plugins()
+            .iter()
+            .map(|plugin| plugin.class)
+            .collect(),
+        "predicates" => predicate_plugins()
+            .iter()
+            .map(|plugin| plugin.class)
+            .collect(),
+        _ => return None,
     };
-    let errors = info.pointer("/value/errors").and_then(Value::as_array);
-    let is_right = errors.is_none_or(Vec::is_empty);
-    if let Some(value) = info.pointer_mut("/value/value")
-        && value.is_null()
-        && is_right
-    {
-        *value = default.clone().into();
-    }
-    for (pointer, value) in [
-        ("/definition/default_value", default.into()),
-        ("/value/recommended_values", choice.into()),
-    ] {
-        if let Some(place) = info.pointer_mut(pointer) {
-            *place = value;
-        }
-    }
+    Some((None, classes))
 }
 
 /// The classes of the linked converters of headers, or of keys and values.

@@ -1,6 +1,7 @@
 //! What the worker is doing: said to whoever waited for it in vain.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use connect_core::clock::Clock;
 use connect_core::data::Timestamp;
@@ -11,79 +12,80 @@ use super::metrics::rfc3339;
 struct Stage {
     what: String,
     began: Timestamp,
-    completed: Option<Timestamp>,
 }
 
-impl Stage {
-    /// In Kafka Connect's words.
-    fn text(&self) -> String {
-        let (what, began) = (&self.what, rfc3339(self.began));
-        match self.completed.map(rfc3339) {
-            None => format!("The worker is currently {what}, which began at {began}"),
-            Some(completed) => format!(
-                "The last operation the worker completed was {what}, which began at {began} and completed at {completed}"
-            ),
-        }
-    }
+#[derive(Debug, Default)]
+struct Board {
+    /// By number, the oldest first.
+    running: BTreeMap<u64, Stage>,
+    /// The last to be completed, and when.
+    completed: Option<(Stage, Timestamp)>,
+    next: u64,
 }
 
-/// The stage the worker is in, or was in last.
+/// The stages the worker is in, and the one it was in last.
 #[derive(Clone)]
 pub(super) struct Stages {
     clock: Arc<dyn Clock>,
-    current: Arc<Mutex<Option<Stage>>>,
+    board: Arc<Mutex<Board>>,
 }
 
 /// A stage that lasts as long as this is held.
 #[must_use]
-pub(super) struct InStage(Stages);
+pub(super) struct InStage {
+    stages: Stages,
+    number: u64,
+}
 
 impl Stages {
     pub(super) fn new(clock: Arc<dyn Clock>) -> Self {
         Self {
             clock,
-            current: Arc::default(),
+            board: Arc::default(),
         }
     }
 
-    fn with(&self, change: impl FnOnce(&mut Option<Stage>)) {
-        change(&mut self.current.lock().unwrap_or_else(PoisonError::into_inner));
+    fn lock(&self) -> MutexGuard<'_, Board> {
+        self.board.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Begins a stage: `what` completes "the worker is currently …".
     pub(super) fn enter(&self, what: String) -> InStage {
         let began = self.clock.now();
-        self.with(|current| {
-            *current = Some(Stage {
-                what,
-                began,
-                completed: None,
-            });
-        });
-        InStage(self.clone())
+        let mut board = self.lock();
+        let number = board.next;
+        board.next += 1;
+        board.running.insert(number, Stage { what, began });
+        InStage {
+            stages: self.clone(),
+            number,
+        }
     }
 
-    /// What is or was done; empty if nothing was done yet.
+    /// What has been done for longest, or was done last, in Kafka Connect's words; empty if that is nothing.
     pub(super) fn text(&self) -> String {
-        let mut text = String::new();
-        self.with(|current| {
-            text = match current {
-                None => String::new(),
-                Some(stage) => stage.text(),
-            };
-        });
-        text
+        let board = self.lock();
+        if let Some(Stage { what, began }) = board.running.values().next() {
+            let began = rfc3339(*began);
+            return format!("The worker is currently {what}, which began at {began}");
+        }
+        let Some((Stage { what, began }, completed)) = &board.completed else {
+            return String::new();
+        };
+        let (began, completed) = (rfc3339(*began), rfc3339(*completed));
+        format!(
+            "The last operation the worker completed was {what}, which began at {began} and completed at {completed}"
+        )
     }
 }
 
 impl Drop for InStage {
     fn drop(&mut self) {
-        let now = self.0.clock.now();
-        self.0.with(|current| {
-            if let Some(stage) = current {
-                stage.completed = Some(now);
-            }
-        });
+        let now = self.stages.clock.now();
+        let mut board = self.stages.lock();
+        if let Some(stage) = board.running.remove(&self.number) {
+            board.completed = Some((stage, now));
+        }
     }
 }
 
@@ -101,6 +103,7 @@ mod tests {
         let stage = stages.enter("stopping connector a".to_owned());
         let now =
             "The worker is currently stopping connector a, which began at 1970-01-01T00:00:00Z";
+        drop(stages.enter("doing something short meanwhile".to_owned()));
         assert_eq!(stages.text(), now);
         clock.advance(std::time::Duration::from_secs(2));
         drop(stage);

@@ -38,7 +38,7 @@ impl ConfigDef {
 /// Parses and validates; like Kafka, a value that cannot be parsed becomes null and is then still validated.
 fn check_option(option: &OptionDef, key: &str, given: Option<&str>) -> CheckedOption {
     let mut errors = Vec::new();
-    let value = match (given, option.default) {
+    let mut value = match (given, option.default) {
         (Some(text), _) => OptionValue::parse(option.kind, text).unwrap_or_else(|reason| {
             errors.push(invalid(
                 option,
@@ -64,11 +64,17 @@ fn check_option(option: &OptionDef, key: &str, given: Option<&str>) -> CheckedOp
     if validate && let Err(reason) = option.validator.check(&value) {
         // Kafka's validators know an option by its name alone, without the prefix it stands below.
         errors.push(match option.validator {
-            Validator::NonEmptyList => format!("Configuration '{}' {reason}", option.name),
+            Validator::NonEmptyList | Validator::UniqueList => {
+                format!("Configuration '{}' {reason}", option.name)
+            }
             _ => invalid(option, option.name, &value, &reason),
         });
     }
+    if option.kind == OptionType::Class && !errors.is_empty() {
+        value = OptionValue::Null; // a class that is not there
+    }
     if let Some(why) = option.unsupported
+        && errors.is_empty()
         && given.is_some()
         && value != option.default_value()
     {

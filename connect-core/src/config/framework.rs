@@ -68,7 +68,7 @@ pub struct CommonOptions {
     #[option(name = "predicates", default = "", importance = Low, width = Long, display = "Predicates", group = "Predicates", validator = Validator::Custom(aliases))]
     pub predicates: Vec<String>,
     /// What the worker does when a value from a config provider expires.
-    #[option(name = "config.action.reload", default = "restart", importance = Low, width = Medium, display = "Reload Action")]
+    #[option(name = "config.action.reload", default = "restart", importance = Low, width = Medium, display = "Reload Action", validator = Validator::OneOf(&["none", "restart"]))]
     pub config_reload: ConfigReload,
     /// For how long, in milliseconds, a failed operation on a record is tried again; 0: not at all, -1: without end.
     #[option(name = "errors.retry.timeout", default = "0", importance = Medium, width = Medium, group = "Error Handling", display = "Retry Timeout for Errors", unsupported = "retrying conversions")]
@@ -77,7 +77,7 @@ pub struct CommonOptions {
     #[option(name = "errors.retry.delay.max.ms", default = "60000", importance = Medium, width = Medium, group = "Error Handling", display = "Maximum Delay Between Retries for Errors")]
     pub retry_delay_max: i64,
     /// What happens to a record that cannot be converted: `none` fails the task.
-    #[option(name = "errors.tolerance", default = "none", importance = Medium, width = Short, group = "Error Handling", display = "Error Tolerance")]
+    #[option(name = "errors.tolerance", default = "none", importance = Medium, width = Short, group = "Error Handling", display = "Error Tolerance", validator = Validator::OneOf(&["none", "all"]), unsupported = "records are not skipped")]
     pub tolerance: ErrorTolerance,
     /// Whether errors of records are logged one by one.
     #[option(name = "errors.log.enable", default = "false", importance = Medium, width = Short, group = "Error Handling", display = "Log Errors", unsupported = "the task's trace names the record that failed it")]
@@ -92,7 +92,7 @@ pub struct CommonOptions {
 #[config(group = "Common")]
 pub struct SinkOptions {
     /// The topics to read, separated by commas. Either this or `topics.regex`.
-    #[option(name = "topics", default = "", importance = High, width = Long, display = "Topics")]
+    #[option(name = "topics", default = "", importance = High, width = Long, display = "Topics", validator = Validator::UniqueList)]
     pub topics: Vec<String>,
     /// A regular expression (Java syntax) that the whole name of a topic must match. Either this or `topics`.
     #[option(name = "topics.regex", default = "", importance = High, width = Long, display = "Topics regex")]
@@ -113,16 +113,16 @@ pub struct SinkOptions {
 #[config(group = "Common")]
 pub struct SourceOptions {
     /// Groups of topics that are made with settings of their own.
-    #[option(name = "topic.creation.groups", default = "", importance = Low, width = Long, group = "Topic Creation", display = "Topic Creation Groups", unsupported = "topics are made by the broker's defaults")]
+    #[option(name = "topic.creation.groups", default = "", importance = Low, width = Long, group = "Topic Creation", display = "Topic Creation Groups", validator = Validator::Custom(aliases), unsupported = "topics are made by the broker's defaults")]
     pub topic_creation_groups: Vec<String>,
-    /// Whether the connector insists on exactly-once delivery.
-    #[option(name = "exactly.once.support", default = "requested", importance = Medium, width = Short, group = "Exactly Once Support", display = "Exactly once support", unsupported = "sources deliver at least once")]
+    /// Whether the connector insists on exactly-once delivery: `required` is refused by a worker that does not provide it.
+    #[option(name = "exactly.once.support", default = "requested", importance = Medium, width = Short, group = "Exactly Once Support", display = "Exactly once support", validator = Validator::OneOfIgnoreCase(&["REQUIRED", "REQUESTED"]))]
     pub exactly_once: String,
-    /// Where transactions end.
-    #[option(name = "transaction.boundary", default = "poll", importance = Medium, width = Short, group = "Exactly Once Support", display = "Transaction Boundary", unsupported = "sources deliver at least once")]
+    /// Where transactions end. Without meaning while sources deliver at least once.
+    #[option(name = "transaction.boundary", default = "poll", importance = Medium, width = Short, group = "Exactly Once Support", display = "Transaction Boundary", validator = Validator::OneOfIgnoreCase(&["INTERVAL", "POLL", "CONNECTOR"]))]
     pub transaction_boundary: String,
-    /// Milliseconds between two transactions.
-    #[option(name = "transaction.boundary.interval.ms", importance = Low, width = Short, group = "Exactly Once Support", display = "Transaction boundary interval", unsupported = "sources deliver at least once")]
+    /// Milliseconds between two transactions. Without meaning while sources deliver at least once.
+    #[option(name = "transaction.boundary.interval.ms", importance = Low, width = Short, group = "Exactly Once Support", display = "Transaction boundary interval", validator = Validator::AtLeast(0))]
     pub transaction_interval: Option<i64>,
     /// A topic of the connector's own for its offsets.
     #[option(name = "offsets.storage.topic", importance = Low, width = Long, validator = Validator::NonEmpty, group = "offsets.topic", display = "Offsets topic", unsupported = "offsets are kept by the worker")]
@@ -157,6 +157,30 @@ pub fn framework_definition(kind: ConnectorType) -> ConfigDef {
         });
     }
     definition
+}
+
+/// What a source may not insist on: sources deliver at least once.
+pub fn exactly_once_errors(config: &ConfigMap) -> Vec<OptionError> {
+    let refused = [
+        (
+            "exactly.once.support",
+            "required",
+            "This worker does not have exactly-once source support enabled.",
+        ),
+        (
+            "transaction.boundary",
+            "connector",
+            "The connector does not support connector-defined transaction boundaries with the given configuration. Please reconfigure it to use a different transaction boundary definition.",
+        ),
+    ];
+    let asked = |key: &str, value: &str| {
+        let given = config.get(key).map(|given| given.trim());
+        given.is_some_and(|given| given.eq_ignore_ascii_case(value))
+    };
+    let wrong = refused.iter().filter(|(key, value, _)| asked(key, value));
+    wrong
+        .map(|(key, _, message)| OptionError::new(*key, *message))
+        .collect()
 }
 
 /// A version that is asked for must be that of the plugin there is: an error on the class and on the version.

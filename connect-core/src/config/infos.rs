@@ -4,12 +4,14 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::transforms::chain_infos;
+use super::transforms::{below, chain_infos};
 use super::{
-    CheckedOption, ConfigDef, ConfigMap, OptionDef, OptionError, OptionType, framework_definition,
-    plugin_version_errors, sink_topic_errors, unsupported_keys,
+    CheckedOption, ConfigDef, ConfigMap, Importance, OptionDef, OptionError, OptionType,
+    OptionValue, exactly_once_errors, find_converter_plugin, find_predicate_plugin,
+    find_transform_plugin, framework_definition, plugin_version_errors, sink_topic_errors,
+    unsupported_keys,
 };
-use crate::plugin::{ConnectorPlugin, ConnectorType};
+use crate::plugin::{ConnectorPlugin, ConnectorType, ConverterPlugin};
 
 /// `GET /connector-plugins/{plugin}/config` of one definition.
 pub fn config_key_infos(definition: &ConfigDef) -> Vec<Value> {
@@ -57,30 +59,38 @@ pub fn config_infos(plugin: &ConnectorPlugin, config: &BTreeMap<String, Option<S
             }),
     );
 
-    let mut listed = Vec::new();
-    for definition in [&framework, &own] {
+    let mut listed = |definition: &ConfigDef, skip: Option<&ConfigDef>| {
+        let mut infos = Vec::new();
         for mut checked in definition.check(&given) {
             let name = checked.definition.name;
-            let shadowed = std::ptr::eq(definition, &framework) && own.option(name).is_some();
-            if shadowed {
+            if skip.is_some_and(|skip| skip.option(name).is_some()) {
                 continue;
             }
+            if matches!(config.get(name), Some(None)) {
+                give_null(&mut checked);
+            }
             take_errors_of(name, &mut extra, &mut checked.errors);
-            listed.push(config_info(definition, &checked));
+            infos.push(config_info(definition, &checked));
         }
-    }
+        infos
+    };
+    let of_framework = listed(&framework, Some(&own));
+    let of_plugin = listed(&own, None);
     let chain = chain_infos(&given);
+    let converters = converter_infos(&given);
     let mut configs = errors_of_unknown(&given, extra);
-    configs.extend(listed);
+    configs.extend(of_framework);
     configs.extend(chain.configs);
+    configs.extend(of_plugin);
+    configs.extend(converters.configs);
     let mut groups: Vec<String> = groups(&[&framework]).into_iter().map(Into::into).collect();
     groups.extend(chain.groups);
-    let of_plugin = self::groups(&[&framework, &own]).into_iter();
-    groups.extend(
-        of_plugin
-            .skip(self::groups(&[&framework]).len())
-            .map(Into::into),
-    );
+    for group in self::groups(&[&own]).into_iter().map(str::to_owned) {
+        if !groups.contains(&group) {
+            groups.push(group);
+        }
+    }
+    groups.extend(converters.groups);
     json!({
         "name": given.get("connector.class"),
         "error_count": count_errors(&configs),
@@ -93,9 +103,10 @@ pub fn config_infos(plugin: &ConnectorPlugin, config: &BTreeMap<String, Option<S
 fn cross_errors(plugin: &ConnectorPlugin, config: &ConfigMap) -> Vec<OptionError> {
     let mut errors = unsupported_keys(config);
     errors.extend(plugin_version_errors(plugin, config));
-    if plugin.kind == ConnectorType::Sink {
-        errors.extend(sink_topic_errors(config));
-    }
+    errors.extend(match plugin.kind {
+        ConnectorType::Sink => sink_topic_errors(config),
+        ConnectorType::Source => exactly_once_errors(config),
+    });
     let single_errors = (plugin.definition)()
         .check(config)
         .iter()
@@ -104,6 +115,72 @@ fn cross_errors(plugin: &ConnectorPlugin, config: &ConfigMap) -> Vec<OptionError
         errors.extend(connector.check());
     }
     errors
+}
+
+/// The options of a converter. One of keys and values is told by an option which of them it converts, and its groups are
+/// counted from 0.
+pub fn converter_definition(plugin: &ConverterPlugin) -> ConfigDef {
+    let mut definition = ConfigDef::default();
+    if plugin.make.is_some() {
+        let text = "What this converter is used for: keys, values or headers.";
+        definition.push(OptionDef::of::<String>(CONVERTER_TYPE, text).importance(Importance::Low));
+    }
+    let own = (plugin.definition)();
+    for option in own.options() {
+        let option = option.clone();
+        definition.push(match own.order_in_group(option.name) {
+            order if order > 0 => option.order(order - 1),
+            _ => option,
+        });
+    }
+    definition
+}
+
+/// The option by which a converter is told what it converts.
+const CONVERTER_TYPE: &str = "converter.type";
+
+/// Options of the converters that a connector names itself, and the groups they are shown in.
+struct ConverterInfos {
+    configs: Vec<Value>,
+    groups: Vec<String>,
+}
+
+fn converter_infos(config: &ConfigMap) -> ConverterInfos {
+    let mut infos = ConverterInfos {
+        configs: Vec::new(),
+        groups: Vec::new(),
+    };
+    for kind in ["header", "key", "value"] {
+        let named = config.get(&format!("{kind}.converter"));
+        let Some(plugin) = named.and_then(|class| find_converter_plugin(class)) else {
+            continue;
+        };
+        let definition = converter_definition(plugin);
+        let prefix = format!("{kind}.converter.");
+        let mut given = below(config, &prefix);
+        given.insert(CONVERTER_TYPE.to_owned(), kind.to_owned());
+        for checked in definition.check(&given) {
+            let mut info = config_info(&definition, &checked);
+            for pointer in ["/definition/name", "/value/name"] {
+                if let Some(place) = info.pointer_mut(pointer) {
+                    *place = format!("{prefix}{}", checked.definition.name).into();
+                }
+            }
+            infos.configs.push(info);
+        }
+        let groups = groups(&[&definition]).into_iter().map(str::to_owned);
+        infos.groups.extend(groups);
+    }
+    infos
+}
+
+/// JSON null is a value: nothing stands in for it.
+fn give_null(checked: &mut CheckedOption) {
+    let option = &checked.definition;
+    checked.value = OptionValue::Null;
+    let reason = option.validator.check(&checked.value).err();
+    let error = reason.map(|reason| OptionError::invalid(option.name, "null", &reason).message);
+    checked.errors = error.into_iter().collect();
 }
 
 fn take_errors_of(name: &str, from: &mut Vec<OptionError>, to: &mut Vec<String>) {
@@ -120,6 +197,7 @@ pub(super) fn config_info(definition: &ConfigDef, checked: &CheckedOption) -> Va
     let option = &checked.definition;
     let shown = match (option.kind, checked.value.shown()) {
         (OptionType::Password, Some(_)) => Some("[hidden]".to_owned()),
+        (OptionType::Class, Some(class)) => Some(full_name(class)),
         (_, shown) => shown,
     };
     json!({
@@ -132,6 +210,15 @@ pub(super) fn config_info(definition: &ConfigDef, checked: &CheckedOption) -> Va
             "visible": true,
         },
     })
+}
+
+/// The full name of a class that may be an alias.
+fn full_name(class: String) -> String {
+    let converter = find_converter_plugin(&class).map(|plugin| plugin.class);
+    let transform = || find_transform_plugin(&class).map(|plugin| plugin.class);
+    let predicate = || find_predicate_plugin(&class).map(|plugin| plugin.class);
+    let found = converter.or_else(transform).or_else(predicate);
+    found.map_or(class, str::to_owned)
 }
 
 /// Errors on keys that no definition holds stand first, without a definition.

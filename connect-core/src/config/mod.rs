@@ -23,10 +23,13 @@ pub use connect_macros::ConnectorConfig;
 pub use check::{CheckedOption, OptionReader};
 pub use def::{ConfigDef, Default, Importance, OptionDef, OptionError, OptionType, Width};
 pub use framework::{
-    CommonOptions, ConfigReload, ErrorTolerance, SinkOptions, SourceOptions, framework_definition,
-    plugin_version_errors, sink_topic_errors, unsupported_keys,
+    CommonOptions, ConfigReload, ErrorTolerance, SinkOptions, SourceOptions, exactly_once_errors,
+    framework_definition, plugin_version_errors, sink_topic_errors, unsupported_keys,
 };
-pub use infos::{config_errors, config_infos, config_key_infos, error_message, invalid_message};
+pub use infos::{
+    config_errors, config_infos, config_key_infos, converter_definition, error_message,
+    invalid_message,
+};
 pub use registry::{
     connector_from_map, find_connector_plugin, find_converter_plugin, find_predicate_plugin,
     find_transform_plugin,

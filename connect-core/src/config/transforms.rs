@@ -133,7 +133,7 @@ fn member_infos(kind: Kind, config: &ConfigMap, name: &str) -> Vec<Value> {
         },
         errors: Vec::new(),
     };
-    let mut options = Vec::new();
+    let mut options;
     match found(kind, config, &prefix) {
         Ok(plugin) => {
             options = link_definition(&plugin).check_below(&prefix, config);
@@ -144,9 +144,13 @@ fn member_infos(kind: Kind, config: &ConfigMap, name: &str) -> Vec<Value> {
                 (&mut type_option.errors, &mut options),
             );
         }
-        Err(errors) => type_option
-            .errors
-            .extend(errors.into_iter().map(|error| error.message)),
+        Err(errors) => {
+            let mut definition = ConfigDef::default();
+            definition.push(version_option());
+            options = definition.check_below(&prefix, config);
+            let errors = errors.into_iter();
+            type_option.errors.extend(errors.map(|error| error.message));
+        }
     }
     std::iter::once(type_option)
         .chain(options)
@@ -318,6 +322,14 @@ fn found(kind: Kind, config: &ConfigMap, prefix: &str) -> Result<Found, Vec<Opti
     })
 }
 
+/// The option that asks for a version of a plugin.
+fn version_option() -> OptionDef {
+    OptionDef::of::<Option<String>>("plugin.version", "")
+        .importance(Importance::High)
+        .width(Width::Long)
+        .unsupported("plugins have the version of the worker")
+}
+
 /// The plugin's options with those that every transform has.
 fn link_definition(plugin: &Found) -> ConfigDef {
     let mut options: Vec<OptionDef> = plugin.definition().options().to_vec();
@@ -336,13 +348,7 @@ fn link_definition(plugin: &Found) -> ConfigDef {
         (!required, option.importance as u8, option.name)
     });
     let mut definition = ConfigDef::default();
-    definition.push(
-        OptionDef::of::<String>("plugin.version", "")
-            .default_text(plugin.version())
-            .importance(Importance::High)
-            .width(Width::Long)
-            .unsupported("plugins have the version of the worker"),
-    );
+    definition.push(version_option().default_text(plugin.version()));
     options
         .into_iter()
         .for_each(|option| definition.push(option));
@@ -379,7 +385,7 @@ fn names(config: &ConfigMap, list: &str) -> Vec<String> {
 }
 
 /// The options under `prefix`, without it.
-fn below(config: &ConfigMap, prefix: &str) -> ConfigMap {
+pub(super) fn below(config: &ConfigMap, prefix: &str) -> ConfigMap {
     let of_prefix = |(key, value): (&String, &String)| {
         let name = key.strip_prefix(prefix)?;
         Some((name.to_owned(), value.clone()))

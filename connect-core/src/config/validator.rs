@@ -19,6 +19,8 @@ pub enum Validator {
     NonEmpty,
     /// Not the empty list.
     NonEmptyList,
+    /// A list that holds nothing twice.
+    UniqueList,
     /// A function's answer.
     Custom(fn(&OptionValue) -> Result<(), String>),
 }
@@ -65,6 +67,13 @@ impl Validator {
             (Self::NonEmptyList, value) => check_that(!texts(value).is_empty(), || {
                 "must not be empty. Valid values include: any non-empty value".to_owned()
             }),
+            (Self::UniqueList, value) => {
+                let items = texts(value);
+                let unique: std::collections::BTreeSet<_> = items.iter().collect();
+                check_that(unique.len() == items.len(), || {
+                    "values must not be duplicated.".to_owned()
+                })
+            }
             (Self::NonEmpty, value) => {
                 check_that(texts(value).iter().all(|text| !text.is_empty()), || {
                     "String must be non-empty".to_owned()
@@ -81,6 +90,7 @@ impl Validator {
             Self::Between(min, max) => Some(format!("{min} to {max}")),
             Self::OneOf(names) | Self::OneOfIgnoreCase(names) => Some(names.join(", ")),
             Self::NonEmpty | Self::NonEmptyList => Some("not empty".to_owned()),
+            Self::UniqueList => Some("nothing twice".to_owned()),
         }
     }
 }

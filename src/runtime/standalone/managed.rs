@@ -1,8 +1,10 @@
 //! A connector in this worker, as the herder holds it.
 
+use std::sync::Arc;
+
 use connect_core::config::{ConfigMap, connector_from_map};
 use connect_core::plugin::ConnectorPlugin;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Mutex, mpsc, oneshot};
 
 use super::Answer;
 use crate::runtime::connector_actor::{Command, task_count};
@@ -19,6 +21,8 @@ pub(super) struct Managed {
     pub(super) tasks: u32,
     pub(super) commands: mpsc::Sender<Command>,
     pub(super) status: StatusBoard,
+    /// Held while offsets are changed from outside: nothing starts meanwhile.
+    pub(super) offsets: Arc<Mutex<()>>,
 }
 
 impl Managed {

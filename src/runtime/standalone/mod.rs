@@ -137,6 +137,7 @@ impl StandaloneHerder {
             tasks,
             commands,
             status,
+            offsets: Arc::default(),
         }
     }
 
@@ -371,6 +372,7 @@ impl Herder for StandaloneHerder {
     }
 
     async fn set_target_state(&self, name: &str, target: TargetState) -> Answer<()> {
+        let _no_offsets_change = self.no_offsets_change(name).await;
         let mut connectors = self.to_change().await?;
         let managed = connectors.get_mut(name).ok_or_else(|| unknown(name))?;
         let tasks = self.tasks_of(target, managed.tasks, &managed.config);

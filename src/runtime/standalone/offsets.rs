@@ -3,12 +3,13 @@
 //! Holds always: offsets are changed only while a connector is stopped and its tasks have ended.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use connect_core::config::{ConfigMap, connector_from_map};
 use connect_core::data::TopicPartition;
 use connect_core::plugin::{Connector, ConnectorType, OffsetChanges};
 use connect_core::{Error, ErrorKind};
-use tokio::sync::oneshot;
+use tokio::sync::{OwnedMutexGuard, oneshot};
 
 use super::{Answer, StandaloneHerder, internal, not_found};
 use crate::runtime::connector_actor::Command;
@@ -47,8 +48,12 @@ impl Change {
     }
 }
 
-/// A stopped connector.
+/// How long tasks may take to end once their connector is stopped.
+const STOP_DEADLINE: Duration = Duration::from_secs(60);
+
+/// A stopped connector, which stays so as long as this is held.
 struct Stopped {
+    _held: Option<OwnedMutexGuard<()>>,
     name: String,
     connector: Arc<dyn Connector>,
     /// The group of a sink.
@@ -132,8 +137,15 @@ impl StandaloneHerder {
         )
     }
 
+    /// Waits until nobody changes offsets of a connector, and keeps others from it; `None` if there is no such connector.
+    pub(super) async fn no_offsets_change(&self, name: &str) -> Option<OwnedMutexGuard<()>> {
+        let changes = self.connectors.lock().await.get(name)?.offsets.clone();
+        Some(changes.lock_owned().await)
+    }
+
     /// The connector if it is stopped and nothing of it runs any more.
     async fn stopped(&self, name: &str) -> Answer<Stopped> {
+        let held = self.no_offsets_change(name).await;
         let (done, settled) = oneshot::channel();
         let (kind, config) = {
             let connectors = self.to_change().await?;
@@ -146,12 +158,18 @@ impl StandaloneHerder {
             managed.tell(Command::Settled(done)).await?;
             (managed.plugin.kind, managed.config.clone())
         };
-        let _actor_left = settled.await;
+        let waited = tokio::time::timeout(STOP_DEADLINE, settled).await;
+        let _actor_left = waited.map_err(|_| {
+            HerderError::Internal(format!(
+                "The tasks of connector {name} have not ended within {STOP_DEADLINE:?}: try again"
+            ))
+        })?;
         let resolved = self.environment.providers.resolve(&config);
         let resolved = resolved.map_err(|error| internal(&error))?;
         let connector = connector_from_map(&resolved.config).map_err(|error| internal(&error))?;
         let sink = kind == ConnectorType::Sink;
         Ok(Stopped {
+            _held: held,
             name: name.to_owned(),
             connector: connector.into(),
             group: sink.then(|| self.group_of(name, &resolved.config)),

@@ -33,11 +33,22 @@ impl WorkerProcess {
         bootstrap: Option<String>,
         settings: &[&str],
     ) -> Result<Self> {
+        Self::start_on(free_port()?, folder, bootstrap, settings)
+    }
+
+    /// With a port that its settings may name, too.
+    pub(crate) fn start_on(
+        port: u16,
+        folder: &Path,
+        bootstrap: Option<String>,
+        settings: &[&str],
+    ) -> Result<Self> {
+        std::fs::create_dir_all(folder)?;
         let mut worker = Self {
             folder: folder.to_owned(),
             bootstrap,
             settings: settings.iter().map(|&setting| setting.to_owned()).collect(),
-            port: free_port()?,
+            port,
             service: None,
             starts: 0,
         };
@@ -103,6 +114,11 @@ impl WorkerProcess {
             .take()
             .context("the worker is not running")?
             .stop(Duration::from_secs(30))
+    }
+
+    /// `host:port` of its REST API.
+    pub(crate) fn address(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
     }
 
     /// The address of its REST API.

@@ -16,13 +16,29 @@ const LOGGING: &str = r#"<Configuration status="ERROR"><Appenders><Console name=
 
 /// The folder with Apache Kafka's jars and `log4j2.xml`; fetched now if they are not there.
 pub fn kafka_jars() -> Result<PathBuf> {
-    filled_once(&format!("kafka-{VERSION}"), fetch)
+    filled_once(&format!("kafka-{VERSION}"), |folder| {
+        fetch(folder, &kafka_dependencies())?;
+        fs::write(folder.join("log4j2.xml"), LOGGING)?;
+        Ok(())
+    })
 }
 
-fn fetch(folder: &Path) -> Result<()> {
+/// A `plugin.path` for Kafka Connect: its FileStream connectors and its basic authentication; fetched now if need be.
+pub(crate) fn connect_plugins() -> Result<PathBuf> {
+    filled_once(&format!("connect-plugins-{VERSION}"), |folder| {
+        let alone = "<exclusions><exclusion><groupId>*</groupId><artifactId>*</artifactId></exclusion></exclusions>";
+        for artifact in ["connect-file", "connect-basic-auth-extension"] {
+            let wanted = dependency("org.apache.kafka", artifact, VERSION, alone);
+            fetch(&folder.join(artifact), &wanted)?;
+        }
+        Ok(())
+    })
+}
+
+fn fetch(folder: &Path, dependencies: &str) -> Result<()> {
     let project = tempfile::tempdir()?;
     let pom = project.path().join("pom.xml");
-    fs::write(&pom, pom_xml())?;
+    fs::write(&pom, pom_xml(dependencies))?;
     let output = Command::new("mvn")
         .args(["-q", "-B", "-f"])
         .arg(&pom)
@@ -36,11 +52,16 @@ fn fetch(folder: &Path) -> Result<()> {
             String::from_utf8_lossy(&output.stdout)
         );
     }
-    fs::write(folder.join("log4j2.xml"), LOGGING)?;
     Ok(())
 }
 
-fn pom_xml() -> String {
+fn dependency(group: &str, artifact: &str, version: &str, more: &str) -> String {
+    format!(
+        "<dependency><groupId>{group}</groupId><artifactId>{artifact}</artifactId><version>{version}</version>{more}</dependency>"
+    )
+}
+
+fn kafka_dependencies() -> String {
     let artifacts = [
         "kafka_2.13",
         "kafka-tools",
@@ -48,16 +69,15 @@ fn pom_xml() -> String {
         "connect-json",
         "connect-transforms",
     ];
-    let dependency = |group: &str, artifact: &str, version: &str| {
-        format!(
-            "<dependency><groupId>{group}</groupId><artifactId>{artifact}</artifactId><version>{version}</version></dependency>"
-        )
-    };
     let mut dependencies: String = artifacts
         .iter()
-        .map(|artifact| dependency("org.apache.kafka", artifact, VERSION))
+        .map(|artifact| dependency("org.apache.kafka", artifact, VERSION, ""))
         .collect();
-    dependencies += &dependency("org.apache.logging.log4j", "log4j-slf4j-impl", "2.25.4");
+    dependencies += &dependency("org.apache.logging.log4j", "log4j-slf4j-impl", "2.25.4", "");
+    dependencies
+}
+
+fn pom_xml(dependencies: &str) -> String {
     format!(
         "<project xmlns=\"http://maven.apache.org/POM/4.0.0\"><modelVersion>4.0.0</modelVersion>\
          <groupId>tests</groupId><artifactId>kafka</artifactId><version>1</version>\

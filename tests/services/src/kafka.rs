@@ -160,7 +160,8 @@ impl Kafka {
         Ok(String::from_utf8_lossy(&output.stdout).into_owned())
     }
 
-    fn java(&self, class: &str, heap: &str) -> Command {
+    /// One of Apache Kafka's main classes, ready to be started.
+    pub(crate) fn java(&self, class: &str, heap: &str) -> Command {
         let mut command = Command::new("java");
         command
             .args([

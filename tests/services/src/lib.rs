@@ -4,12 +4,14 @@
 //! `~/.cache/sluice`). Services listen on 127.0.0.1 at free ports and die with the process that started them.
 
 mod cache;
+mod connect;
 mod jars;
 mod kafka;
 mod postgres;
 mod process;
 
 pub use cache::cache_folder;
+pub use connect::{Connect, ConnectOptions};
 pub use jars::kafka_jars;
 pub use kafka::{Kafka, KafkaOptions};
 pub use postgres::{Postgres, PostgresOptions};
