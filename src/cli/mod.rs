@@ -54,6 +54,9 @@ enum Command {
     Demo(demo::DemoArgs),
 }
 
+/// How long the end waits for work that cannot be called off.
+const LAST_WAIT: std::time::Duration = std::time::Duration::from_secs(1);
+
 /// Runs the command; the exit code is 0 for success, 1 for failure, 2 for wrong usage.
 pub fn run(cli: Cli) -> ExitCode {
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -78,6 +81,8 @@ pub fn run(cli: Cli) -> ExitCode {
             Command::Demo(args) => demo::run(args).await,
         }
     });
+    // A thread that waits for a file, such as a named pipe that nobody reads, does not hold up the end.
+    runtime.shutdown_timeout(LAST_WAIT);
     outcome.unwrap_or_else(|error| {
         eprintln!("sluice: {}", chain(&error));
         ExitCode::FAILURE

@@ -209,6 +209,22 @@ async fn the_quickstart_works_on_kafka_and_survives_crashes() -> Result<()> {
     quickstart.running()?.stop(SOON)
 }
 
+#[tokio::test]
+async fn a_named_pipe_that_nobody_reads_does_not_hold_up_the_end() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let mut quickstart = Quickstart::prepare(folder.path(), None)?;
+    let pipe = folder.path().join("test.sink.txt");
+    ensure!(Command::new("mkfifo").arg(pipe).status()?.success());
+    quickstart.append("foo\n")?;
+    quickstart.launch()?;
+    let url = format!("http://127.0.0.1:{}", quickstart.port);
+    let reading = wait_until("the source", SOON, || async {
+        Ok(states_at(&url, "local-file-source").await? == "RUNNING [RUNNING]")
+    });
+    reading.await.with_context(|| quickstart.log())?;
+    quickstart.running()?.stop(Duration::from_secs(20))
+}
+
 /// A worker with our pipes as its standard input and output; killed when dropped.
 struct Piped(Child);
 

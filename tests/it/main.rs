@@ -4,6 +4,7 @@
     reason = "JSON answers are looked into: what is missing is null"
 )]
 
+mod confluent_datagen;
 mod container;
 mod demo;
 mod deploy_files;
@@ -25,5 +26,6 @@ mod ready_configs;
 mod rest;
 mod rest_clients;
 mod rest_listeners;
+mod schema_registry;
 mod secrets;
 mod support;

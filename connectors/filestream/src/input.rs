@@ -7,7 +7,8 @@ use std::path::Path;
 use std::sync::OnceLock;
 
 use connect_core::{Error, ErrorKind, Result};
-use tokio::fs::File;
+use rustix::fs::OFlags;
+use tokio::fs::{File, OpenOptions};
 use tokio::io::{AsyncReadExt, AsyncSeekExt};
 use tokio::sync::{Mutex, mpsc};
 
@@ -28,7 +29,10 @@ pub(crate) enum Opened {
 
 /// Opens the file at `position`.
 pub(crate) async fn open(path: &Path, position: u64) -> Result<Opened> {
-    let mut file = match File::open(path).await {
+    // A named pipe is opened, and read, without waiting for somebody who writes to it.
+    let flags = i32::try_from(OFlags::NONBLOCK.bits()).unwrap_or_default();
+    let mut options = OpenOptions::new();
+    let mut file = match options.read(true).custom_flags(flags).open(path).await {
         Ok(file) => file,
         Err(cause) if cause.kind() == IoErrorKind::NotFound => return Ok(Opened::Nothing),
         Err(cause) => return Err(failed("open", path, cause)),
@@ -50,9 +54,11 @@ pub(crate) async fn open(path: &Path, position: u64) -> Result<Opened> {
 /// Puts what comes next into `chunk`; nothing at the end for now.
 pub(crate) async fn read(file: &mut File, path: &Path, chunk: &mut Vec<u8>) -> Result<()> {
     chunk.reserve(CHUNK);
-    let read = file.read_buf(chunk).await;
-    read.map_err(|cause| failed("read", path, cause))?;
-    Ok(())
+    match file.read_buf(chunk).await {
+        Ok(_) => Ok(()),
+        Err(cause) if cause.kind() == IoErrorKind::WouldBlock => Ok(()),
+        Err(cause) => Err(failed("read", path, cause)),
+    }
 }
 
 /// Not worth retrying: somebody has to change the file or its rights.

@@ -136,6 +136,19 @@ async fn a_file_that_is_not_there_or_too_short_is_waited_for() {
 }
 
 #[tokio::test]
+async fn a_named_pipe_is_read_whenever_somebody_writes_to_it() {
+    let (_folder, pipe) = folder();
+    let made = std::process::Command::new("mkfifo").arg(&pipe).status();
+    assert!(made.unwrap().success());
+    let mut task = started(&pipe, None, "2000").await;
+    assert_eq!(polled(&mut *task, SHORT).await, None);
+    append(&pipe, "foo\n");
+    assert_eq!(polled(&mut *task, SOON).await, lines(&[("foo", 4)]));
+    append(&pipe, "bar\n");
+    assert_eq!(polled(&mut *task, SOON).await, lines(&[("bar", 8)]));
+}
+
+#[tokio::test]
 async fn what_cannot_be_read_fails_the_task_with_the_files_name() {
     let folder = tempfile::tempdir().unwrap();
     let mut task = started(folder.path(), None, "1").await;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use connect_core::data::{Schema, Struct, Value, numbers};
+use connect_core::data::{Decimal, Schema, Struct, Value, numbers};
 use serde_json::Value as Json;
 
 use super::plan::{Plan, Shape};
@@ -63,6 +63,27 @@ pub(super) fn literal(shape: &Shape, schema: &Arc<Schema>, json: &Json) -> Resul
         _ => None,
     };
     value.ok_or_else(wrong)
+}
+
+/// The value that `json` says as a field's default: there Avro writes bytes, and with them decimals, as characters.
+///
+/// # Errors
+/// Why it is none of this type, for people.
+pub(super) fn default_value(
+    shape: &Shape,
+    schema: &Arc<Schema>,
+    json: &Json,
+) -> Result<Value, String> {
+    let bytes = json.as_str().and_then(latin1);
+    match (shape, bytes) {
+        (Shape::Bytes(_), Some(bytes)) => Ok(Value::Bytes(bytes)),
+        (Shape::Decimal(decimals), Some(unscaled)) => Ok(Value::Decimal(Decimal {
+            unscaled,
+            scale: decimals.scale,
+        })),
+        (Shape::Nullable(inner), _) => default_value(&inner.shape, &inner.schema, json),
+        _ => literal(shape, schema, json),
+    }
 }
 
 fn of_plan(plan: &Plan, json: &Json) -> Result<Value, String> {

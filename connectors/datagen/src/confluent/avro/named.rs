@@ -5,7 +5,7 @@ use std::sync::Arc;
 use connect_core::data::{Field, Schema, Type, Value};
 use serde_json::Value as Json;
 
-use super::literal::literal;
+use super::literal::default_value;
 use super::plan::{Plan, Shape};
 use super::properties::{LONGEST, Properties};
 use super::reader::{Answer, Object, Reader};
@@ -123,7 +123,7 @@ impl Reader {
         let mut schema = plan.schema.as_ref().clone();
         schema.doc = doc.map(Into::into).or(schema.doc);
         if let Some(default) = default {
-            let value = literal(&plan.shape, &plan.schema, default);
+            let value = default_value(&plan.shape, &plan.schema, default);
             schema.default = Some(value.map_err(|error| format!("default: {error}"))?);
         }
         plan.set_schema(schema);

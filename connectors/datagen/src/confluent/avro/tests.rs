@@ -238,6 +238,40 @@ fn schemas_are_those_of_the_avro_converter() {
 }
 
 #[test]
+fn defaults_are_read_as_avro_writes_them() {
+    let decimal = json!({"type": "bytes", "logicalType": "decimal", "precision": 6, "scale": 2});
+    for (kind, default, expected) in [
+        (json!("int"), json!(7), Value::Int32(7)),
+        (json!(["string", "null"]), json!("x"), Value::string("x")),
+        (
+            json!("bytes"),
+            json!("\u{ff}a"),
+            Value::Bytes(bytes::Bytes::from_static(b"\xffa")),
+        ),
+        (
+            decimal,
+            json!("\u{4}\u{d2}"),
+            Value::Decimal(connect_core::data::Decimal {
+                unscaled: bytes::Bytes::from_static(&[4, 0xd2]),
+                scale: 2,
+            }),
+        ),
+        (
+            json!({"type": "array", "items": "int"}),
+            json!([1]),
+            Value::Array(vec![Value::Int32(1)]),
+        ),
+    ] {
+        let fields = json!([{"name": "f", "type": kind, "default": default}]);
+        let (plan, _) = read(&record_of(&fields), Files::Read).unwrap();
+        assert_eq!(
+            plan.schema.field("f").unwrap().schema.default,
+            Some(expected)
+        );
+    }
+}
+
+#[test]
 fn structs_have_the_schema_of_their_field() {
     let inner = json!({"type": "record", "name": "inner", "fields": [{"name": "x", "type": "int"}],
         "arg.properties": {"options": [{"x": 1}]}});
