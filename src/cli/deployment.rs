@@ -130,12 +130,16 @@ async fn wait_for(
 ) -> Result<Value> {
     let deadline = Instant::now() + timeout;
     loop {
-        let status = client.get(&connector_path(name, "/status")).await?;
+        // A worker of a cluster may not know the state of a new connector yet.
+        let status = status_of(client, name).await?.unwrap_or_default();
         if is_settled(&status) {
             return Ok(status);
         }
         if Instant::now() >= deadline {
-            let connector = text(&status, "/connector/state");
+            let connector = match text(&status, "/connector/state") {
+                "" => "not there",
+                state => state,
+            };
             bail!(
                 "{name} is {connector} and does not run after {timeout:?}; see `sluice connector status {name}`"
             );

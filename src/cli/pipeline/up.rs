@@ -13,6 +13,9 @@ use crate::cli::output::print_text;
 use crate::cli::ready_config::ReadyConfig;
 use crate::cli::rest_client::{RestClient, connector_path};
 
+/// What runs must still run after this long: after a change, a state may still be that of before.
+const STEADY: Duration = Duration::from_millis(500);
+
 /// Starts all connectors. Sources are not started if a sink does not run.
 pub(super) async fn up(
     client: &RestClient,
@@ -29,12 +32,24 @@ pub(super) async fn up(
     Ok(deployment::exit_code(!all_run))
 }
 
-/// Starts each; true if all run.
+/// Starts each and says how it went; true if all run, and still do a moment later.
 async fn start_all(client: &RestClient, connectors: &[ReadyConfig], timeout: Duration) -> bool {
-    let mut all_run = true;
+    let mut begun = Vec::new();
     for connector in connectors {
+        begun.push((connector, begin(client, connector).await));
+    }
+    for (connector, _) in begun.iter().filter(|(_, begun)| begun.is_ok()) {
+        let _looked_at_again = runs(client, connector, timeout).await;
+    }
+    tokio::time::sleep(STEADY).await;
+    let mut all_run = true;
+    for (connector, begun) in begun {
+        let runs = match &begun {
+            Ok(_) => runs(client, connector, Duration::ZERO).await,
+            Err(_) => Ok(()),
+        };
         let name = &connector.name;
-        match start(client, connector, timeout).await {
+        match begun.and_then(|done| runs.map(|()| done)) {
             Ok(done) => print_text(&format!("{name}: {done}, RUNNING\n")),
             Err(error) => {
                 all_run = false;
@@ -45,23 +60,24 @@ async fn start_all(client: &RestClient, connectors: &[ReadyConfig], timeout: Dur
     all_run
 }
 
-/// Creates, updates, resumes or restarts what does not run, and waits until it does.
-async fn start(
-    client: &RestClient,
-    connector: &ReadyConfig,
-    timeout: Duration,
-) -> Result<&'static str> {
-    let name = &connector.name;
-    let before = status_of(client, name).await?;
-    let mut done = deployment::put(client, connector).await?;
-    if let Some(before) = before {
-        done = wake(client, name, &before).await?.unwrap_or(done);
-    }
-    let status = deployment::wait_until_running(client, name, timeout).await?;
+/// Creates, updates, resumes or restarts what does not run; what was done.
+async fn begin(client: &RestClient, connector: &ReadyConfig) -> Result<&'static str> {
+    let before = status_of(client, &connector.name).await?;
+    let done = deployment::put(client, connector).await?;
+    let woken = match before {
+        Some(before) => wake(client, &connector.name, &before).await?,
+        None => None,
+    };
+    Ok(woken.unwrap_or(done))
+}
+
+/// Waits until the connector runs; an error says why it does not.
+async fn runs(client: &RestClient, connector: &ReadyConfig, timeout: Duration) -> Result<()> {
+    let status = deployment::wait_until_running(client, &connector.name, timeout).await?;
     if has_failed(&status) {
         bail!("does not run:{}", traces(&status).trim_end());
     }
-    Ok(done)
+    Ok(())
 }
 
 /// Resumes what is paused or stopped and restarts what has failed; what was done, if anything.

@@ -35,6 +35,11 @@ impl Finding {
         }
     }
 
+    /// True if every produced event is there, once or more often.
+    pub(super) fn is_complete(self) -> bool {
+        self.lost == 0
+    }
+
     fn agrees(self) -> bool {
         (self.lost, self.doubled, self.foreign) == (0, 0, 0)
     }

@@ -1,5 +1,6 @@
 //! What was produced: each event of a stream with its times.
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
@@ -37,6 +38,11 @@ impl Ledger {
 
     pub(super) fn len(&self) -> usize {
         self.entries().len()
+    }
+
+    /// The ids of all.
+    pub(super) fn ids(&self) -> BTreeSet<String> {
+        self.entries().iter().map(|made| made.id.clone()).collect()
     }
 
     /// A copy of all.

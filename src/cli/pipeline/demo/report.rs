@@ -1,6 +1,6 @@
 //! What is printed at the end: how long events took, and what is where.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -49,8 +49,7 @@ impl Report<'_> {
         stages.extend(targets.iter().map(|target| target.name.to_owned()));
         let mut rows = Vec::new();
         for (stream, ledger) in self.streams {
-            let made = ledger.all();
-            let produced: BTreeSet<_> = made.into_iter().map(|made| made.id).collect();
+            let produced = ledger.ids();
             let held = self.log.ids(stream).await?;
             let mut findings = vec![Some(Finding::of(&produced, &held))];
             for target in targets {

@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use super::DemoArgs;
 use super::folder::RunFolder;
 use super::generator::Generator;
+use super::judgement::Finding;
 use super::ledger::Ledger;
 use super::pace::Pace;
 use super::plan::{Origin, Speed, Stream, partitions};
@@ -138,8 +139,9 @@ impl Demo {
         };
         let producer = self.log.log.producer(options).await?;
         let produced = self.produce_with(&producer, stop).await;
-        producer.close().await?;
-        produced
+        let closed = producer.close().await;
+        produced?;
+        Ok(closed?)
     }
 
     async fn produce_with(
@@ -249,19 +251,13 @@ impl Demo {
         print_text(&line);
     }
 
-    /// Waits until every stage holds as many events as were made, or the time is up, or a connector has failed.
+    /// Waits until every stage holds each event, or the time is up, or a connector has failed.
     async fn drain(&self) -> Result<()> {
-        let wait = self
-            .drain
-            .unwrap_or(self.longest_batch() + Duration::from_secs(30));
+        let wait = self.drain;
+        let wait = wait.unwrap_or(self.longest_batch() + Duration::from_secs(30));
         let (began, until) = (Instant::now(), Instant::now() + wait);
         let mut next_line = began + PROGRESS;
-        loop {
-            let counts = self.counts().await?;
-            let made = self.made();
-            if counts.iter().all(|(_, count)| *count >= made) {
-                return Ok(());
-            }
+        while !self.have_all_arrived().await? {
             let now = Instant::now();
             if now >= until || !self.failures().await.is_empty() {
                 return Ok(());
@@ -272,6 +268,24 @@ impl Demo {
             }
             tokio::time::sleep(LOOK).await;
         }
+        Ok(())
+    }
+
+    /// True if each event is in the log and at each target. The log is only counted: what was acknowledged is there.
+    async fn have_all_arrived(&self) -> Result<bool> {
+        for (stream, ledger) in &self.streams {
+            if self.log.count(stream).await? < ledger.len() {
+                return Ok(false);
+            }
+            let produced = ledger.ids();
+            for stage in self.stages().skip(1) {
+                let held = stage.ids(stream).await?;
+                if !Finding::of(&produced, &held).is_complete() {
+                    return Ok(false);
+                }
+            }
+        }
+        Ok(true)
     }
 
     /// The longest that an event may wait for its batch to be due.
