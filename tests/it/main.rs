@@ -26,6 +26,5 @@ mod ready_configs;
 mod rest;
 mod rest_clients;
 mod rest_listeners;
-mod schema_registry;
 mod secrets;
 mod support;
