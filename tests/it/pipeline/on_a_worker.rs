@@ -166,6 +166,46 @@ async fn a_pipeline_that_is_kept_is_paused_and_goes_on_when_it_is_up_again() -> 
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_a_sink_cannot_write_in_time_is_said_and_written_when_it_is_up_again() -> Result<()> {
+    let services = Surroundings::start().await?;
+    let (code, said) = services.up(&[])?;
+    ensure!(code == 0, "{said}");
+    wait_until("objects", Duration::from_secs(60), || async {
+        Ok(services.lines_in_s3()? > 0)
+    })
+    .await?;
+    services.s3.faults().down(true);
+    let before = services.lines_in_s3()?;
+    wait_until("records to write", Duration::from_secs(60), || async {
+        let (_code, said) = services.run("status", &["--json"])?;
+        let statuses: Value = serde_json::from_str(&said)?;
+        Ok(statuses[0]["tasks"][0]["sluice"]["lag"].as_u64() > Some(50))
+    })
+    .await?;
+    let (code, said) = services.run("down", &["--drain", "2"])?;
+    ensure!(
+        code == 0 && said.contains("s3-sink-sales has not written "),
+        "{said}"
+    );
+    assert_eq!(services.names().await?, serde_json::json!([]));
+    services.s3.faults().down(false);
+    let (code, said) = services.up(&[])?;
+    ensure!(
+        code == 0 && said.contains("s3-sink-sales: created, RUNNING"),
+        "{said}"
+    );
+    wait_until(
+        "the records that were left",
+        Duration::from_secs(60),
+        || async { Ok(services.lines_in_s3()? > before + 50) },
+    )
+    .await?;
+    let (code, said) = services.run("down", &[])?;
+    ensure!(code == 0 && !said.contains("has not written"), "{said}");
+    all_is_written(&services)
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn sources_do_not_start_while_a_sink_does_not_run_and_what_is_missing_is_said() -> Result<()>
 {
     let services = Surroundings::start().await?;
