@@ -44,7 +44,7 @@ struct Making<'a> {
 
 impl Making<'_> {
     fn value(&mut self, plan: &Plan) -> Value {
-        if let Some(option) = self.rng_choice(&plan.options) {
+        if let Some(option) = self.one_of(&plan.options) {
             return option.clone();
         }
         match &plan.shape {
@@ -59,7 +59,7 @@ impl Making<'_> {
             }
             Shape::Fixed(length) => self.bytes(*length),
             Shape::Enum(symbols) => {
-                let symbol = self.rng_choice(symbols);
+                let symbol = self.one_of(symbols);
                 symbol.map_or(Value::Null, |symbol| Value::String(symbol.clone()))
             }
             Shape::Array(length, item) => {
@@ -78,7 +78,7 @@ impl Making<'_> {
     }
 
     /// One of the items; without drawing if there is none.
-    fn rng_choice<'items, T>(&mut self, items: &'items [T]) -> Option<&'items T> {
+    fn one_of<'items, T>(&mut self, items: &'items [T]) -> Option<&'items T> {
         if items.is_empty() {
             return None;
         }
