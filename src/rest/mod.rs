@@ -7,6 +7,7 @@ mod basic_auth;
 mod body;
 mod checks;
 mod connectors;
+mod cors;
 mod error;
 mod loggers;
 mod metrics;

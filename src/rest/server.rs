@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::Request;
-use axum::http::{HeaderValue, Method};
 use axum::{Router, ServiceExt, middleware};
 use connect_core::{Error, Result};
 use rustls::ServerConfig;
@@ -13,15 +12,15 @@ use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tower::Layer;
-use tower_http::cors::{AllowOrigin, Any, CorsLayer};
 use tower_http::normalize_path::NormalizePathLayer;
 
 use super::basic_auth::{self, BasicAuth};
+use super::cors::{self, Cors};
 use super::response_headers::{self, ResponseHeaders};
 use super::routes::Surface;
 use super::tls::{self, TlsListener};
 use super::{Api, router};
-use crate::runtime::{Herder, LogLevels, RestOptions, TlsOptions, WorkerSettings};
+use crate::runtime::{Herder, LogLevels, TlsOptions, WorkerSettings};
 
 /// A bound listener.
 struct Bound {
@@ -35,7 +34,7 @@ struct Bound {
 /// The bound REST listeners.
 pub struct RestServer {
     listeners: Vec<Bound>,
-    cors: Option<CorsLayer>,
+    cors: Option<Cors>,
     headers: ResponseHeaders,
     auth: Option<BasicAuth>,
     timeout: Duration,
@@ -72,7 +71,7 @@ impl RestServer {
         }
         Ok(Self {
             listeners,
-            cors: cors(options)?,
+            cors: Cors::of(options)?,
             headers: ResponseHeaders::parse(&options.response_headers)?,
             auth: BasicAuth::of(options)?,
             timeout: options.request_timeout,
@@ -116,13 +115,14 @@ impl RestServer {
                     basic_auth::check,
                 ));
             }
-            let headers = self.headers.clone();
-            app = app.layer(middleware::from_fn_with_state(
-                headers,
-                response_headers::apply,
-            ));
-            if let Some(cors) = &self.cors {
-                app = app.layer(cors.clone());
+            // Listeners for administrators alone are not for pages.
+            if bound.surfaces.contains(&Surface::Main) {
+                let headers = self.headers.clone();
+                let headers = middleware::from_fn_with_state(headers, response_headers::apply);
+                app = app.layer(headers);
+                if let Some(cors) = &self.cors {
+                    app = app.layer(middleware::from_fn_with_state(cors.clone(), cors::apply));
+                }
             }
             serving.spawn(serve_one(
                 app,
@@ -227,32 +227,4 @@ async fn bind_one(
         tls,
         surfaces,
     })
-}
-
-/// Which pages of other origins may call; `None`: nothing is said about it.
-fn cors(options: &RestOptions) -> Result<Option<CorsLayer>> {
-    if options.allow_origin.is_empty() {
-        return Ok(None);
-    }
-    let wrong = |key: &str, value: &str| {
-        Error::config(format!("Invalid value {value} for configuration {key}"))
-    };
-    let origin = if options.allow_origin.iter().any(|origin| origin == "*") {
-        AllowOrigin::mirror_request()
-    } else {
-        let origins = options.allow_origin.iter().map(|origin| {
-            HeaderValue::from_str(origin).map_err(|_| wrong("access.control.allow.origin", origin))
-        });
-        AllowOrigin::list(origins.collect::<Result<Vec<_>>>()?)
-    };
-    let methods = options.allow_methods.iter().map(|method| {
-        let parsed = Method::from_bytes(method.to_ascii_uppercase().as_bytes());
-        parsed.map_err(|_| wrong("access.control.allow.methods", method))
-    });
-    let mut methods = methods.collect::<Result<Vec<_>>>()?;
-    if methods.is_empty() {
-        methods = vec![Method::GET, Method::POST, Method::HEAD];
-    }
-    let layer = CorsLayer::new().allow_origin(origin).allow_methods(methods);
-    Ok(Some(layer.allow_headers(Any)))
 }

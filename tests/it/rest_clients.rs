@@ -13,7 +13,7 @@ const CLIENTS: [&str; 2] = ["kafka-connect-py==1.0.0", "kafka-connect-api==0.5.1
 /// Makes calls from the description of an API and checks the answers.
 const SCHEMATHESIS: &str = "schemathesis==4.32.5";
 /// Seconds it may take.
-const LONGEST_LOOK: &str = "40";
+const LONGEST_LOOK: &str = "25";
 
 /// The interpreter of an environment with these packages.
 fn python(packages: &[&str]) -> Result<String> {

@@ -309,3 +309,31 @@ async fn a_request_that_takes_too_long_says_what_the_worker_is_doing() -> Result
     ensure!(message.starts_with(words), "{answer}");
     Ok(())
 }
+
+#[tokio::test]
+async fn topics_are_not_told_by_a_worker_that_does_not_track_them() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let none = WorkerProcess::start_with(
+        &folder.path().join("a"),
+        None,
+        &["topic.tracking.enable=false"],
+    )?;
+    let told: Value = none.get("/connectors/x/topics").await?;
+    ensure!(
+        told == json!({ "error_code": 403, "message": "Topic tracking is disabled." }),
+        "{told}"
+    );
+    let kept = WorkerProcess::start_with(
+        &folder.path().join("b"),
+        None,
+        &["topic.tracking.allow.reset=false"],
+    )?;
+    ensure!(kept.get("/connectors/x/topics").await? == json!({ "x": { "topics": [] } }));
+    let reset = Client::new().put(kept.url("/connectors/x/topics/reset"));
+    let refused: Value = reset.send().await?.json().await?;
+    ensure!(
+        refused == json!({ "error_code": 403, "message": "Topic tracking reset is disabled." }),
+        "{refused}"
+    );
+    Ok(())
+}

@@ -148,6 +148,10 @@ fn member_infos(kind: Kind, config: &ConfigMap, name: &str) -> Vec<Value> {
             let mut definition = ConfigDef::default();
             definition.push(version_option());
             options = definition.check_below(&prefix, config);
+            let class = config.get(&format!("{prefix}type"));
+            if class.is_some_and(|class| !is_known(class.trim())) {
+                type_option.value = OptionValue::Null; // a class that is not there
+            }
             let errors = errors.into_iter();
             type_option.errors.extend(errors.map(|error| error.message));
         }
@@ -300,20 +304,13 @@ fn found(kind: Kind, config: &ConfigMap, prefix: &str) -> Result<Found, Vec<Opti
         let text = format!("Missing required configuration \"{key}\" which has no default value.");
         return Err(vec![OptionError::new(key, text)]);
     };
-    let transform = find_transform_plugin(class).map(Found::Transform);
-    let predicate = find_predicate_plugin(class).map(Found::Predicate);
-    let (wanted, other) = match kind {
-        Kind::Transform => (transform, predicate),
-        Kind::Predicate => (predicate, transform),
-    };
-    let is_other = || {
-        other.is_some()
-            || find_converter_plugin(class).is_some()
-            || find_connector_plugin(class).is_ok()
+    let wanted = match kind {
+        Kind::Transform => find_transform_plugin(class).map(Found::Transform),
+        Kind::Predicate => find_predicate_plugin(class).map(Found::Predicate),
     };
     wanted.ok_or_else(|| {
         let interface = kind.interface();
-        vec![if is_other() {
+        vec![if is_known(class) {
             let text = format!("Class class {class} does not implement the {interface} interface");
             OptionError::new(key, text)
         } else {
@@ -328,6 +325,14 @@ fn version_option() -> OptionDef {
         .importance(Importance::High)
         .width(Width::Long)
         .unsupported("plugins have the version of the worker")
+}
+
+/// Whether there is a plugin of that name, whatever its kind.
+fn is_known(class: &str) -> bool {
+    find_transform_plugin(class).is_some()
+        || find_predicate_plugin(class).is_some()
+        || find_converter_plugin(class).is_some()
+        || find_connector_plugin(class).is_ok()
 }
 
 /// The plugin's options with those that every transform has.

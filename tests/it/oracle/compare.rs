@@ -12,6 +12,15 @@ use super::http::Answer;
 use super::script::Mode;
 use super::side::Side;
 
+/// Headers that are compared beside those of the answer itself.
+const OTHERS: &[&str] = &[
+    "access-control-allow-origin",
+    "access-control-allow-methods",
+    "access-control-allow-headers",
+    "x-set",
+    "x-added",
+];
+
 /// What differs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Field {
@@ -28,6 +37,8 @@ pub(super) struct Neutral {
     location: Option<String>,
     content_type: Option<String>,
     allow: Option<BTreeSet<String>>,
+    /// About pages of other origins, and those that are configured.
+    others: Vec<Option<String>>,
     pub(super) message: Option<String>,
     pub(super) body: Value,
 }
@@ -65,6 +76,7 @@ impl Neutral {
                     .map(|method| method.trim().to_owned())
                     .collect()
             }),
+            others: OTHERS.iter().map(|name| header(name)).collect(),
             message,
             body,
         }
@@ -77,12 +89,30 @@ impl Neutral {
             (None, Value::Null) => String::new(),
             (None, body) => body.to_string(),
         };
-        let line: String = said
-            .chars()
-            .take(100)
-            .map(|c| if c == '\n' { ' ' } else { c })
-            .collect();
-        format!("{} {line}", self.status).trim().to_owned()
+        let said = said.split('\n').next().unwrap_or_default();
+        format!("{} {}", self.status, shortened(said, 90))
+            .trim()
+            .to_owned()
+    }
+}
+
+/// What either answer says, in a few words: where bodies are alike, where they differ.
+pub(super) fn summaries(theirs: &Neutral, ours: &Neutral) -> (String, String) {
+    let alike = theirs.status == ours.status && theirs.message.is_none();
+    match places(&theirs.body, &ours.body).first() {
+        Some(place) if alike => {
+            let shown = |value: &str| shortened(&format!("{}: {value}", place.at), 90);
+            (shown(&place.theirs), shown(&place.ours))
+        }
+        _ => (theirs.summary(), ours.summary()),
+    }
+}
+
+/// The beginning of a text, and a sign that there is more.
+pub(super) fn shortened(text: &str, length: usize) -> String {
+    match text.char_indices().nth(length) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
     }
 }
 
@@ -98,7 +128,11 @@ pub(super) fn differences(theirs: &Neutral, ours: &Neutral, mode: Mode) -> Vec<F
     let same_kind = kind.is_none() || theirs.content_type == ours.content_type;
     // A refusal here names the methods there are, too.
     let same_allow = theirs.allow.is_none() || theirs.allow == ours.allow;
-    if theirs.location != ours.location || !same_allow || !same_kind {
+    // What its HTTP server refuses by itself has none of them.
+    let of_server = theirs.status == 400 && theirs.others.iter().all(Option::is_none);
+    let same_others = of_server || theirs.others == ours.others;
+    let same = theirs.location == ours.location && same_others;
+    if !same || !same_allow || !same_kind {
         fields.push(Field::Header);
     }
     if !same_message(theirs, ours) {
@@ -216,14 +250,25 @@ fn neutralise_fields(fields: &mut Map<String, Value>) {
     }
 }
 
-/// Where two bodies differ, each place with both values.
-pub(super) fn places(theirs: &Value, ours: &Value) -> Vec<String> {
+/// A place where two bodies differ, with what either has there.
+pub(super) struct Place {
+    pub(super) at: String,
+    pub(super) theirs: String,
+    pub(super) ours: String,
+}
+
+/// Where two bodies differ.
+pub(super) fn places(theirs: &Value, ours: &Value) -> Vec<Place> {
     let mut found = Vec::new();
     collect(theirs, ours, "", &mut found);
     found
 }
 
-fn collect(theirs: &Value, ours: &Value, at: &str, found: &mut Vec<String>) {
+fn collect(theirs: &Value, ours: &Value, at: &str, found: &mut Vec<Place>) {
+    let mut place = |theirs: String, ours: String| {
+        let at = at.to_owned();
+        found.push(Place { at, theirs, ours });
+    };
     match (theirs, ours) {
         (Value::Object(theirs), Value::Object(ours)) => {
             let keys: BTreeSet<_> = theirs.keys().chain(ours.keys()).collect();
@@ -238,21 +283,26 @@ fn collect(theirs: &Value, ours: &Value, at: &str, found: &mut Vec<String>) {
             }
         }
         (Value::Array(theirs), Value::Array(ours)) => {
-            let names = |values: &[Value]| -> Vec<String> {
-                let name = |value: &Value| {
-                    value
-                        .pointer("/value/name")
-                        .or(value.get("name"))
-                        .unwrap_or(value)
-                        .to_string()
-                };
-                values.iter().map(name).collect()
+            let (theirs, ours) = (names(theirs), names(ours));
+            let only = |one: &BTreeSet<String>, other: &BTreeSet<String>| {
+                let only: Vec<_> = one.difference(other).cloned().collect();
+                format!("{} entries, of them alone {only:?}", one.len())
             };
-            found.push(format!("{at}: {:?} | {:?}", names(theirs), names(ours)));
+            place(only(&theirs, &ours), only(&ours, &theirs));
         }
-        (theirs, ours) if theirs != ours => found.push(format!("{at}: {theirs} | {ours}")),
+        (theirs, ours) if theirs != ours => place(theirs.to_string(), ours.to_string()),
         _ => {}
     }
+}
+
+/// What entries of a list are called, in the lists that REST answers.
+fn names(entries: &[Value]) -> BTreeSet<String> {
+    let name = |entry: &Value| {
+        let named = entry.pointer("/value/name").or(entry.get("name"));
+        let named = named.and_then(Value::as_str).map(str::to_owned);
+        named.unwrap_or_else(|| entry.to_string())
+    };
+    entries.iter().map(name).collect()
 }
 
 /// True if both hold the same kinds of values under the same keys; of lists, only the first entries are looked at.

@@ -14,7 +14,7 @@ use anyhow::{Context, Result, ensure};
 use sluice_services::{Connect, ConnectOptions, Kafka, KafkaOptions};
 
 use crate::support::{WorkerProcess, wait_until};
-use compare::{Neutral, differences, places};
+use compare::{Neutral, differences, places, shortened, summaries};
 use differences::INTENDED;
 use http::Answer;
 use report::{Count, Row};
@@ -23,6 +23,16 @@ use side::Side;
 
 /// How long either worker may take until an answer holds what is waited for.
 const SOON: Duration = Duration::from_secs(40);
+
+/// What both workers are told about pages of other origins and about headers.
+const SETTINGS: [(&str, &str); 3] = [
+    ("access.control.allow.origin", "http://good.example"),
+    ("access.control.allow.methods", "GET,PUT"),
+    (
+        "response.http.headers.config",
+        r#"add X-Added: one, "set X-Set: a, b""#,
+    ),
+];
 
 /// What a run has found.
 #[derive(Default)]
@@ -39,11 +49,17 @@ async fn every_call_is_answered_as_kafka_connect_answers_it() -> Result<()> {
     let folders = [tempfile::tempdir()?, tempfile::tempdir()?];
     let starting = tokio::task::spawn_blocking(|| -> Result<(Kafka, Connect)> {
         let kafka = Kafka::start(&KafkaOptions::default())?;
-        let connect = Connect::start(&kafka, &ConnectOptions::default())?;
+        let properties = SETTINGS.map(|(key, value)| (key.to_owned(), value.to_owned()));
+        let options = ConnectOptions {
+            properties: properties.into(),
+        };
+        let connect = Connect::start(&kafka, &options)?;
         Ok((kafka, connect))
     });
     let bootstrap = tokio::task::spawn_blocking(|| Kafka::shared().map(Kafka::bootstrap)).await??;
-    let worker = WorkerProcess::start(folders[1].path(), Some(bootstrap))?;
+    let settings = SETTINGS.map(|(key, value)| format!("{key}={value}"));
+    let settings: Vec<_> = settings.iter().map(String::as_str).collect();
+    let worker = WorkerProcess::start_with(folders[1].path(), Some(bootstrap), &settings)?;
     let (_kafka, connect) = starting.await??;
     let theirs = Side::new(connect.address(), folders[0].path(), "4.3.1")?;
     let ours = Side::new(
@@ -91,10 +107,6 @@ async fn settled(theirs: &Side, call: &Call) -> Result<Answer> {
     }
 }
 
-fn short(text: &str, length: usize) -> String {
-    text.chars().take(length).collect()
-}
-
 async fn until(side: &Side, who: &str, path: &str, text: &str) -> Result<()> {
     let (path, text) = (side.filled(path), side.filled(text));
     let what = format!("{who}: {path} holds {text}");
@@ -130,16 +142,17 @@ impl Findings {
             {
                 count.intended += 1;
                 self.met.insert(intended.key);
+                let (theirs, ours) = summaries(&theirs, &ours);
                 self.rows.push(Row {
                     key: intended.key,
-                    theirs: theirs.summary(),
-                    ours: ours.summary(),
+                    theirs,
+                    ours,
                     call,
                 });
             }
             None if fields.is_empty() && call.difference.is_none() => {}
             _ => {
-                let mut text = format!("{fields:?} of {}", short(&shown, 200));
+                let mut text = format!("{fields:?} of {}", shortened(&shown, 200));
                 if let Some(key) = &call.difference {
                     text += &format!(" (@{key})");
                 }
@@ -151,7 +164,8 @@ impl Findings {
                     );
                 }
                 for place in places(&theirs.body, &ours.body).iter().take(8) {
-                    text += &format!("\n  {}", short(place, 400));
+                    let place = format!("{}: {} | {}", place.at, place.theirs, place.ours);
+                    text += &format!("\n  {}", shortened(&place, 400));
                 }
                 self.wrong.push(text);
             }

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use anyhow::{Result, ensure};
 
+use super::compare::shortened;
 use super::differences::INTENDED;
 use super::script::Call;
 
@@ -70,8 +71,10 @@ pub(super) fn page(sections: &[(String, Count)], rows: &[Row]) -> String {
 
 /// As code in a table.
 fn code(text: &str) -> String {
-    let short: String = text.chars().take(140).collect();
-    format!("`{}`", short.replace('|', "\\|").replace('`', "'"))
+    format!(
+        "`{}`",
+        shortened(text, 140).replace('|', "\\|").replace('`', "'")
+    )
 }
 
 /// Compares the page with the one in the tree, or writes that anew if asked to.
