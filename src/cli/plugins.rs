@@ -13,6 +13,8 @@ use super::output::{Table, print_text};
 
 /// The folders, below the connectors' own, whose README holds an options section.
 const CONNECTORS: &str = "connectors";
+/// The page that holds the options of all converters.
+const CONVERTERS: &str = "converters/README.md";
 
 #[derive(Debug, Args)]
 pub(super) struct PluginsArgs {
@@ -102,6 +104,13 @@ fn docs(write: bool) -> Result<ExitCode> {
         let definition = (plugin.definition)();
         let fresh = |page: &str| reference::rewrite_of(page, plugin.class, &definition);
         stale.extend(renew(&path, write, fresh)?);
+    }
+    for plugin in converter_plugins() {
+        let definition = (plugin.definition)();
+        if !definition.options().is_empty() {
+            let fresh = |page: &str| reference::rewrite_of(page, plugin.class, &definition);
+            stale.extend(renew(Path::new(CONVERTERS), write, fresh)?);
+        }
     }
     stale.extend(renew(
         Path::new(metrics_page::PAGE),

@@ -26,5 +26,6 @@ mod ready_configs;
 mod rest;
 mod rest_clients;
 mod rest_listeners;
+mod schema_registry;
 mod secrets;
 mod support;

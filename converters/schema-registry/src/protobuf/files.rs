@@ -1,7 +1,11 @@
 //! The files of a schema: its own, those it refers to, and those that every registry takes for granted.
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use connect_core::{Error, Result};
 use prost_reflect::FileDescriptor;
+use prost_reflect::prost::Message;
+use prost_reflect::prost_types::FileDescriptorProto;
 use protox::Compiler;
 use protox::file::{ChainFileResolver, File, FileResolver, GoogleFileResolver};
 
@@ -73,8 +77,19 @@ impl FileResolver for Texts {
 
     fn open_file(&self, name: &str) -> Result<File, protox::Error> {
         match self.0.iter().find(|(own, _)| own == name) {
-            Some((_, text)) => File::from_source(name, text),
+            Some((_, text)) => match compiled(name, text) {
+                Some(file) => Ok(file),
+                None => File::from_source(name, text),
+            },
             None => Err(protox::Error::file_not_found(name)),
         }
     }
+}
+
+/// A file that some clients register as its compiler has written it, in base64.
+fn compiled(name: &str, text: &str) -> Option<File> {
+    let bytes = STANDARD.decode(text.trim()).ok()?;
+    let mut file = FileDescriptorProto::decode(bytes.as_slice()).ok()?;
+    file.name = Some(name.to_owned());
+    Some(File::from_file_descriptor_proto(file))
 }

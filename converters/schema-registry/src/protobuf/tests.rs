@@ -1,5 +1,7 @@
 use std::sync::Arc;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use connect_core::config::{ConfigMap, ConnectorConfig};
 use connect_core::data::{Datum, Field, Schema, Struct, Type, Value, logical};
@@ -222,6 +224,19 @@ fn what_was_read_is_registered_with_the_same_numbers() {
         assert!(text.contains(line), "{line} in {text}");
     }
     format.parse(&Resolved::alone(text)).unwrap();
+}
+
+#[test]
+fn a_file_that_was_registered_compiled_is_read() {
+    let format = format(&[]);
+    let file = format.parse(&order()).unwrap();
+    let compiled = file.file.file_descriptor_proto();
+    let text = STANDARD.encode(prost_reflect::prost::Message::encode_to_vec(compiled));
+    let file = format.parse(&Resolved { text, ..order() }).unwrap();
+    let read = format
+        .read(&file, Bytes::from_static(b"\0\x08\x2a"))
+        .unwrap();
+    assert_eq!(read.value().get("id"), Some(&Value::Int64(42)));
 }
 
 #[test]

@@ -1,0 +1,281 @@
+//! Avro, JSON Schema and Protobuf with a Schema Registry, both ways, on a real Kafka: an independent client writes what
+//! Sluice reads, and reads what Sluice writes.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use serde_json::{Value, json};
+use sluice_services::{Kafka, free_port};
+use sluice_stand_in_schema_registry::{Credentials, RegistryStandIn};
+use tokio::process::Command;
+
+use crate::support::{WorkerProcess, wait_until};
+
+/// The independent client.
+const PYTHON_CLIENT: &str = "confluent-kafka[avro,json,protobuf]==2.16.0";
+const RECORDS: usize = 200;
+const DEADLINE: Duration = Duration::from_secs(60);
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+async fn output_of(command: &mut Command) -> Result<String> {
+    let output = command
+        .output()
+        .await
+        .with_context(|| format!("starting {command:?}"))?;
+    let errors = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "{command:?}: {errors}");
+    Ok(String::from_utf8(output.stdout)?)
+}
+
+/// Runs the client: `produce` or `consume`.
+async fn client(mode: &str, format: Format, to: [&str; 3]) -> Result<String> {
+    let python =
+        output_of(Command::new(root().join("scripts/python.sh")).arg(PYTHON_CLIENT)).await?;
+    let mut command = Command::new(PathBuf::from(python.trim()));
+    command
+        .arg(root().join("tests/it/schema_registry.py"))
+        .args([mode, format.name()])
+        .args(to)
+        .arg(RECORDS.to_string());
+    output_of(&mut command).await
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Format {
+    Avro,
+    Json,
+    Protobuf,
+}
+
+impl Format {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Avro => "avro",
+            Self::Json => "json",
+            Self::Protobuf => "protobuf",
+        }
+    }
+
+    fn class(self) -> &'static str {
+        match self {
+            Self::Avro => "io.confluent.connect.avro.AvroConverter",
+            Self::Json => "io.confluent.connect.json.JsonSchemaConverter",
+            Self::Protobuf => "io.confluent.connect.protobuf.ProtobufConverter",
+        }
+    }
+
+    /// What only some formats are tried with.
+    fn more(self) -> &'static str {
+        match self {
+            Self::Avro => ",amount=12.34",
+            Self::Json | Self::Protobuf => "",
+        }
+    }
+}
+
+fn converter(format: Format, registry: &str) -> Value {
+    json!({
+        "key.converter": "org.apache.kafka.connect.storage.StringConverter",
+        "value.converter": format.class(),
+        "value.converter.schema.registry.url": registry,
+    })
+}
+
+fn with(mut config: Value, more: Value) -> Value {
+    if let (Some(config), Value::Object(more)) = (config.as_object_mut(), more) {
+        config.extend(more);
+    }
+    config
+}
+
+fn sink(format: Format, registry: &str, topic: &str, file: &Path) -> Value {
+    let more = json!({
+        "connector.class": "org.apache.kafka.connect.file.FileStreamSinkConnector",
+        "topics": topic,
+        "file": file,
+    });
+    with(converter(format, registry), more)
+}
+
+/// The lines that the sink writes of all records.
+fn expected_lines(format: Format) -> String {
+    let line = |number| {
+        let more = format.more();
+        format!(
+            "Struct{{id={number},name=né,price=1.5,paid=true,count=3,tags=[a, a],address=Struct{{zip=8001}}{more}}}\n"
+        )
+    };
+    (1..=RECORDS).map(line).collect()
+}
+
+async fn python_to_sluice(format: Format) -> Result<()> {
+    let kafka = Kafka::shared()?;
+    let registry = RegistryStandIn::start(Credentials::Anyone).await?;
+    let topic = format!("registry-sink-{}", format.name());
+    kafka.create_topic(&topic, 1, &[])?;
+    client(
+        "produce",
+        format,
+        [&kafka.bootstrap(), &registry.url(), &topic],
+    )
+    .await?;
+    let folder = tempfile::tempdir()?;
+    let worker = WorkerProcess::start(folder.path(), Some(kafka.bootstrap()))?;
+    let file = folder.path().join("lines");
+    worker
+        .put_config(&topic, &sink(format, &registry.url(), &topic, &file))
+        .await?;
+    let written = wait_until("all records are in the file", DEADLINE, async || {
+        let lines = std::fs::read_to_string(&file).unwrap_or_default();
+        Ok(lines.lines().count() >= RECORDS)
+    });
+    written.await.with_context(|| worker.log())?;
+    ensure!(std::fs::read_to_string(&file)? == expected_lines(format));
+    let fetched = registry.requests();
+    let fetched = fetched
+        .iter()
+        .filter(|request| request.starts_with("GET /schemas/ids/"))
+        .count();
+    ensure!(fetched == 1, "the schema was fetched {fetched} times");
+    Ok(())
+}
+
+/// Records that are all known beforehand, in the original's language for generated data.
+fn generator() -> String {
+    let always =
+        |kind: &str, value: Value| json!({"type": kind, "arg.properties": {"options": [value]}});
+    let field = |name: &str, kind: Value| json!({"name": name, "type": kind});
+    let tags = json!({"type": "array", "items": always("string", json!("a")), "arg.properties": {"length": 2}});
+    let address = json!({"type": "record", "name": "Address", "fields": [field("zip", always("string", json!("8001")))]});
+    json!({"type": "record", "name": "Order", "namespace": "shop", "fields": [
+        field("id", json!({"type": "long", "arg.properties": {"iteration": {"start": 1}}})),
+        field("name", always("string", json!("né"))),
+        field("price", always("double", json!(1.5))),
+        field("paid", always("boolean", json!(true))),
+        field("count", always("int", json!(3))),
+        field("tags", tags),
+        field("address", address),
+    ]})
+    .to_string()
+}
+
+async fn sluice_to_python(format: Format) -> Result<()> {
+    let kafka = Kafka::shared()?;
+    let registry = RegistryStandIn::start(Credentials::Anyone).await?;
+    let topic = format!("registry-source-{}", format.name());
+    kafka.create_topic(&topic, 1, &[])?;
+    let folder = tempfile::tempdir()?;
+    let worker = WorkerProcess::start(folder.path(), Some(kafka.bootstrap()))?;
+    let more = json!({
+        "connector.class": "io.confluent.kafka.connect.datagen.DatagenConnector",
+        "kafka.topic": topic,
+        "schema.string": generator(),
+        "max.interval": "0",
+        "iterations": RECORDS.to_string(),
+    });
+    worker
+        .put_config(&topic, &with(converter(format, &registry.url()), more))
+        .await?;
+    let read = client(
+        "consume",
+        format,
+        [&kafka.bootstrap(), &registry.url(), &topic],
+    )
+    .await;
+    let read = read.with_context(|| worker.log())?;
+    let line = |id| json!({"address": {"zip": "8001"}, "count": 3, "id": id, "name": "né", "paid": true, "price": 1.5, "tags": ["a", "a"]});
+    let expected: Vec<Value> = (1..=RECORDS).map(line).collect();
+    let read: Vec<Value> = read
+        .lines()
+        .map(serde_json::from_str)
+        .collect::<Result<_, _>>()?;
+    ensure!(read == expected, "{read:?}");
+    let posted = registry.requests();
+    let posted = posted
+        .iter()
+        .filter(|request| request.starts_with("POST"))
+        .count();
+    ensure!(posted == 1, "the schema was registered {posted} times");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn avro_of_another_client_is_read() -> Result<()> {
+    python_to_sluice(Format::Avro).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn json_schema_of_another_client_is_read() -> Result<()> {
+    python_to_sluice(Format::Json).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn protobuf_of_another_client_is_read() -> Result<()> {
+    python_to_sluice(Format::Protobuf).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn avro_is_read_by_another_client() -> Result<()> {
+    sluice_to_python(Format::Avro).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn json_schema_is_read_by_another_client() -> Result<()> {
+    sluice_to_python(Format::Json).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn protobuf_is_read_by_another_client() -> Result<()> {
+    sluice_to_python(Format::Protobuf).await
+}
+
+/// The task stays RUNNING, keeps its group, and every record arrives once when the registry is there.
+#[tokio::test(flavor = "multi_thread")]
+async fn while_the_registry_is_down_records_wait_and_none_is_lost() -> Result<()> {
+    let (kafka, format) = (Kafka::shared()?, Format::Avro);
+    let registry = RegistryStandIn::start(Credentials::Anyone).await?;
+    let topic = "registry-down";
+    kafka.create_topic(topic, 1, &[])?;
+    client(
+        "produce",
+        format,
+        [&kafka.bootstrap(), &registry.url(), topic],
+    )
+    .await?;
+    registry.set_down(true);
+    let folder = tempfile::tempdir()?;
+    let worker = WorkerProcess::start(folder.path(), Some(kafka.bootstrap()))?;
+    let file = folder.path().join("lines");
+    // An address where nothing listens comes first.
+    let urls = format!("http://127.0.0.1:{},{}", free_port()?, registry.url());
+    worker
+        .put_config(topic, &sink(format, &urls, topic, &file))
+        .await?;
+    let asked = async || {
+        Ok(registry
+            .requests()
+            .iter()
+            .filter(|request| request.contains("/schemas/ids/"))
+            .count()
+            >= 3)
+    };
+    wait_until("the registry is asked again and again", DEADLINE, asked).await?;
+    ensure!(worker.states(topic).await? == "RUNNING [RUNNING]");
+    ensure!(
+        std::fs::read_to_string(&file)
+            .unwrap_or_default()
+            .is_empty()
+    );
+    registry.set_down(false);
+    let written = wait_until("all records are in the file", DEADLINE, async || {
+        let lines = std::fs::read_to_string(&file).unwrap_or_default();
+        Ok(lines.lines().count() >= RECORDS)
+    });
+    written.await.with_context(|| worker.log())?;
+    ensure!(std::fs::read_to_string(&file)? == expected_lines(format));
+    Ok(())
+}
