@@ -87,8 +87,18 @@ fn content(schema: &str) -> Value {
     json!({ "application/json": { "schema": schema } })
 }
 
+/// An object of JSON with these fields.
+fn fields<const N: usize>(fields: [(&str, Value); N]) -> Value {
+    let fields = fields.map(|(name, value)| (name.to_owned(), value));
+    Value::Object(fields.into_iter().collect())
+}
+
 fn object(required: &[&str], properties: Value) -> Value {
-    json!({ "type": "object", "required": required, "properties": properties })
+    fields([
+        ("type", "object".into()),
+        ("required", json!(required)),
+        ("properties", properties),
+    ])
 }
 
 fn list_of(schema: &str) -> Value {
@@ -115,7 +125,7 @@ fn number() -> Value {
 }
 
 fn map_of(schema: Value) -> Value {
-    json!({ "type": "object", "additionalProperties": schema })
+    fields([("type", "object".into()), ("additionalProperties", schema)])
 }
 
 fn one_of(names: &[&str]) -> Value {
@@ -204,7 +214,7 @@ fn shapes_of_connectors() -> Shapes {
     if let (Some(task), Some(state)) = (task.as_object_mut(), state.as_object()) {
         task.extend(state.clone());
     }
-    let fields = || or_null(json!({ "type": "object" }));
+    let any_fields = || or_null(json!({ "type": "object" }));
     vec![
         ("Config", map_of(or_null(text()))),
         (
@@ -249,7 +259,7 @@ fn shapes_of_connectors() -> Shapes {
             "ConnectorOffsets",
             object(
                 &["offsets"],
-                json!({ "offsets": { "type": "array", "items": object(&[], json!({ "partition": fields(), "offset": fields() })) } }),
+                json!({ "offsets": { "type": "array", "items": object(&[], json!({ "partition": any_fields(), "offset": any_fields() })) } }),
             ),
         ),
     ]

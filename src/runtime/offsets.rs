@@ -14,7 +14,10 @@ const PARTITION: &str = "kafka_partition";
 const OFFSET: &str = "kafka_offset";
 
 /// A sink's offset as REST shows it.
-pub(super) fn shown_sink(partition: TopicPartition, offset: OffsetAndMetadata) -> ConnectorOffset {
+pub(super) fn shown_sink(
+    partition: &TopicPartition,
+    offset: &OffsetAndMetadata,
+) -> ConnectorOffset {
     ConnectorOffset {
         partition: Some(
             [

@@ -174,6 +174,7 @@ fn spec_with(
             Startups::default(),
         ),
         metrics: TaskMetrics::default(),
+        topics: None,
     }
 }
 

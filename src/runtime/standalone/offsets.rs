@@ -81,7 +81,7 @@ impl StandaloneHerder {
                 let committed = admin.group_offsets(&group).await;
                 let committed = committed.map_err(|error| internal(&error))?;
                 let shown = |(partition, offset)| shown_sink(partition, offset);
-                committed.into_iter().map(shown).collect()
+                committed.iter().map(shown).collect()
             }
         };
         Ok(ConnectorOffsets { offsets })
