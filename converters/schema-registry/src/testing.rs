@@ -58,6 +58,18 @@ fn optional(pair: impl Strategy<Value = Pair>) -> impl Strategy<Value = Pair> {
     (pair, 0..6).prop_map(|((schema, value), choice)| match choice {
         0 => (schema.optional(), Value::Null),
         1 => (schema.optional(), value),
+        2 | 3 if !matches!(value, Value::Struct(_) | Value::Array(_) | Value::Map(_)) => {
+            let default = Some(value.clone());
+            let optional = choice == 2;
+            (
+                Schema {
+                    default,
+                    optional,
+                    ..schema
+                },
+                value,
+            )
+        }
         _ => (schema, value),
     })
 }

@@ -14,7 +14,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use connect_core::{Error, Result};
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use tokio::net::TcpListener;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
@@ -245,10 +245,10 @@ async fn version(
     let shared = registry.shared();
     let (version, id) = shared.store.version(&subject, &version)?;
     let mut shown = shown(&shared.store, id, &flags)?;
-    shown["subject"] = subject.into();
-    shown["version"] = version.into();
-    shown["id"] = id.into();
-    Ok(Answer(shown))
+    shown.insert("subject".to_owned(), subject.into());
+    shown.insert("version".to_owned(), version.into());
+    shown.insert("id".to_owned(), id.into());
+    Ok(Answer(shown.into()))
 }
 
 async fn by_id(
@@ -256,18 +256,20 @@ async fn by_id(
     Path(id): Path<usize>,
     Query(flags): Query<Flags>,
 ) -> Answered {
-    Ok(Answer(shown(&registry.shared().store, id, &flags)?))
+    Ok(Answer(shown(&registry.shared().store, id, &flags)?.into()))
 }
 
 /// Avro is not named, as the registry does not name it.
-fn shown(store: &Store, id: usize, flags: &Flags) -> Result<Value, Refusal> {
+fn shown(store: &Store, id: usize, flags: &Flags) -> Result<Map<String, Value>, Refusal> {
     let stored = store.by_id(id)?;
-    let mut shown = json!({ "schema": store.text(stored, flags.serialized())? });
+    let mut shown = Map::new();
+    let text = store.text(stored, flags.serialized())?;
+    shown.insert("schema".to_owned(), text.into());
     if stored.kind.name() != "AVRO" {
-        shown["schemaType"] = stored.kind.name().into();
+        shown.insert("schemaType".to_owned(), stored.kind.name().into());
     }
     if !stored.references.is_empty() {
-        shown["references"] = json!(stored.references);
+        shown.insert("references".to_owned(), json!(stored.references));
     }
     Ok(shown)
 }

@@ -1,5 +1,8 @@
 //! Defaults: values as Avro writes them in the JSON of a schema. Bytes are text, a character a byte.
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
 use connect_core::data::{Decimal, Struct, Value};
 use connect_core::{Error, Result};
 use serde_json::{Map, Value as Json};
@@ -92,6 +95,33 @@ fn bytes(json: &Json) -> Option<Vec<u8>> {
     characters
         .map(|character| u8::try_from(u32::from(character)).ok())
         .collect()
+}
+
+/// Reads the property in which Connect keeps a default: there bytes are in base64.
+pub(super) fn from_property(plan: &Plan, json: &Json) -> Result<Value> {
+    let bytes = || {
+        let decoded = json.as_str().and_then(|text| STANDARD.decode(text).ok());
+        decoded
+            .map(Bytes::from)
+            .ok_or_else(|| invalid("a default of bytes that are not in base64"))
+    };
+    Ok(match &plan.layout {
+        Layout::Bytes | Layout::Fixed(_) => Value::Bytes(bytes()?),
+        Layout::Decimal(scale, _) => Value::Decimal(Decimal {
+            unscaled: bytes()?,
+            scale: *scale,
+        }),
+        _ => from_json(plan, json)?,
+    })
+}
+
+/// Writes the property in which Connect keeps a default.
+pub(super) fn to_property(value: &Value) -> Result<Json> {
+    match value {
+        Value::Bytes(bytes) => Ok(STANDARD.encode(bytes).into()),
+        Value::Decimal(decimal) => Ok(STANDARD.encode(&decimal.unscaled).into()),
+        other => to_json(other),
+    }
 }
 
 /// Writes a default.

@@ -93,14 +93,6 @@ impl Deriver<'_> {
             Type::Map(keys, values) => return self.map(schema, keys, values),
             Type::Struct(fields) => return self.record(schema, fields),
         }
-        let connect_type = match schema.kind {
-            Type::Int8 => Some("int8"),
-            Type::Int16 => Some("int16"),
-            _ => None,
-        };
-        if let Some(name) = connect_type {
-            own.insert("connect.type".to_owned(), name.into());
-        }
         self.add_meta_data(schema, &mut own)?;
         let logical_type = match schema.name.as_deref() {
             Some(logical::DATE) => Some("date"),
@@ -110,6 +102,14 @@ impl Deriver<'_> {
         };
         if let Some(name) = logical_type {
             own.insert("logicalType".to_owned(), name.into());
+        }
+        let connect_type = match schema.kind {
+            Type::Int8 => Some("int8"),
+            Type::Int16 => Some("int16"),
+            _ => None,
+        };
+        if let Some(name) = connect_type.filter(|_| self.options.meta_data) {
+            own.insert("connect.type".to_owned(), name.into());
         }
         Ok(shortest(own))
     }
@@ -216,9 +216,6 @@ impl Deriver<'_> {
             None => self.default_name(),
         };
         let mut own = named("record", &name)?;
-        if let Some(doc) = &schema.doc {
-            own.insert("doc".to_owned(), (**doc).into());
-        }
         let fields: Result<Vec<_>> = fields.iter().map(|field| self.field(field)).collect();
         own.insert("fields".to_owned(), fields?.into());
         self.add_meta_data(schema, &mut own)?;
@@ -269,8 +266,7 @@ impl Deriver<'_> {
         if !self.options.meta_data {
             return Ok(());
         }
-        let is_record = matches!(schema.kind, Type::Struct(_));
-        if let Some(doc) = schema.doc.as_ref().filter(|_| !is_record) {
+        if let Some(doc) = &schema.doc {
             own.insert("connect.doc".to_owned(), (**doc).into());
         }
         if let Some(version) = schema.version {
@@ -280,7 +276,10 @@ impl Deriver<'_> {
             own.insert("connect.parameters".to_owned(), json!(schema.parameters));
         }
         if let Some(default) = &schema.default {
-            own.insert("connect.default".to_owned(), defaults::to_json(default)?);
+            own.insert(
+                "connect.default".to_owned(),
+                defaults::to_property(default)?,
+            );
         }
         if let Some(name) = &schema.name {
             own.insert("connect.name".to_owned(), (**name).into());

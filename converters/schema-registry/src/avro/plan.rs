@@ -493,6 +493,15 @@ fn finish(
     if let Some(version) = definition.get("connect.version").and_then(Json::as_i64) {
         schema.version = i32::try_from(version).ok();
     }
+    // Avro's own hints for other languages are kept too.
+    for (key, value) in definition
+        .iter()
+        .filter(|(key, _)| key.starts_with("avro."))
+    {
+        if let Some(value) = value.as_str() {
+            schema.parameters.insert(key.clone(), value.to_owned());
+        }
+    }
     if let Some(Json::Object(parameters)) = definition.get("connect.parameters") {
         let texts = parameters
             .iter()
@@ -504,15 +513,18 @@ fn finish(
         .or_else(|| text("doc"))
         .or_else(|| text("connect.doc"));
     schema.doc = doc.map(Into::into);
-    let default = around.default.or_else(|| definition.get("connect.default"));
     let mut plan = Plan {
         schema: Arc::new(schema),
         layout,
         null: Null::Never,
     };
-    if let Some(default) = default.filter(|default| !default.is_null()) {
-        let default: Value = defaults::from_json(&plan, default)?;
-        Arc::make_mut(&mut plan.schema).default = Some(default);
-    }
+    let given = |default: &&Json| !default.is_null();
+    let property = definition.get("connect.default").filter(given);
+    let default: Option<Value> = match (around.default.filter(given), property) {
+        (Some(default), _) => Some(defaults::from_json(&plan, default)?),
+        (None, Some(default)) => Some(defaults::from_property(&plan, default)?),
+        (None, None) => None,
+    };
+    Arc::make_mut(&mut plan.schema).default = default;
     Ok(plan)
 }

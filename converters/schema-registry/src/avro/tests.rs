@@ -80,10 +80,6 @@ fn schemas_are_spelled_as_connect_spells_them() {
     );
     let mut with_default = Schema::new(Type::Int32).optional();
     with_default.default = Some(Value::Int32(7));
-    let field = |name: &str, schema| connect_core::data::Field {
-        name: name.into(),
-        schema: Arc::new(schema),
-    };
     let structure = Schema::new(Type::Struct(vec![
         field("small", Schema::new(Type::Int16)),
         field("a", with_default),
@@ -101,6 +97,60 @@ fn schemas_are_spelled_as_connect_spells_them() {
         r#"{"type":"record","name":"ConnectDefault","namespace":"io.confluent.connect.avro","fields":[{"name":"small","type":{"type":"int","connect.type":"int16"}},{"name":"a","type":[{"type":"int","connect.default":7},"null"],"default":7},{"name":"b","type":["null","string"],"default":null},{"name":"m","type":{"type":"array","items":{"type":"record","name":"MapEntry","namespace":"io.confluent.connect.avro","fields":[{"name":"key","type":"int"},{"name":"value","type":"string"}]}}}]}"#
     );
     assert_eq!(derived(&structure)["fields"][0]["name"], "small");
+}
+
+/// As a JVM converter of the same lineage spells them: found by running it.
+#[test]
+fn names_versions_documentation_and_defaults_are_properties() {
+    let order = |schema: Schema, default: Option<Value>| Schema { default, ..schema };
+    let documented = Schema {
+        doc: Some("the a".into()),
+        ..Schema::new(Type::Int32)
+    };
+    let mut schema = Schema::new(Type::Struct(vec![
+        field("a", documented),
+        field(
+            "b",
+            order(
+                Schema::new(Type::String).optional(),
+                Some(Value::string("z")),
+            ),
+        ),
+        field("c", order(Schema::new(Type::Int16), Some(Value::Int16(4)))),
+        field(
+            "y",
+            order(
+                Schema::new(Type::Bytes),
+                Some(Value::Bytes(Bytes::from_static(b"\0\xff"))),
+            ),
+        ),
+    ]))
+    .named("com.x.Order")
+    .version(3);
+    schema.doc = Some("an order".into());
+    assert_eq!(
+        avro(&[]).derive(&schema).unwrap().text,
+        r#"{"type":"record","name":"Order","namespace":"com.x","fields":[{"name":"a","type":{"type":"int","connect.doc":"the a"},"doc":"the a"},{"name":"b","type":[{"type":"string","connect.default":"z"},"null"],"default":"z"},{"name":"c","type":{"type":"int","connect.default":4,"connect.type":"int16"},"default":4},{"name":"y","type":{"type":"bytes","connect.default":"AP8="},"default":"\u0000ÿ"}],"connect.doc":"an order","connect.version":3,"connect.name":"com.x.Order"}"#
+    );
+    assert_eq!(
+        avro(&[("connect.meta.data", "false")])
+            .derive(&schema)
+            .unwrap()
+            .text,
+        r#"{"type":"record","name":"Order","namespace":"com.x","fields":[{"name":"a","type":"int","doc":"the a"},{"name":"b","type":["string","null"],"default":"z"},{"name":"c","type":"int","default":4},{"name":"y","type":"bytes","default":"\u0000ÿ"}]}"#
+    );
+    let plan = avro(&[]);
+    let plan = plan
+        .parse(&Resolved::alone(plan.derive(&schema).unwrap().text))
+        .unwrap();
+    assert_eq!(*plan.schema, schema);
+}
+
+fn field(name: &str, schema: Schema) -> connect_core::data::Field {
+    connect_core::data::Field {
+        name: name.into(),
+        schema: Arc::new(schema),
+    }
 }
 
 #[test]
