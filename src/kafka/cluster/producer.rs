@@ -1,8 +1,8 @@
 //! Writing to a Kafka cluster.
 
 use async_trait::async_trait;
-use connect_core::Result;
 use connect_core::data::Offset;
+use connect_core::{Error, ErrorKind, Result};
 use krafka::producer::{Acks, DeliveryHandle, ProducerBuilder, RecordMetadata};
 use krafka::{Kafka, Record};
 
@@ -110,16 +110,33 @@ async fn delivered(handle: krafka::Result<DeliveryHandle>) -> Result<Produced> {
     Ok(produced(&metadata))
 }
 
+impl ClusterProducer {
+    /// The broker refuses a batch for one record that is too large. The others of the batch are sent once more, each by
+    /// itself; they come after what was sent behind them.
+    async fn send_blameless(&self, records: &[ProducerRecord], results: &mut [Result<Produced>]) {
+        for (record, result) in records.iter().zip(results) {
+            let is_refused = |error: &Error| error.kind() == ErrorKind::Data;
+            if result.as_ref().is_err_and(is_refused) {
+                let handle = self.producer.enqueue(to_wire(record.clone())).await;
+                *result = delivered(handle).await;
+            }
+        }
+    }
+}
+
 #[async_trait]
 impl Producer for ClusterProducer {
     async fn send(&self, records: Vec<ProducerRecord>) -> Result<Vec<Result<Produced>>> {
         let mut handles = Vec::with_capacity(records.len());
-        for record in records {
-            handles.push(self.producer.enqueue(to_wire(record)).await);
+        for record in &records {
+            handles.push(self.producer.enqueue(to_wire(record.clone())).await);
         }
         let mut results = Vec::with_capacity(handles.len());
         for handle in handles {
             results.push(delivered(handle).await);
+        }
+        if results.len() > 1 {
+            self.send_blameless(&records, &mut results).await;
         }
         Ok(results)
     }
