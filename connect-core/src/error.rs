@@ -5,6 +5,8 @@
 use std::fmt;
 use std::time::Duration;
 
+use crate::data::{Offset, TopicPartition};
+
 /// A result with the crate's [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -60,6 +62,7 @@ pub struct Error {
     message: String,
     operation: Option<String>,
     target: Option<String>,
+    record: Option<Box<(TopicPartition, Offset)>>,
     source: Option<Box<dyn std::error::Error + Send + Sync + 'static>>,
 }
 
@@ -72,6 +75,7 @@ impl Error {
             message: message.into(),
             operation: None,
             target: None,
+            record: None,
             source: None,
         }
     }
@@ -122,6 +126,14 @@ impl Error {
         self
     }
 
+    /// Names the record of the log it is about, which the runtime may then leave out.
+    #[must_use]
+    pub fn record(mut self, partition: &TopicPartition, offset: Offset) -> Self {
+        self.record = Some(Box::new((partition.clone(), offset)));
+        self.operation("record")
+            .target(format!("{partition} at offset {offset}"))
+    }
+
     /// Chains the cause.
     #[must_use]
     pub fn source(
@@ -130,6 +142,18 @@ impl Error {
     ) -> Self {
         self.source = Some(source.into());
         self
+    }
+
+    /// The record of the log it is about, if it or one of its causes names one.
+    pub fn record_position(&self) -> Option<&(TopicPartition, Offset)> {
+        let mut error: &(dyn std::error::Error + 'static) = self;
+        loop {
+            let named = error.downcast_ref::<Self>();
+            if let Some(record) = named.and_then(|error| error.record.as_deref()) {
+                return Some(record);
+            }
+            error = error.source()?;
+        }
     }
 
     /// Whose fault it is.
@@ -203,5 +227,16 @@ mod tests {
             error.trace(),
             "upload bucket/key: no answer after 3 attempts (external error)\n\tcaused by: connection reset"
         );
+    }
+
+    #[test]
+    fn a_record_is_found_through_what_was_said_around_it() {
+        let partition = TopicPartition::new("t", 3);
+        let inner = Error::data("no number").record(&partition, Offset::new(7));
+        assert_eq!(inner.to_string(), "record t-3 at offset 7: no number");
+        let outer = Error::data("cannot be written").source(inner);
+        let found = outer.record_position().cloned();
+        assert_eq!(found, Some((partition, Offset::new(7))));
+        assert!(Error::data("any").record_position().is_none());
     }
 }

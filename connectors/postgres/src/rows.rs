@@ -40,8 +40,7 @@ pub(crate) struct TableRows {
 
 /// The error with the record it is about.
 pub(crate) fn at(record: &SinkRecord, error: Error) -> Error {
-    let position = format!("{} at offset {}", record.origin, record.offset);
-    error.operation("record").target(position)
+    error.record(&record.origin, record.offset)
 }
 
 /// Sorts records by table. Those that `skip` names are left out.

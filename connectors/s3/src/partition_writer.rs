@@ -423,9 +423,7 @@ fn at(record: &SinkRecord, cause: Error) -> Error {
     if cause.kind() != connect_core::ErrorKind::Data {
         return cause;
     }
-    let position = format!("{} at offset {}", record.origin, record.offset);
     Error::data("cannot be written to S3")
-        .operation("record")
-        .target(position)
+        .record(&record.origin, record.offset)
         .source(cause)
 }

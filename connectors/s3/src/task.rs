@@ -115,9 +115,8 @@ impl S3SinkTask {
             }
             NullValues::Ignore => {}
             NullValues::Fail => {
-                let position = format!("{} at offset {}", record.origin, record.offset);
                 let text = "Null valued records are not writeable with current behavior.on.null.values 'settings.";
-                return Err(Error::data(text).operation("record").target(position));
+                return Err(Error::data(text).record(&record.origin, record.offset));
             }
         }
         let is_crowded = writer.closed.len() >= MAX_CUTS;

@@ -147,7 +147,7 @@ fn existing(
         alterations.push(drop_not_null(name));
     }
     let mut kind = column.kind.clone();
-    for (seen, place) in &field.kinds {
+    for (seen, (partition, offset)) in &field.kinds {
         match fit(&kind, *seen) {
             Fit::Yes => {}
             Fit::Widened(wider) => kind = wider,
@@ -155,7 +155,7 @@ fn existing(
                 let text = format!(
                     "{seen:?} does not fit column {name} of type {kind}, which cannot be changed to hold it"
                 );
-                return Err(Error::data(text).operation("record").target(place.clone()));
+                return Err(Error::data(text).record(partition, *offset));
             }
         }
     }
@@ -219,6 +219,8 @@ fn expression(field: &str, kind: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use connect_core::data::{Offset, TopicPartition};
+
     use super::*;
 
     fn fields(kinds: &[(&str, FieldKind)]) -> Fields {
@@ -226,7 +228,9 @@ mod tests {
         for (name, kind) in kinds {
             let field = fields.0.entry((*name).to_owned()).or_default();
             field.present += 1;
-            field.kinds.insert(*kind, "t-0 at offset 7".to_owned());
+            field
+                .kinds
+                .insert(*kind, (TopicPartition::new("t", 0), Offset::new(7)));
         }
         fields
     }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use connect_core::data::json::is_integer;
-use connect_core::data::{Datum, SinkRecord, Type, Value};
+use connect_core::data::{Datum, Offset, SinkRecord, TopicPartition, Type, Value};
 use connect_core::{Error, Result};
 
 /// What a field's value is, as far as columns care.
@@ -28,7 +28,7 @@ pub(crate) enum FieldKind {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Field {
     /// Each kind, with the first record that showed it.
-    pub(crate) kinds: BTreeMap<FieldKind, String>,
+    pub(crate) kinds: BTreeMap<FieldKind, (TopicPartition, Offset)>,
     /// Rows in which it is not null.
     pub(crate) present: u64,
 }
@@ -47,7 +47,7 @@ impl Fields {
             field
                 .kinds
                 .entry(kind)
-                .or_insert_with(|| format!("{} at offset {}", record.origin, record.offset));
+                .or_insert_with(|| (record.origin.clone(), record.offset));
         }
     }
 

@@ -25,8 +25,7 @@ pub(crate) fn append(record: &SinkRecord, options: &RowOptions, out: &mut Vec<u8
 
 /// The error with the record's place.
 pub(crate) fn at(record: &SinkRecord, error: Error) -> Error {
-    let position = format!("{} at offset {}", record.origin, record.offset);
-    error.operation("record").target(position)
+    error.record(&record.origin, record.offset)
 }
 
 fn line(record: &SinkRecord, options: &RowOptions, is_null: bool, out: &mut Vec<u8>) -> Result<()> {
