@@ -155,7 +155,7 @@ mod tests {
 
     use super::*;
 
-    fn sink(partition: Value, offset: Value) -> Result<OffsetChanges, HerderError> {
+    fn sink(partition: &Value, offset: &Value) -> Result<OffsetChanges, HerderError> {
         let change = json!({ "partition": partition, "offset": offset });
         let change: ConnectorOffset = serde_json::from_value(change).unwrap();
         changes_of(ConnectorType::Sink, "c", &[change])
@@ -164,8 +164,8 @@ mod tests {
     #[test]
     fn numbers_of_a_sink_may_be_text() {
         let changes = sink(
-            json!({ "kafka_topic": "t", "kafka_partition": "3" }),
-            json!({ "kafka_offset": "7" }),
+            &json!({ "kafka_topic": "t", "kafka_partition": "3" }),
+            &json!({ "kafka_offset": "7" }),
         );
         let wanted = BTreeMap::from([(TopicPartition::new("t", 3), Some(Offset::new(7)))]);
         assert_eq!(changes, Ok(OffsetChanges::Sink(wanted)));
@@ -195,7 +195,7 @@ mod tests {
             (whole.clone(), json!({ "kafka_offset": true }), "'true'"),
             (whole, json!({ "kafka_offset": -1 }), "Failed to modify"),
         ] {
-            let refused = sink(partition, offset).unwrap_err().to_string();
+            let refused = sink(&partition, &offset).unwrap_err().to_string();
             assert!(refused.contains(words), "{words}: {refused}");
         }
     }

@@ -1,7 +1,6 @@
 //! docs/compatibility.md, from a run.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 use std::path::Path;
 
 use anyhow::{Result, ensure};
@@ -44,9 +43,8 @@ pub(super) fn page(sections: &[(String, Count)], rows: &[Row]) -> String {
     );
     for (section, count) in sections {
         let same = count.calls - count.intended;
-        let _ = writeln!(
-            page,
-            "| {section} | {} | {same} | {} |",
+        page += &format!(
+            "| {section} | {} | {same} | {} |\n",
             count.calls, count.intended
         );
     }
@@ -58,9 +56,8 @@ pub(super) fn page(sections: &[(String, Count)], rows: &[Row]) -> String {
         .collect();
     for row in rows {
         let reason = reasons.get(row.key).copied().unwrap_or_default();
-        let _ = writeln!(
-            page,
-            "| {} | {} | {} | {reason} |",
+        page += &format!(
+            "| {} | {} | {} | {reason} |\n",
             code(&row.call.shown()),
             code(&row.theirs),
             code(&row.ours)
