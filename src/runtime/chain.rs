@@ -8,6 +8,8 @@ use connect_core::data::{Piece, SinkRecord, SourceRecord};
 use connect_core::plugin::{RecordPosition, TransformRecord, Transformed};
 use connect_core::{Error, Result};
 
+use super::errors::{RecordFailure, Stage};
+
 /// The transforms of one task.
 pub(super) struct Chain {
     links: Vec<ChainLink>,
@@ -32,7 +34,10 @@ impl Chain {
     }
 
     /// What becomes of a record of the log.
-    pub(super) fn apply_to_sink(&mut self, record: SinkRecord) -> Result<Vec<SinkRecord>> {
+    pub(super) fn apply_to_sink(
+        &mut self,
+        record: SinkRecord,
+    ) -> Result<Vec<SinkRecord>, RecordFailure> {
         let (origin, offset, timestamp) = (record.origin, record.offset, record.timestamp);
         let position = RecordPosition {
             partition: Some(origin.partition),
@@ -71,7 +76,10 @@ impl Chain {
     }
 
     /// What becomes of a source's record. Its source offset stays with the original.
-    pub(super) fn apply_to_source(&mut self, record: SourceRecord) -> Result<Vec<SourceRecord>> {
+    pub(super) fn apply_to_source(
+        &mut self,
+        record: SourceRecord,
+    ) -> Result<Vec<SourceRecord>, RecordFailure> {
         let (source_partition, partition) = (record.source_partition, record.partition);
         let timestamp = record.timestamp;
         let position = RecordPosition {
@@ -101,14 +109,15 @@ impl Chain {
             .collect())
     }
 
-    fn apply(&mut self, record: TransformRecord) -> Result<Vec<Passing>> {
+    fn apply(&mut self, record: TransformRecord) -> Result<Vec<Passing>, RecordFailure> {
         let mut passing = vec![(record, None)];
         for link in &mut self.links {
             passing = through(link, passing).map_err(|cause| {
-                Error::new(cause.kind(), "failed")
+                let error = Error::new(cause.kind(), "failed")
                     .operation("transform")
                     .target(&*link.name)
-                    .source(cause)
+                    .source(cause);
+                RecordFailure::new(Stage::Transformation, link.class, error)
             })?;
         }
         Ok(passing)

@@ -13,9 +13,10 @@ use tracing::{error, info};
 
 use super::control::Wanted;
 use super::environment::Environment;
+use super::healing::{Healer, Part};
 use super::herder::RestartRequest;
 use super::info::{State, TargetState};
-use super::status::StatusBoard;
+use super::status::{BoardOwner, StatusBoard};
 use super::task_runner::{TaskPlan, TaskRunner};
 
 /// How long a connector may take to look at the outside world before it counts as failed.
@@ -29,6 +30,8 @@ pub(super) enum Command {
     Target(TargetState),
     Restart(RestartRequest, oneshot::Sender<()>),
     RestartTask(u32, oneshot::Sender<()>),
+    /// What has failed may be started again.
+    Heal(Part),
     /// Answered once everything told before is done.
     Settled(oneshot::Sender<()>),
     Shutdown(oneshot::Sender<()>),
@@ -60,13 +63,16 @@ pub(super) fn spawn(
         after,
     } = start;
     let clock = environment.clock.clone();
-    let status = StatusBoard::new(
-        name,
+    let policy = environment.settings.restart_policy();
+    let healer = Healer::new(policy, sender.downgrade(), clock.clone());
+    let status = StatusBoard::new(BoardOwner {
+        name: name.to_owned(),
         plugin,
-        &environment.worker_id,
+        worker_id: environment.worker_id.clone(),
         clock,
-        environment.task_startups.clone(),
-    );
+        startups: environment.task_startups.clone(),
+        healer: healer.clone(),
+    });
     status.hide(environment.settings.redaction.clone());
     let actor = ConnectorActor {
         name: name.into(),
@@ -75,7 +81,8 @@ pub(super) fn spawn(
         target,
         connector: None,
         has_tasks: had_tasks,
-        tasks: TaskRunner::new(environment.clone(), status.clone()),
+        tasks: TaskRunner::new(environment.clone(), status.clone(), healer.clone()),
+        healer,
         environment,
         status: status.clone(),
     };
@@ -101,6 +108,7 @@ struct ConnectorActor {
     /// Whether it has tasks while it is paused: not before its first start, nor after a stop.
     has_tasks: bool,
     tasks: TaskRunner,
+    healer: Healer,
     status: StatusBoard,
 }
 
@@ -119,13 +127,16 @@ impl ConnectorActor {
                 Command::Configure(config) => self.configure(config).await,
                 Command::Target(target) => self.retarget(target).await,
                 Command::Restart(request, done) => {
+                    self.forget_restarts(request);
                     self.restart(request).await;
                     let _asker_left = done.send(());
                 }
                 Command::RestartTask(task, done) => {
+                    self.healer.forget(Part::Task(task));
                     self.restart_tasks(&[task]).await;
                     let _asker_left = done.send(());
                 }
+                Command::Heal(part) => self.heal(part).await,
                 Command::Settled(done) => {
                     let _asker_left = done.send(());
                 }
@@ -139,8 +150,37 @@ impl ConnectorActor {
         self.tasks.stop_all().await;
     }
 
+    /// A user restarts what the request says: the worker plans anew.
+    fn forget_restarts(&self, request: RestartRequest) {
+        if request.include_tasks {
+            self.healer.forget_all();
+        } else {
+            self.healer.forget(Part::Connector);
+        }
+    }
+
+    /// Starts a part again that has failed on an outside cause.
+    async fn heal(&mut self, part: Part) {
+        if !self.healer.is_due(part) || self.target == TargetState::Stopped {
+            return;
+        }
+        match part {
+            Part::Connector if self.status.connector_state() == State::Failed => {
+                info!(connector = &*self.name, "starting the connector again");
+                self.connector = None;
+                self.settle().await;
+            }
+            Part::Task(task) if self.status.task_state(task) == Some(State::Failed) => {
+                info!(connector = &*self.name, task, "starting the task again");
+                self.restart_tasks(&[task]).await;
+            }
+            _ => {}
+        }
+    }
+
     async fn configure(&mut self, config: ConfigMap) {
         info!(connector = &*self.name, "configuration changed");
+        self.healer.forget_all();
         self.tasks.stop_all().await;
         self.status.clear_tasks();
         self.config = config;
@@ -152,6 +192,9 @@ impl ConnectorActor {
     async fn retarget(&mut self, target: TargetState) {
         info!(connector = &*self.name, ?target, "target state changed");
         self.target = target;
+        if target == TargetState::Stopped {
+            self.healer.forget_all();
+        }
         if self.status.connector_state() == State::Failed && target != TargetState::Stopped {
             // Its tasks may run on from before.
             self.tasks.tell(wanted_of(target));
@@ -192,6 +235,7 @@ impl ConnectorActor {
                     "connector failed"
                 );
                 self.status.connector_failed(&failure);
+                self.healer.failed(Part::Connector, &failure);
             }
         }
     }
@@ -302,6 +346,7 @@ impl ConnectorActor {
             Err(failure) => {
                 for task in tasks {
                     self.status.task_failed(*task, &failure);
+                    self.healer.failed(Part::Task(*task), &failure);
                 }
             }
         }

@@ -81,6 +81,9 @@ pub struct ConnectorState {
     /// Why it failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub trace: Option<String>,
+    /// What Kafka Connect does not tell; nothing unless it has failed on an outside cause.
+    #[serde(rename = "sluice", default, skip_serializing_if = "Option::is_none")]
+    pub details: Option<ConnectorDetails>,
 }
 
 /// The state of a task.
@@ -117,6 +120,9 @@ pub struct TaskDetails {
     /// Bytes held in memory and not made durable. Sinks only.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub buffered_bytes: Option<u64>,
+    /// The restart after a failure on an outside cause: the last one, or the one to come.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub restart: Option<RestartInfo>,
     /// When offsets were last committed: RFC 3339.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_commit: Option<String>,
@@ -126,6 +132,22 @@ pub struct TaskDetails {
     /// What went wrong last, also if all is well again.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_error: Option<TaskError>,
+}
+
+/// What a connector is doing, beyond what Kafka Connect tells.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConnectorDetails {
+    /// The restart after a failure on an outside cause: the last one, or the one to come.
+    pub restart: RestartInfo,
+}
+
+/// A restart that the worker makes by itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RestartInfo {
+    /// How many there were, this one included, since it last ran for long.
+    pub attempts: u32,
+    /// When: RFC 3339.
+    pub at: String,
 }
 
 /// Something that went wrong in a task.

@@ -6,6 +6,8 @@ mod config_providers;
 mod connector_actor;
 mod control;
 mod environment;
+mod errors;
+mod healing;
 mod herder;
 mod info;
 mod lag;
@@ -26,6 +28,7 @@ mod task_runner;
 mod worker;
 mod worker_config;
 
+pub use errors::ERROR_HEADERS;
 pub use herder::{GivenConfig, Herder, HerderError, RestartRequest};
 pub use info::{
     ConfigInfos, ConnectorInfo, ConnectorOffset, ConnectorOffsets, ConnectorState,

@@ -2,21 +2,29 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use connect_core::config::{ConfigMap, find_converter_plugin};
 use connect_core::data::{Header, RawHeaders, SinkRecord, SourceRecord, TopicPartition};
 use connect_core::plugin::{Converter, ConverterRole, HeaderConverter};
 use connect_core::{Error, Result};
 
 use super::chain::Chain;
+use super::errors::{RecordFailure, Stage};
 use super::worker_config::{WorkerSettings, strip_prefix};
 use crate::kafka::{ConsumedRecord, ProducerRecord};
+
+/// A plugin with its class.
+struct Named<P: ?Sized> {
+    class: String,
+    plugin: Arc<P>,
+}
 
 /// The converters and transforms of one task.
 pub(super) struct Pipeline {
     chain: Chain,
-    key: Arc<dyn Converter>,
-    value: Arc<dyn Converter>,
-    header: Arc<dyn HeaderConverter>,
+    key: Named<dyn Converter>,
+    value: Named<dyn Converter>,
+    header: Named<dyn HeaderConverter>,
     /// True if a converter gets schemas from a registry.
     looks_up: bool,
 }
@@ -38,9 +46,10 @@ impl Pipeline {
             connector,
             worker,
         )?;
+        let lookup = key.plugin.schema_lookup().or(value.plugin.schema_lookup());
         Ok(Self {
             chain: Chain::of(connector)?,
-            looks_up: key.schema_lookup().or(value.schema_lookup()).is_some(),
+            looks_up: lookup.is_some(),
             key,
             value,
             header: header_converter(&worker.config.header_converter, connector, worker)?,
@@ -53,18 +62,22 @@ impl Pipeline {
     }
 
     /// Fetches the schemas that a record of the log lacks to be converted.
-    pub(super) async fn fetch_for_sink(&self, record: &ConsumedRecord) -> Result<()> {
-        for (converter, bytes) in [(&self.key, &record.key), (&self.value, &record.value)] {
-            let (Some(lookup), Some(bytes)) = (converter.schema_lookup(), bytes) else {
+    pub(super) async fn fetch_for_sink(
+        &self,
+        record: &ConsumedRecord,
+    ) -> Result<(), RecordFailure> {
+        for (stage, converter, bytes) in [
+            (Stage::KeyConverter, &self.key, &record.key),
+            (Stage::ValueConverter, &self.value, &record.value),
+        ] {
+            let (Some(lookup), Some(bytes)) = (converter.plugin.schema_lookup(), bytes) else {
                 continue;
             };
             if !lookup.can_read(&record.topic, bytes) {
                 let fetched = lookup.fetch_for_reading(&record.topic, bytes).await;
                 fetched.map_err(|cause| {
-                    let offset = record.offset;
-                    let position =
-                        format!("{}-{} at offset {offset}", record.topic, record.partition);
-                    not_fetched("record", position, cause)
+                    let error = at(record, not_fetched(&cause)).source(cause);
+                    RecordFailure::new(stage, &*converter.class, error)
                 })?;
             }
         }
@@ -72,74 +85,76 @@ impl Pipeline {
     }
 
     /// Fetches or registers the schemas that a source's record lacks to be converted.
-    pub(super) async fn fetch_for_log(&self, record: &SourceRecord) -> Result<()> {
-        for (converter, datum) in [(&self.key, &record.key), (&self.value, &record.value)] {
-            let Some(lookup) = converter.schema_lookup() else {
+    pub(super) async fn fetch_for_log(&self, record: &SourceRecord) -> Result<(), RecordFailure> {
+        for (stage, converter, datum) in [
+            (Stage::KeyConverter, &self.key, &record.key),
+            (Stage::ValueConverter, &self.value, &record.value),
+        ] {
+            let Some(lookup) = converter.plugin.schema_lookup() else {
                 continue;
             };
             if !lookup.can_write(&record.topic, datum) {
                 let fetched = lookup.fetch_for_writing(&record.topic, datum).await;
-                fetched.map_err(|cause| not_fetched("record for topic", &*record.topic, cause))?;
+                fetched.map_err(|cause| {
+                    let error = for_topic(&record.topic, not_fetched(&cause)).source(cause);
+                    RecordFailure::new(stage, &*converter.class, error)
+                })?;
             }
         }
         Ok(())
     }
 
-    /// Appends what a sink sees of a record of the log: usually one record, none if a transform drops it.
+    /// Appends what a sink sees of a record of the log: usually one record, none if a transform drops it or if it fails.
     pub(super) fn push_for_sink(
         &mut self,
-        record: ConsumedRecord,
+        record: &ConsumedRecord,
         out: &mut Vec<SinkRecord>,
-    ) -> Result<()> {
-        let record = self.to_connect(record)?;
+    ) -> Result<(), RecordFailure> {
+        let converted = self.to_connect(record)?;
         if self.chain.is_empty() {
-            out.push(record);
+            out.push(converted);
             return Ok(());
         }
-        let position = format!("{} at offset {}", record.origin, record.offset);
-        let passed = self.chain.apply_to_sink(record).map_err(|cause| {
-            let error = Error::new(cause.kind(), "cannot be transformed");
-            error.operation("record").target(position).source(cause)
+        let passed = self.chain.apply_to_sink(converted).map_err(|mut failure| {
+            let error = Error::new(failure.error.kind(), "cannot be transformed");
+            *failure.error = at(record, error).source(*failure.error);
+            failure
         })?;
         out.extend(passed);
         Ok(())
     }
 
-    fn to_connect(&self, record: ConsumedRecord) -> Result<SinkRecord> {
-        let failed = |part: &str, cause: Error| {
-            let position = format!(
-                "{}-{} at offset {}",
-                record.topic, record.partition, record.offset
-            );
-            Error::data(format!("the {part} cannot be converted"))
-                .operation("record")
-                .target(position)
-                .source(cause)
-        };
+    fn to_connect(&self, record: &ConsumedRecord) -> Result<SinkRecord, RecordFailure> {
         let topic = &*record.topic;
-        let key = self
-            .key
-            .to_connect(topic, &record.headers, record.key.as_ref());
-        let value = self
-            .value
-            .to_connect(topic, &record.headers, record.value.as_ref());
-        let (key, value) = (
-            key.map_err(|cause| failed("key", cause))?,
-            value.map_err(|cause| failed("value", cause))?,
-        );
+        let datum = |stage, converter: &Named<dyn Converter>, bytes| {
+            let converted = converter.plugin.to_connect(topic, &record.headers, bytes);
+            converted
+                .map_err(|cause| refused(stage, &converter.class, |error| at(record, error), cause))
+        };
+        let key = datum(Stage::KeyConverter, &self.key, record.key.as_ref())?;
+        let value = datum(Stage::ValueConverter, &self.value, record.value.as_ref())?;
         let mut headers = Vec::with_capacity(record.headers.len());
         for (name, bytes) in &record.headers {
-            let value = self.header.to_connect(topic, name, bytes.as_ref());
+            let value = self.header.plugin.to_connect(topic, name, bytes.as_ref());
+            let value = value.map_err(|cause| {
+                let cause = Error::new(cause.kind(), name.to_string()).source(cause);
+                refused(
+                    Stage::HeaderConverter,
+                    &self.header.class,
+                    |error| at(record, error),
+                    cause,
+                )
+            })?;
             headers.push(Header {
                 key: name.clone(),
-                value: value.map_err(|cause| failed(&format!("header {name}"), cause))?,
+                value,
             });
         }
-        let size = record.key.as_ref().map_or(0, |key| key.len())
-            + record.value.as_ref().map_or(0, |value| value.len());
+        let length = |bytes: Option<&Bytes>| bytes.map_or(0, Bytes::len);
+        let size = length(record.key.as_ref()) + length(record.value.as_ref());
         Ok(SinkRecord {
             origin: TopicPartition::new(record.topic.clone(), record.partition),
-            topic: record.topic,
+            topic: record.topic.clone(),
             offset: record.offset,
             timestamp: record.timestamp,
             headers,
@@ -150,74 +165,81 @@ impl Pipeline {
         })
     }
 
-    /// Appends what the log stores of a source's record: usually one record, none if a transform drops it.
-    pub(super) fn push_for_log(
+    /// What the transforms make of a source's record: usually one record, none if one drops it.
+    pub(super) fn transformed(
         &mut self,
         record: SourceRecord,
-        out: &mut Vec<ProducerRecord>,
-    ) -> Result<()> {
+    ) -> Result<Vec<SourceRecord>, RecordFailure> {
         if self.chain.is_empty() {
-            out.push(self.to_bytes(&record)?);
-            return Ok(());
+            return Ok(vec![record]);
         }
-        for record in &self.transformed(record)? {
-            out.push(self.to_bytes(record)?);
-        }
-        Ok(())
-    }
-
-    /// What the transforms make of a source's record.
-    pub(super) fn transformed(&mut self, record: SourceRecord) -> Result<Vec<SourceRecord>> {
         let topic = record.topic.clone();
-        self.chain.apply_to_source(record).map_err(|cause| {
-            let error = Error::new(cause.kind(), "cannot be transformed");
-            error
-                .operation("record for topic")
-                .target(&*topic)
-                .source(cause)
+        self.chain.apply_to_source(record).map_err(|mut failure| {
+            let error = Error::new(failure.error.kind(), "cannot be transformed");
+            *failure.error = for_topic(&topic, error).source(*failure.error);
+            failure
         })
     }
 
     /// What the log stores of a record that was transformed.
-    pub(super) fn to_bytes(&self, record: &SourceRecord) -> Result<ProducerRecord> {
-        let failed = |part: &str, cause: Error| {
-            Error::data(format!("the {part} cannot be converted"))
-                .operation("record for topic")
-                .target(&*record.topic)
-                .source(cause)
-        };
+    pub(super) fn to_bytes(&self, record: &SourceRecord) -> Result<ProducerRecord, RecordFailure> {
         let topic = &*record.topic;
+        let name = |error| for_topic(topic, error);
+        let bytes = |stage, converter: &Named<dyn Converter>, datum| {
+            let converted = converter.plugin.to_bytes(topic, datum);
+            converted.map_err(|cause| refused(stage, &converter.class, name, cause))
+        };
         let mut headers = RawHeaders::with_capacity(record.headers.len());
         for header in &record.headers {
-            let bytes = self.header.to_bytes(topic, &header.key, &header.value);
-            headers.push((
-                header.key.clone(),
-                bytes.map_err(|cause| failed(&format!("header {}", header.key), cause))?,
-            ));
+            let bytes = self
+                .header
+                .plugin
+                .to_bytes(topic, &header.key, &header.value);
+            let bytes = bytes.map_err(|cause| {
+                let cause = Error::new(cause.kind(), header.key.to_string()).source(cause);
+                refused(Stage::HeaderConverter, &self.header.class, name, cause)
+            })?;
+            headers.push((header.key.clone(), bytes));
         }
         Ok(ProducerRecord {
             topic: record.topic.clone(),
             partition: record.partition,
             timestamp: record.timestamp,
             headers,
-            key: self
-                .key
-                .to_bytes(topic, &record.key)
-                .map_err(|cause| failed("key", cause))?,
-            value: self
-                .value
-                .to_bytes(topic, &record.value)
-                .map_err(|cause| failed("value", cause))?,
+            key: bytes(Stage::KeyConverter, &self.key, &record.key)?,
+            value: bytes(Stage::ValueConverter, &self.value, &record.value)?,
         })
     }
 }
 
-fn not_fetched(what: &str, target: impl Into<String>, cause: Error) -> Error {
-    Error::new(cause.kind(), "its schema cannot be fetched")
-        .retry(cause.verdict())
-        .operation(what)
-        .target(target)
-        .source(cause)
+/// The error with the record's place.
+fn at(record: &ConsumedRecord, error: Error) -> Error {
+    let partition = TopicPartition::new(record.topic.clone(), record.partition);
+    error.record(&partition, record.offset)
+}
+
+fn for_topic(topic: &str, error: Error) -> Error {
+    error.operation("record for topic").target(topic)
+}
+
+/// A part of a record that its converter refused.
+fn refused(
+    stage: Stage,
+    class: &str,
+    name: impl FnOnce(Error) -> Error,
+    cause: Error,
+) -> RecordFailure {
+    let part = match stage {
+        Stage::KeyConverter => "key",
+        Stage::HeaderConverter => "header",
+        _ => "value",
+    };
+    let error = name(Error::data(format!("the {part} cannot be converted")));
+    RecordFailure::new(stage, class, error.source(cause))
+}
+
+fn not_fetched(cause: &Error) -> Error {
+    Error::new(cause.kind(), "its schema cannot be fetched").retry(cause.verdict())
 }
 
 /// The class and options of the converter `option`: sub-options count only beside the class they belong to.
@@ -254,25 +276,27 @@ fn converter(
     role: ConverterRole,
     connector: &ConfigMap,
     worker: &WorkerSettings,
-) -> Result<Arc<dyn Converter>> {
+) -> Result<Named<dyn Converter>> {
     let (class, options) = chosen(option, default, connector, worker);
     let make = find_converter_plugin(&class)
         .ok_or_else(|| missing(option, &class, "class could not be found"))?
         .make
         .ok_or_else(|| missing(option, &class, "it converts headers only"))?;
-    make(&options, role).map_err(|errors| wrong(option, &errors))
+    let plugin = make(&options, role).map_err(|errors| wrong(option, &errors))?;
+    Ok(Named { class, plugin })
 }
 
 fn header_converter(
     default: &str,
     connector: &ConfigMap,
     worker: &WorkerSettings,
-) -> Result<Arc<dyn HeaderConverter>> {
+) -> Result<Named<dyn HeaderConverter>> {
     let option = "header.converter";
     let (class, options) = chosen(option, default, connector, worker);
     let make = find_converter_plugin(&class)
         .ok_or_else(|| missing(option, &class, "class could not be found"))?
         .make_header
         .ok_or_else(|| missing(option, &class, "it does not convert headers"))?;
-    make(&options).map_err(|errors| wrong(option, &errors))
+    let plugin = make(&options).map_err(|errors| wrong(option, &errors))?;
+    Ok(Named { class, plugin })
 }

@@ -2,7 +2,7 @@
 //!
 //! Holds always: an offset is committed only if the task's `flush` returned it, and only for a partition owned since.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::{Duration, Instant};
 
@@ -14,6 +14,7 @@ use connect_core::{Error, ErrorKind, Result};
 use tokio::sync::Mutex;
 use tracing::{info, warn};
 
+use super::errors::{ErrorReport, RecordFailure, Stage};
 use super::metrics::TaskMetrics;
 use super::pipeline::Pipeline;
 use super::status::StatusBoard;
@@ -45,6 +46,9 @@ impl SinkRuntime for ConsumerSlot {
     }
 }
 
+/// A record of the log.
+type Position = (TopicPartition, Offset);
+
 /// Where a session counts what it does.
 pub(super) struct SessionMetrics {
     pub(super) task: TaskMetrics,
@@ -57,13 +61,24 @@ pub(super) struct SinkSession {
     consumer: ConsumerSlot,
     status: StatusBoard,
     metrics: SessionMetrics,
+    report: ErrorReport,
+    /// The class of the connector.
+    class: String,
     /// Owned partitions, with the first offset read since they came.
     owned: BTreeMap<TopicPartition, Option<Offset>>,
     /// Records read and not yet converted.
     unconverted: VecDeque<ConsumedRecord>,
     /// Records converted and not yet taken by the task.
     pending: Vec<SinkRecord>,
-    /// Partitions whose last records were dropped by a transform, with the offset after them.
+    /// The pending records as they were read, if they may be left out.
+    originals: BTreeMap<Position, ConsumedRecord>,
+    /// Records that the task has refused after it had taken them: left out when they are read again.
+    refused: BTreeMap<Position, Error>,
+    /// Records that were left out, and are again if they are read again: those beyond what is committed.
+    left_out: BTreeSet<Position>,
+    /// Since when the first record in line waits for its schema.
+    waits_since: Option<Instant>,
+    /// Partitions whose last records were dropped by a transform or left out, with the offset after them.
     skipped: BTreeMap<TopicPartition, Offset>,
     /// Offsets that are durable and not yet committed.
     uncommitted: Offsets,
@@ -81,15 +96,23 @@ impl SinkSession {
         consumer: ConsumerSlot,
         status: StatusBoard,
         metrics: SessionMetrics,
+        report: ErrorReport,
+        class: String,
     ) -> Self {
         Self {
             task,
             consumer,
             status,
             metrics,
+            report,
+            class,
             owned: BTreeMap::new(),
             unconverted: VecDeque::new(),
             pending: Vec::new(),
+            originals: BTreeMap::new(),
+            refused: BTreeMap::new(),
+            left_out: BTreeSet::new(),
+            waits_since: None,
             skipped: BTreeMap::new(),
             uncommitted: Offsets::new(),
             stale: false,
@@ -130,34 +153,131 @@ impl SinkSession {
                     continue;
                 }
             }
-            if !self.stale && pipeline.looks_up() {
-                pipeline.fetch_for_sink(record).await?;
-            }
+            let fetched = match !self.stale && pipeline.looks_up() {
+                true => pipeline.fetch_for_sink(record).await,
+                false => Ok(()),
+            };
+            let fetched = self.judge_lookup(fetched)?;
             let Some(record) = self.unconverted.pop_front() else {
                 break;
             };
             if self.stale {
                 continue; // read again from the committed offset
             }
-            let before = self.pending.len();
-            pipeline.push_for_sink(record, &mut self.pending)?;
-            if self.pending.len() == before {
-                self.skipped.insert(partition, offset.next());
-            } else if !self.skipped.is_empty() {
-                self.skipped.remove(&partition);
+            if let Err(failure) = fetched {
+                self.fail((partition, offset), &record, failure)?;
+                continue;
             }
+            self.convert_one((partition, offset), record, pipeline)?;
         }
         Ok(())
     }
 
-    /// Hands pending records to the task, flushes if due, commits what is durable.
+    fn convert_one(
+        &mut self,
+        position: Position,
+        record: ConsumedRecord,
+        pipeline: &mut Pipeline,
+    ) -> Result<()> {
+        let before = self.pending.len();
+        if let Some(error) = self.refused.remove(&position) {
+            self.leave_out(&record, position.clone(), error)?;
+        } else if !self.left_out.contains(&position)
+            && let Err(failure) = pipeline.push_for_sink(&record, &mut self.pending)
+        {
+            self.pending.truncate(before);
+            self.fail(position.clone(), &record, failure)?;
+        }
+        if self.pending.len() == before {
+            self.skipped.insert(position.0, position.1.next());
+            return Ok(());
+        }
+        if !self.skipped.is_empty() {
+            self.skipped.remove(&position.0);
+        }
+        if self.report.tolerates() {
+            self.originals.insert(position, record);
+        }
+        Ok(())
+    }
+
+    /// Whether a record whose schema could not be fetched is to wait, which is an error, or counts as failed.
+    fn judge_lookup(
+        &mut self,
+        fetched: Result<(), RecordFailure>,
+    ) -> Result<Result<(), RecordFailure>> {
+        match fetched {
+            Err(failure) if failure.error.is_retriable() => {
+                let since = *self.waits_since.get_or_insert_with(Instant::now);
+                if !self.report.handling.gives_up(since.elapsed()) {
+                    return Err(*failure.error);
+                }
+                self.waits_since = None;
+                Ok(Err(failure.given_up()))
+            }
+            ended => {
+                self.waits_since = None;
+                Ok(ended)
+            }
+        }
+    }
+
+    /// Leaves out a record that the task refuses; an error if that is not tolerated.
+    fn leave_out(
+        &mut self,
+        record: &ConsumedRecord,
+        position: Position,
+        error: Error,
+    ) -> Result<()> {
+        let failure = RecordFailure::new(Stage::TaskPut, &*self.class, error);
+        self.fail(position, record, failure)
+    }
+
+    /// Leaves out a record; an error if that is not tolerated.
+    fn fail(
+        &mut self,
+        position: Position,
+        record: &ConsumedRecord,
+        failure: RecordFailure,
+    ) -> Result<()> {
+        self.report.consumed(record, failure)?;
+        let next = position.1.next();
+        let known = self.skipped.entry(position.0.clone()).or_insert(next);
+        *known = next.max(*known);
+        self.left_out.insert(position);
+        Ok(())
+    }
+
+    /// Hands pending records to the task, flushes if due, commits what is durable. A record that the task refuses after it
+    /// has taken it is left out, if that is tolerated, and all from the last commit on is read again.
     pub(super) async fn work(&mut self, flush_due: bool) -> Result<()> {
         if self.stale {
             return self.rewind().await;
         }
-        if !self.pending.is_empty() {
-            self.put().await?;
+        match self.try_to_work(flush_due).await {
+            Err(error) => match self.refused_record(&error) {
+                Some(position) => {
+                    self.refused.insert(position, error);
+                    self.rewind().await
+                }
+                None => Err(error),
+            },
+            Ok(()) => Ok(()),
         }
+    }
+
+    /// The record that an error is about, if it may be left out.
+    fn refused_record(&self, error: &Error) -> Option<Position> {
+        if error.kind() != ErrorKind::Data || !self.report.tolerates() {
+            return None;
+        }
+        let position = error.record_position()?;
+        let is_new = !self.refused.contains_key(position) && !self.left_out.contains(position);
+        (is_new && self.owned.contains_key(&position.0)).then(|| position.clone())
+    }
+
+    async fn try_to_work(&mut self, flush_due: bool) -> Result<()> {
+        self.put_all().await?;
         for (partition, next) in &self.skipped {
             self.task.skipped(partition, *next).await?;
         }
@@ -171,6 +291,55 @@ impl SinkSession {
         self.commit().await
     }
 
+    /// Hands over all pending records but those that the task refuses and that may be left out.
+    async fn put_all(&mut self) -> Result<()> {
+        while !self.pending.is_empty() {
+            let Err(error) = self.put().await else {
+                break;
+            };
+            let first = self.pending.first().map(position_of);
+            // Only a record of which nothing was taken can be left out at once.
+            let is_whole = self.pending.first().is_some_and(is_first_piece);
+            match self
+                .refused_record(&error)
+                .filter(|position| is_whole && first.as_ref() == Some(position))
+            {
+                Some(position) => self.leave_out_first(&position, error)?,
+                None => return Err(error),
+            }
+        }
+        self.originals.clear();
+        Ok(())
+    }
+
+    fn leave_out_first(&mut self, position: &Position, error: Error) -> Result<()> {
+        let Some(record) = self.originals.remove(position) else {
+            return Err(error);
+        };
+        self.leave_out(&record, position.clone(), error)?;
+        self.pending
+            .retain(|pending| position_of(pending) != *position);
+        // What follows of its partition will say how far it is.
+        if self
+            .pending
+            .iter()
+            .any(|pending| pending.origin == position.0)
+        {
+            self.skipped.remove(&position.0);
+        }
+        Ok(())
+    }
+
+    /// Sends the dead letters that wait, also if the task is about to fail; no more come.
+    pub(super) async fn last_letters(&mut self) -> Result<()> {
+        let delivered = self.report.deliver().await;
+        let closed = match &self.report.queue {
+            Some(queue) => queue.close().await,
+            None => Ok(()),
+        };
+        delivered.and(closed)
+    }
+
     async fn put(&mut self) -> Result<()> {
         let (begin, before) = (Instant::now(), self.pending.len());
         let outcome = self.task.put(&mut self.pending).await;
@@ -180,25 +349,29 @@ impl SinkSession {
     }
 
     async fn commit(&mut self) -> Result<()> {
+        self.report.deliver().await?;
         if self.uncommitted.is_empty() {
             return Ok(());
         }
         let begin = Instant::now();
         let outcome = self.consumer.get()?.commit(&self.uncommitted).await;
-        let metrics = &self.metrics;
+        let SessionMetrics { task, clock } = &self.metrics;
         match &outcome {
             Ok(()) => {
-                let now = metrics.clock.now();
-                metrics
-                    .task
-                    .committed(&self.uncommitted, begin.elapsed(), now);
-                self.uncommitted.clear();
+                task.committed(&self.uncommitted, begin.elapsed(), clock.now());
+                self.committed();
             }
-            Err(error) => metrics
-                .task
-                .commit_failed(begin.elapsed(), is_conflict(error)),
+            Err(error) => task.commit_failed(begin.elapsed(), is_conflict(error)),
         }
         outcome
+    }
+
+    fn committed(&mut self) {
+        let done = std::mem::take(&mut self.uncommitted);
+        self.left_out.retain(|(partition, offset)| {
+            let committed = done.get(partition);
+            committed.is_none_or(|committed| *offset >= committed.offset)
+        });
     }
 
     /// Begins anew at the committed offsets of all owned partitions: after a commit was refused, or after the task could
@@ -209,6 +382,7 @@ impl SinkSession {
         self.task.close(&partitions).await?;
         self.unconverted.clear();
         self.pending.clear();
+        self.originals.clear();
         self.skipped.clear();
         self.uncommitted.clear();
         let consumer = self.consumer.get()?;
@@ -271,6 +445,13 @@ impl SinkSession {
         });
         self.pending
             .retain(|record| !partitions.contains(&record.origin));
+        self.originals
+            .retain(|(partition, _), _| !partitions.contains(partition));
+        self.refused
+            .retain(|(partition, _), _| !partitions.contains(partition));
+        self.left_out
+            .retain(|(partition, _)| !partitions.contains(partition));
+        self.report.forget(partitions);
         for partition in partitions {
             self.owned.remove(partition);
             self.skipped.remove(partition);
@@ -286,6 +467,14 @@ impl SinkSession {
             self.failure.get_or_insert(error);
         }
     }
+}
+
+fn position_of(record: &SinkRecord) -> Position {
+    (record.origin.clone(), record.offset)
+}
+
+fn is_first_piece(record: &SinkRecord) -> bool {
+    record.piece.is_none_or(|piece| piece.number == 0)
 }
 
 /// Seeks; a partition that is owned no longer stays where it is, the next poll says so.

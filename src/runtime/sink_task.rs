@@ -7,7 +7,7 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use connect_core::clock::Clock;
-use connect_core::config::{ConfigMap, ConnectorConfig, SinkOptions};
+use connect_core::config::{CommonOptions, ConfigMap, ConnectorConfig, SinkOptions};
 use connect_core::plugin::{Connector, MemoryBudget, SinkTaskContext, TaskId};
 use connect_core::retry::RetryPolicy;
 use connect_core::{Error, Result};
@@ -17,6 +17,7 @@ use tracing::{Instrument, info, warn};
 
 use super::active_topics::TopicTracker;
 use super::control::{Control, Wanted};
+use super::errors::{DeadLetterQueue, ErrorHandling, ErrorReport};
 use super::info::State;
 use super::lag;
 use super::metrics::TaskMetrics;
@@ -52,6 +53,8 @@ pub(super) struct SinkTaskSpec {
     pub(super) log: Arc<dyn Log>,
     /// The worker's `consumer.` settings.
     pub(super) consumer_settings: ConfigMap,
+    /// The worker's `producer.` settings, for the dead letter queue.
+    pub(super) producer_settings: ConfigMap,
     pub(super) pipeline: Pipeline,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) memory: MemoryBudget,
@@ -73,6 +76,9 @@ pub(super) async fn run(spec: SinkTaskSpec, control: Control) -> Result<()> {
         runtime: Arc::new(slot.clone()),
         memory,
     })?;
+    let class = spec.config.get("connector.class").cloned();
+    let report = error_report(&spec).await?;
+    let handling = report.handling;
     let session = Arc::new(Mutex::new(SinkSession::new(
         task,
         slot.clone(),
@@ -81,6 +87,8 @@ pub(super) async fn run(spec: SinkTaskSpec, control: Control) -> Result<()> {
             task: spec.metrics.clone(),
             clock: spec.clock.clone(),
         },
+        report,
+        class.unwrap_or_default(),
     )));
     let options = consumer_options(&spec, fetch_max_bytes, session.clone())?;
     let consumer = spec.log.consumer(options).await?;
@@ -94,15 +102,33 @@ pub(super) async fn run(spec: SinkTaskSpec, control: Control) -> Result<()> {
         consumer: consumer.clone(),
         session: session.clone(),
         retry: None,
+        pauses: handling.pauses(RETRY),
         attempts: 0,
     };
     let outcome = sink.run().await;
     waker.abort();
     lag.abort();
     let closed = consumer.close().await;
-    outcome?;
-    closed?;
-    session.lock().await.take_failure().map_or(Ok(()), Err)
+    let mut session = session.lock().await;
+    let letters = session.last_letters().await;
+    let failed = session.take_failure().map_or(Ok(()), Err);
+    outcome.and(closed).and(failed).and(letters)
+}
+
+async fn error_report(spec: &SinkTaskSpec) -> Result<ErrorReport> {
+    let options = CommonOptions::from_map(&spec.config).map_err(|errors| {
+        let text: Vec<_> = errors.iter().map(ToString::to_string).collect();
+        Error::config(text.join("; "))
+    })?;
+    let mut producer = spec.producer_settings.clone();
+    producer.extend(strip_prefix(&spec.config, "producer.override."));
+    Ok(ErrorReport {
+        handling: ErrorHandling::of(&options),
+        status: spec.status.clone(),
+        metrics: spec.metrics.clone(),
+        clock: spec.clock.clone(),
+        queue: DeadLetterQueue::open(&spec.id, &spec.config, producer, &*spec.log).await?,
+    })
 }
 
 /// The group of a sink: `connect-<name>`, unless the connector or the worker's `consumer.` settings say otherwise.
@@ -168,6 +194,7 @@ struct SinkLoop {
     next_flush: Instant,
     /// When to try again after a failure.
     retry: Option<Instant>,
+    pauses: RetryPolicy,
     attempts: u32,
 }
 
@@ -213,7 +240,7 @@ impl SinkLoop {
             Err(error) if error.is_retriable() => {
                 self.attempts += 1;
                 self.spec.status.task_retries(self.spec.id.task, &error);
-                let pause = RETRY.pause(self.attempts, &error);
+                let pause = self.pauses.pause(self.attempts, &error);
                 warn!(
                     error = self.spec.status.trace_of(&error),
                     ?pause,
@@ -283,7 +310,7 @@ impl SinkLoop {
         }
         self.attempts += 1;
         self.spec.status.task_retries(self.spec.id.task, &error);
-        let pause = RETRY.pause(self.attempts, &error);
+        let pause = self.pauses.pause(self.attempts, &error);
         self.retry = Some(Instant::now() + pause);
         warn!(
             error = self.spec.status.trace_of(&error),

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use connect_core::clock::Clock;
-use connect_core::config::ConfigMap;
+use connect_core::config::{CommonOptions, ConfigMap, ConnectorConfig};
 use connect_core::data::{Offsets, SourceOffset, SourcePartition, SourceRecord};
 use connect_core::plugin::{
     Connector, OffsetReader, Polled, SourceTask, SourceTaskContext, TaskId,
@@ -19,6 +19,7 @@ use tracing::{info, warn};
 
 use super::active_topics::TopicTracker;
 use super::control::{Control, Wanted};
+use super::errors::{ErrorHandling, ErrorReport, RecordFailure, Stage};
 use super::info::State;
 use super::metrics::TaskMetrics;
 use super::pipeline::Pipeline;
@@ -32,6 +33,9 @@ const RETRY: RetryPolicy = RetryPolicy {
     initial: Duration::from_millis(250),
     max: Duration::from_secs(30),
 };
+
+/// Who refuses a record that the log does not take, as Kafka Connect names it.
+const PRODUCER: &str = "org.apache.kafka.clients.producer.KafkaProducer";
 
 /// What a source task is made of.
 pub(super) struct SourceTaskSpec {
@@ -84,7 +88,18 @@ pub(super) async fn run(spec: SourceTaskSpec, control: Control) -> Result<()> {
         }),
     })?;
     task.start().await?;
+    let options = CommonOptions::from_map(&spec.config).map_err(|errors| {
+        let text: Vec<_> = errors.iter().map(ToString::to_string).collect();
+        Error::config(text.join("; "))
+    })?;
     let mut source = SourceLoop {
+        report: ErrorReport {
+            handling: ErrorHandling::of(&options),
+            status: spec.status.clone(),
+            metrics: spec.metrics.clone(),
+            clock: spec.clock.clone(),
+            queue: None,
+        },
         last_stored: Instant::now(),
         spec,
         control,
@@ -100,7 +115,15 @@ pub(super) async fn run(spec: SourceTaskSpec, control: Control) -> Result<()> {
     outcome.and(stored).and(stopped).and(closed)
 }
 
+/// Where a record stands after the attempt to convert it.
+enum Converted {
+    Yes,
+    /// The task is to stop while a schema cannot be fetched.
+    Stopped,
+}
+
 struct SourceLoop {
+    report: ErrorReport,
     spec: SourceTaskSpec,
     control: Control,
     producer: Arc<dyn Producer>,
@@ -153,7 +176,11 @@ impl SourceLoop {
             Err(error) if error.is_retriable() => {
                 self.attempts += 1;
                 self.spec.status.task_retries(self.spec.id.task, &error);
-                let pause = RETRY.pause(self.attempts, &error);
+                let pause = self
+                    .report
+                    .handling
+                    .pauses(RETRY)
+                    .pause(self.attempts, &error);
                 warn!(
                     error = self.spec.status.trace_of(&error),
                     ?pause,
@@ -173,8 +200,14 @@ impl SourceLoop {
         for mut record in records {
             let (partition, offset) =
                 (record.source_partition.clone(), record.source_offset.take());
-            if !self.convert(record, &mut converted).await? {
-                return Ok(()); // read again after the next start
+            let (topic, before) = (record.topic.clone(), converted.len());
+            match self.convert(record, &mut converted).await {
+                Ok(Converted::Yes) => {}
+                Ok(Converted::Stopped) => return Ok(()), // read again after the next start
+                Err(failure) => {
+                    converted.truncate(before);
+                    self.report.produced(&topic, failure)?;
+                }
             }
             originals.push((partition, offset, converted.len()));
         }
@@ -184,58 +217,64 @@ impl SourceLoop {
             .iter()
             .map(|record| record.topic.clone())
             .collect();
-        topics.dedup();
-        let mut results = self.producer.send(converted).await?.into_iter();
+        let results = self.producer.send(converted).await?;
+        let mut results = results.into_iter().zip(&topics);
         let mut acknowledged = 0;
         for (partition, offset, end) in originals {
             // A record is acknowledged with the last of its pieces; at once if a transform has dropped it.
-            for result in results.by_ref().take(end - acknowledged) {
-                result?;
+            for (result, topic) in results.by_ref().take(end - acknowledged) {
+                if let Err(error) = result {
+                    let failure = RecordFailure::new(Stage::KafkaProduce, PRODUCER, error);
+                    self.report.produced(topic, failure)?;
+                }
             }
             acknowledged = end;
             self.acknowledge(partition, offset);
         }
         self.spec.metrics.acknowledged(count, bytes);
+        topics.dedup();
         if let Some(tracker) = &mut self.spec.topics {
             topics.iter().for_each(|topic| tracker.used(topic));
         }
         Ok(())
     }
 
-    /// Converts a record; false if the task is to stop while its schema cannot be fetched.
     async fn convert(
         &mut self,
         record: SourceRecord,
         out: &mut Vec<ProducerRecord>,
-    ) -> Result<bool> {
-        if !self.spec.pipeline.looks_up() {
-            self.spec.pipeline.push_for_log(record, out)?;
-            return Ok(true);
-        }
+    ) -> Result<Converted, RecordFailure> {
+        let looks_up = self.spec.pipeline.looks_up();
         for record in &self.spec.pipeline.transformed(record)? {
-            if !self.fetch_schemas(record).await? {
-                return Ok(false);
+            if looks_up && !self.fetch_schemas(record).await? {
+                return Ok(Converted::Stopped);
             }
             out.push(self.spec.pipeline.to_bytes(record)?);
         }
-        Ok(true)
+        Ok(Converted::Yes)
     }
 
     /// Tries until it succeeds; false if the task is to stop. A pause does not end it: what was polled must not be lost.
-    async fn fetch_schemas(&mut self, record: &SourceRecord) -> Result<bool> {
-        let mut attempts = 0;
+    async fn fetch_schemas(&mut self, record: &SourceRecord) -> Result<bool, RecordFailure> {
+        let (mut attempts, begin) = (0, Instant::now());
         loop {
-            let error = match self.spec.pipeline.fetch_for_log(record).await {
+            let failure = match self.spec.pipeline.fetch_for_log(record).await {
                 Ok(()) => return Ok(true),
-                Err(error) if error.is_retriable() => error,
-                Err(error) => return Err(error),
+                Err(failure) => failure,
             };
+            if !failure.error.is_retriable() {
+                return Err(failure);
+            }
+            if self.report.handling.gives_up(begin.elapsed()) {
+                return Err(failure.given_up());
+            }
+            let error = failure.error;
             if self.control.wanted() == Wanted::Stop {
                 return Ok(false);
             }
             attempts += 1;
             self.spec.status.task_retries(self.spec.id.task, &error);
-            let pause = RETRY.pause(attempts, &error);
+            let pause = self.report.handling.pauses(RETRY).pause(attempts, &error);
             let error = self.spec.status.trace_of(&error);
             warn!(error, ?pause, "a schema cannot be fetched, trying again");
             self.control.sleep(pause).await;

@@ -10,20 +10,31 @@ use connect_core::data::Timestamp;
 use connect_core::plugin::ConnectorPlugin;
 
 use super::config_providers::Redaction;
-use super::info::{ConnectorState, ConnectorStateInfo, State, TaskState};
-use super::metrics::{ConnectorSample, Startups, StateTimes, TaskMetrics, TaskSample};
+use super::healing::{Healer, Part};
+use super::info::{
+    ConnectorDetails, ConnectorState, ConnectorStateInfo, RestartInfo, State, TaskDetails,
+    TaskState,
+};
+use super::metrics::{ConnectorSample, Startups, StateTimes, TaskMetrics, TaskSample, rfc3339};
 
 /// The states of one connector; written by its parts, read by REST.
 #[derive(Clone)]
 pub(super) struct StatusBoard(Arc<Mutex<Board>>);
 
-struct Board {
-    name: String,
-    plugin: &'static ConnectorPlugin,
-    worker_id: String,
-    clock: Arc<dyn Clock>,
+/// Whose states they are, and what they are told by.
+pub(super) struct BoardOwner {
+    pub(super) name: String,
+    pub(super) plugin: &'static ConnectorPlugin,
+    pub(super) worker_id: String,
+    pub(super) clock: Arc<dyn Clock>,
     /// Starts of tasks, of all connectors.
-    startups: Startups,
+    pub(super) startups: Startups,
+    /// Restarts that are planned.
+    pub(super) healer: Healer,
+}
+
+struct Board {
+    owner: BoardOwner,
     connector: (State, Option<String>),
     tasks: BTreeMap<u32, TaskEntry>,
     redaction: Redaction,
@@ -39,19 +50,9 @@ struct TaskEntry {
 }
 
 impl StatusBoard {
-    pub(super) fn new(
-        name: &str,
-        plugin: &'static ConnectorPlugin,
-        worker_id: &str,
-        clock: Arc<dyn Clock>,
-        startups: Startups,
-    ) -> Self {
+    pub(super) fn new(owner: BoardOwner) -> Self {
         Self(Arc::new(Mutex::new(Board {
-            name: name.to_owned(),
-            plugin,
-            worker_id: worker_id.to_owned(),
-            clock,
-            startups,
+            owner,
             connector: (State::Unassigned, None),
             tasks: BTreeMap::new(),
             redaction: Redaction::default(),
@@ -90,7 +91,7 @@ impl StatusBoard {
             let entry = TaskEntry {
                 state: State::Unassigned,
                 trace: None,
-                since: board.clock.now(),
+                since: board.owner.clock.now(),
                 times: StateTimes::begin(State::Unassigned, Instant::now()),
                 metrics,
             };
@@ -107,7 +108,7 @@ impl StatusBoard {
         let trace = self.trace_of(error);
         self.with(|board| {
             if let Some(entry) = board.tasks.get(&task) {
-                entry.metrics.failed(trace.clone(), board.clock.now());
+                entry.metrics.failed(trace.clone(), board.owner.clock.now());
             }
             board.set_task(task, State::Failed, Some(trace));
         });
@@ -118,7 +119,7 @@ impl StatusBoard {
         let trace = self.trace_of(error);
         self.with(|board| {
             if let Some(entry) = board.tasks.get(&task) {
-                entry.metrics.retried(trace, board.clock.now());
+                entry.metrics.retried(trace, board.owner.clock.now());
             }
         });
     }
@@ -138,12 +139,15 @@ impl StatusBoard {
 
     pub(super) fn info(&self) -> ConnectorStateInfo {
         self.with(|board| ConnectorStateInfo {
-            name: board.name.clone(),
+            name: board.owner.name.clone(),
             connector: ConnectorState {
                 state: board.connector.0,
-                worker_id: board.worker_id.clone(),
-                version: Some(board.plugin.version.to_owned()),
+                worker_id: board.owner.worker_id.clone(),
+                version: Some(board.owner.plugin.version.to_owned()),
                 trace: board.connector.1.clone(),
+                details: board
+                    .restart_of(Part::Connector)
+                    .map(|restart| ConnectorDetails { restart }),
             },
             tasks: board
                 .tasks
@@ -151,18 +155,13 @@ impl StatusBoard {
                 .map(|(id, entry)| TaskState {
                     id: *id,
                     state: entry.state,
-                    worker_id: board.worker_id.clone(),
-                    version: Some(board.plugin.version.to_owned()),
+                    worker_id: board.owner.worker_id.clone(),
+                    version: Some(board.owner.plugin.version.to_owned()),
                     trace: entry.trace.clone(),
-                    details: Some(
-                        entry
-                            .metrics
-                            .numbers()
-                            .details(entry.since, board.plugin.kind),
-                    ),
+                    details: Some(board.details(*id, entry)),
                 })
                 .collect(),
-            kind: Some(board.plugin.kind),
+            kind: Some(board.owner.plugin.kind),
         })
     }
 
@@ -170,10 +169,10 @@ impl StatusBoard {
     pub(super) fn sample(&self) -> ConnectorSample {
         let now = Instant::now();
         self.with(|board| ConnectorSample {
-            name: board.name.clone(),
-            class: board.plugin.class,
-            kind: board.plugin.kind,
-            version: board.plugin.version,
+            name: board.owner.name.clone(),
+            class: board.owner.plugin.class,
+            kind: board.owner.plugin.kind,
+            version: board.owner.plugin.version,
             state: board.connector.0,
             tasks: board
                 .tasks
@@ -191,18 +190,33 @@ impl StatusBoard {
 }
 
 impl Board {
+    fn restart_of(&self, part: Part) -> Option<RestartInfo> {
+        let restart = self.owner.healer.restart_of(part)?;
+        Some(RestartInfo {
+            attempts: restart.attempts,
+            at: rfc3339(restart.at),
+        })
+    }
+
+    fn details(&self, task: u32, entry: &TaskEntry) -> TaskDetails {
+        let numbers = entry.metrics.numbers();
+        let mut details = numbers.details(entry.since, self.owner.plugin.kind);
+        details.restart = self.restart_of(Part::Task(task));
+        details
+    }
+
     fn set_task(&mut self, task: u32, state: State, trace: Option<String>) {
         // A task that was forgotten meanwhile has nothing more to say.
         let Some(entry) = self.tasks.get_mut(&task) else {
             return;
         };
         match (entry.state, state) {
-            (State::Unassigned, State::Running | State::Paused) => self.startups.succeeded(),
-            (State::Unassigned, State::Failed) => self.startups.failed(),
+            (State::Unassigned, State::Running | State::Paused) => self.owner.startups.succeeded(),
+            (State::Unassigned, State::Failed) => self.owner.startups.failed(),
             _ => {}
         }
         if entry.state != state {
-            entry.since = self.clock.now();
+            entry.since = self.owner.clock.now();
             entry.times.enter(state, Instant::now());
         }
         entry.state = state;

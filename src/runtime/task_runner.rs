@@ -13,6 +13,7 @@ use tracing::{Instrument, error, info, info_span, warn};
 
 use super::control::{Control, Wanted};
 use super::environment::Environment;
+use super::healing::{Healer, Part};
 use super::info::State;
 use super::metrics::TaskMetrics;
 use super::pipeline::Pipeline;
@@ -39,14 +40,16 @@ pub(super) struct TaskPlan {
 pub(super) struct TaskRunner {
     environment: Arc<Environment>,
     status: StatusBoard,
+    healer: Healer,
     tasks: BTreeMap<u32, RunningTask>,
 }
 
 impl TaskRunner {
-    pub(super) fn new(environment: Arc<Environment>, status: StatusBoard) -> Self {
+    pub(super) fn new(environment: Arc<Environment>, status: StatusBoard, healer: Healer) -> Self {
         Self {
             environment,
             status,
+            healer,
             tasks: BTreeMap::new(),
         }
     }
@@ -83,7 +86,8 @@ impl TaskRunner {
             .instrument(span.clone()),
         );
         let abort = work.abort_handle();
-        let watcher = tokio::spawn(watch_task(work, task, self.status.clone()).instrument(span));
+        let watching = watch_task(work, task, self.status.clone(), self.healer.clone());
+        let watcher = tokio::spawn(watching.instrument(span));
         self.tasks.insert(
             task,
             RunningTask {
@@ -137,7 +141,7 @@ impl TaskRunner {
 }
 
 /// Waits for the end of a task and says how it ended.
-async fn watch_task(work: JoinHandle<Result<()>>, task: u32, status: StatusBoard) {
+async fn watch_task(work: JoinHandle<Result<()>>, task: u32, status: StatusBoard, healer: Healer) {
     match work.await {
         Ok(Ok(())) => {
             info!("task stopped");
@@ -146,6 +150,7 @@ async fn watch_task(work: JoinHandle<Result<()>>, task: u32, status: StatusBoard
         Ok(Err(failure)) => {
             error!(error = status.trace_of(&failure), "task failed");
             status.task_failed(task, &failure);
+            healer.failed(Part::Task(task), &failure);
         }
         Err(end) if end.is_cancelled() => status.task(task, State::Unassigned),
         Err(_) => {
@@ -178,6 +183,7 @@ async fn run_task(
                 id,
                 connector: plan.connector,
                 consumer_settings: settings.with_prefix("consumer."),
+                producer_settings: settings.with_prefix("producer."),
                 config: plan.config,
                 log,
                 pipeline,

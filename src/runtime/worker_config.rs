@@ -7,6 +7,7 @@ use std::time::Duration;
 use connect_core::config::{
     ConfigMap, ConnectorConfig, OptionError, OptionValue, find_converter_plugin, nearest,
 };
+use connect_core::retry::RetryPolicy;
 use connect_core::{Error, Result};
 
 use super::config_providers::{ConfigProviders, Redaction, Resolved};
@@ -49,6 +50,13 @@ pub struct WorkerConfig {
     /// Whether what it tells may be reset.
     #[option(name = "topic.tracking.allow.reset", default = "true", importance = Low)]
     pub topic_tracking_reset: bool,
+    /// The first pause, in milliseconds, before what has failed on an outside cause is started again; 0: never, as Kafka
+    /// Connect. Each further pause is twice as long.
+    #[option(name = "task.restart.backoff.ms", default = "1000", importance = Low)]
+    pub restart_backoff: Duration,
+    /// The longest such pause, in milliseconds.
+    #[option(name = "task.restart.backoff.max.ms", default = "300000", importance = Low)]
+    pub restart_backoff_max: Duration,
     /// The folder for connector configs, offsets and, without `bootstrap.servers`, the log.
     #[option(name = "data.dir", default = "sluice-data", importance = High)]
     pub data_dir: String,
@@ -157,6 +165,15 @@ impl WorkerSettings {
     /// Properties that begin with `prefix`, without it.
     pub fn with_prefix(&self, prefix: &str) -> BTreeMap<String, String> {
         strip_prefix(&self.properties, prefix)
+    }
+
+    /// The pauses before restarts of what has failed; none if nothing is restarted.
+    pub(super) fn restart_policy(&self) -> Option<RetryPolicy> {
+        let initial = self.config.restart_backoff;
+        (!initial.is_zero()).then(|| RetryPolicy {
+            initial,
+            max: self.config.restart_backoff_max.max(initial),
+        })
     }
 
     /// Bytes sink tasks may hold together.

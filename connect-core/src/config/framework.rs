@@ -9,9 +9,11 @@ use crate::plugin::{ConnectorPlugin, ConnectorType};
 pub enum ErrorTolerance {
     /// The task fails.
     None,
+    /// It is left out.
+    All,
 }
 
-option_names!(ErrorTolerance { "none" => None });
+option_names!(ErrorTolerance { "none" => None, "all" => All });
 
 /// What a change of a provided value does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,20 +72,21 @@ pub struct CommonOptions {
     /// What the worker does when a value from a config provider expires.
     #[option(name = "config.action.reload", default = "restart", importance = Low, width = Medium, display = "Reload Action", validator = Validator::OneOf(&["none", "restart"]))]
     pub config_reload: ConfigReload,
-    /// For how long, in milliseconds, a failed operation on a record is tried again; 0: not at all, -1: without end.
-    #[option(name = "errors.retry.timeout", default = "0", importance = Medium, width = Medium, group = "Error Handling", display = "Retry Timeout for Errors", unsupported = "retrying conversions")]
+    /// For how long, in milliseconds, what a record needs and cannot get now (its schema, while the registry is down) is tried
+    /// again before the record counts as failed. 0 and -1: without end, since that is not the record's fault.
+    #[option(name = "errors.retry.timeout", default = "0", importance = Medium, width = Medium, group = "Error Handling", display = "Retry Timeout for Errors")]
     pub retry_timeout: i64,
-    /// The longest pause between two tries, in milliseconds.
+    /// The longest pause between two tries, in milliseconds; never more than 30 seconds.
     #[option(name = "errors.retry.delay.max.ms", default = "60000", importance = Medium, width = Medium, group = "Error Handling", display = "Maximum Delay Between Retries for Errors")]
     pub retry_delay_max: i64,
-    /// What happens to a record that cannot be converted: `none` fails the task.
-    #[option(name = "errors.tolerance", default = "none", importance = Medium, width = Short, group = "Error Handling", display = "Error Tolerance", validator = Validator::OneOf(&["none", "all"]), unsupported = "records are not skipped")]
+    /// What happens to a record that cannot be processed: `none` fails the task, `all` leaves it out.
+    #[option(name = "errors.tolerance", default = "none", importance = Medium, width = Short, group = "Error Handling", display = "Error Tolerance", validator = Validator::OneOf(&["none", "all"]))]
     pub tolerance: ErrorTolerance,
     /// Whether errors of records are logged one by one.
-    #[option(name = "errors.log.enable", default = "false", importance = Medium, width = Short, group = "Error Handling", display = "Log Errors", unsupported = "the task's trace names the record that failed it")]
+    #[option(name = "errors.log.enable", default = "false", importance = Medium, width = Short, group = "Error Handling", display = "Log Errors")]
     pub log_errors: bool,
     /// Whether logged errors hold the record.
-    #[option(name = "errors.log.include.messages", default = "false", importance = Medium, width = Short, group = "Error Handling", display = "Log Error Details", unsupported = "the task's trace names the record that failed it")]
+    #[option(name = "errors.log.include.messages", default = "false", importance = Medium, width = Short, group = "Error Handling", display = "Log Error Details")]
     pub log_messages: bool,
 }
 
@@ -98,7 +101,7 @@ pub struct SinkOptions {
     #[option(name = "topics.regex", default = "", importance = High, width = Long, display = "Topics regex")]
     pub topics_regex: String,
     /// The topic for records that could not be processed.
-    #[option(name = "errors.deadletterqueue.topic.name", default = "", importance = Medium, width = Medium, group = "Error Handling", display = "Dead Letter Queue Topic Name", unsupported = "the dead letter queue")]
+    #[option(name = "errors.deadletterqueue.topic.name", default = "", importance = Medium, width = Medium, group = "Error Handling", display = "Dead Letter Queue Topic Name")]
     pub dead_letter_topic: String,
     /// Replicas of the dead letter topic, where it is made.
     #[option(name = "errors.deadletterqueue.topic.replication.factor", default = "3", importance = Medium, width = Medium, group = "Error Handling", display = "Dead Letter Queue Topic Replication Factor")]

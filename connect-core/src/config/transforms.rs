@@ -29,6 +29,8 @@ pub struct Condition {
 pub struct ChainLink {
     /// Its name in `transforms`.
     pub name: String,
+    /// Its class.
+    pub class: &'static str,
     /// The transform.
     pub transform: Box<dyn Transform>,
     /// When it is applied; always if there is none.
@@ -77,6 +79,7 @@ fn link(config: &ConfigMap, name: &str) -> Result<ChainLink, Vec<OptionError>> {
     };
     Ok(ChainLink {
         name: name.to_owned(),
+        class: plugin.class,
         transform,
         condition,
     })

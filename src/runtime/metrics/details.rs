@@ -21,6 +21,7 @@ impl TaskNumbers {
             records_per_second: tenths(moved.rate(now)),
             bytes_per_second: tenths(self.bytes.rate(now)),
             lag: self.lag(),
+            restart: None,
             buffered_bytes: buffered,
             last_commit: self.last_commit.map(rfc3339),
             last_written: self.last_written.as_deref().map(str::to_owned),

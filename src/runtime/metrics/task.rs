@@ -233,6 +233,30 @@ impl TaskMetrics {
         });
     }
 
+    /// A record could not be processed. `text` may be shown.
+    pub(in crate::runtime) fn record_failed(&self, text: String, at: Timestamp) {
+        self.change(|numbers| numbers.errors.records += 1);
+        self.failed(text, at);
+    }
+
+    /// It was left out.
+    pub(in crate::runtime) fn record_skipped(&self) {
+        self.change(|numbers| numbers.errors.skipped += 1);
+    }
+
+    /// It was logged.
+    pub(in crate::runtime) fn record_error_logged(&self) {
+        self.change(|numbers| numbers.errors.logged += 1);
+    }
+
+    /// So many dead letters were sent, so many were not taken.
+    pub(in crate::runtime) fn dead_letters(&self, sent: usize, failed: usize) {
+        self.change(|numbers| {
+            numbers.errors.queued += (sent + failed) as u64;
+            numbers.errors.queue_failures += failed as u64;
+        });
+    }
+
     /// Something failed that is tried again. `text` may be shown.
     pub(in crate::runtime) fn retried(&self, text: String, at: Timestamp) {
         self.change(|numbers| numbers.errors.retries += 1);

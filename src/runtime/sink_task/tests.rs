@@ -19,9 +19,10 @@ use crate::kafka::embedded::EmbeddedLog;
 use crate::kafka::{Log, NewTopic, ProducerOptions, ProducerRecord};
 use crate::runtime::WorkerSettings;
 use crate::runtime::control::{Control, Wanted};
+use crate::runtime::healing::Healer;
 use crate::runtime::metrics::{Startups, TaskMetrics};
 use crate::runtime::pipeline::Pipeline;
-use crate::runtime::status::StatusBoard;
+use crate::runtime::status::{BoardOwner, StatusBoard};
 
 static FRAGILE: ConnectorPlugin = ConnectorPlugin {
     class: "Fragile",
@@ -30,6 +31,20 @@ static FRAGILE: ConnectorPlugin = ConnectorPlugin {
     version: "1",
     definition: ConfigDef::default,
 };
+
+/// A board that nobody reads.
+fn board() -> StatusBoard {
+    let clock = Arc::new(SystemClock);
+    let (commands, _) = tokio::sync::mpsc::channel(1);
+    StatusBoard::new(BoardOwner {
+        name: "fragile".to_owned(),
+        plugin: &FRAGILE,
+        worker_id: "here".to_owned(),
+        clock: clock.clone(),
+        startups: Startups::default(),
+        healer: Healer::new(None, commands.downgrade(), clock),
+    })
+}
 
 const TOPIC: &str = "topic";
 const BUDGET: usize = 1 << 26;
@@ -149,7 +164,12 @@ fn spec_with(
     clock: Arc<dyn Clock>,
     memory: &MemoryBudget,
 ) -> SinkTaskSpec {
-    let config = ConfigMap::from([("topics".to_owned(), TOPIC.to_owned())]);
+    let config = [
+        ("name", "fragile"),
+        ("connector.class", "Fragile"),
+        ("topics", TOPIC),
+    ];
+    let config = ConfigMap::from(config.map(|(key, value)| (key.to_owned(), value.to_owned())));
     let mut worker = WorkerSettings::read(&ConfigMap::new()).unwrap();
     let schemas = "value.converter.schemas.enable".to_owned();
     worker.properties.insert(schemas, "false".to_owned());
@@ -163,16 +183,11 @@ fn spec_with(
         config,
         log,
         consumer_settings: ConfigMap::new(),
+        producer_settings: ConfigMap::new(),
         clock,
         memory: memory.clone(),
         flush_interval: Duration::from_millis(50),
-        status: StatusBoard::new(
-            "fragile",
-            &FRAGILE,
-            "here",
-            Arc::new(SystemClock),
-            Startups::default(),
-        ),
+        status: board(),
         metrics: TaskMetrics::default(),
         topics: None,
     }

@@ -1,0 +1,169 @@
+//! The dead letter queue: a topic that takes records as they were read, with headers that say what happened.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use connect_core::config::{ConfigMap, ConnectorConfig, SinkOptions};
+use connect_core::data::{RawHeaders, TopicPartition};
+use connect_core::plugin::TaskId;
+use connect_core::{Error, Result};
+
+use super::failure::RecordFailure;
+use crate::kafka::{ConsumedRecord, Log, NewTopic, Producer, ProducerOptions, ProducerRecord};
+
+/// What the names of all headers begin with that say what happened.
+pub const ERROR_HEADERS: &str = "__connect.errors.";
+
+/// Where a sink task's dead letters go.
+pub(in crate::runtime) struct DeadLetterQueue {
+    topic: Arc<str>,
+    task: TaskId,
+    with_headers: bool,
+    producer: Arc<dyn Producer>,
+    /// Letters the log has not acknowledged, with where the record came from.
+    waiting: Vec<(TopicPartition, ProducerRecord)>,
+}
+
+impl DeadLetterQueue {
+    /// The queue of a connector; none if it names none. Its topic is made if it is not there.
+    pub(in crate::runtime) async fn open(
+        task: &TaskId,
+        config: &ConfigMap,
+        producer: ConfigMap,
+        log: &dyn Log,
+    ) -> Result<Option<Self>> {
+        let options = SinkOptions::from_map(config).map_err(|errors| {
+            let text: Vec<_> = errors.iter().map(ToString::to_string).collect();
+            Error::config(text.join("; "))
+        })?;
+        if options.dead_letter_topic.is_empty() {
+            return Ok(None);
+        }
+        provide_topic(&options, log).await?;
+        let settings = ProducerOptions {
+            client_id: format!("connector-dlq-producer-{task}"),
+            overrides: producer,
+            ..ProducerOptions::default()
+        };
+        Ok(Some(Self {
+            topic: options.dead_letter_topic.into(),
+            task: task.clone(),
+            with_headers: options.dead_letter_headers,
+            producer: log.producer(settings).await?,
+            waiting: Vec::new(),
+        }))
+    }
+
+    /// Takes a record. It is on its way once [`DeadLetterQueue::deliver`] is called.
+    pub(super) fn push(&mut self, record: &ConsumedRecord, failure: &RecordFailure, trace: &str) {
+        let mut headers = record.headers.clone();
+        if self.with_headers {
+            headers.extend(self.context(record, failure, trace));
+        }
+        let origin = TopicPartition::new(record.topic.clone(), record.partition);
+        let letter = ProducerRecord {
+            topic: self.topic.clone(),
+            partition: None,
+            timestamp: record.timestamp.timestamp(),
+            headers,
+            key: record.key.clone(),
+            value: record.value.clone(),
+        };
+        self.waiting.push((origin, letter));
+    }
+
+    fn context(&self, record: &ConsumedRecord, failure: &RecordFailure, trace: &str) -> RawHeaders {
+        let message = trace.lines().next().unwrap_or_default();
+        let said = [
+            ("topic", record.topic.to_string()),
+            ("partition", record.partition.to_string()),
+            ("offset", record.offset.to_string()),
+            ("connector.name", self.task.connector.to_string()),
+            ("task.id", self.task.task.to_string()),
+            ("stage", failure.stage.name().to_owned()),
+            ("class.name", failure.class.clone()),
+            ("exception.class.name", failure.exception_class().to_owned()),
+            ("exception.message", message.to_owned()),
+            ("exception.stacktrace", trace.to_owned()),
+        ];
+        said.into_iter()
+            .map(|(name, text)| {
+                (
+                    format!("{ERROR_HEADERS}{name}").into(),
+                    Some(Bytes::from(text)),
+                )
+            })
+            .collect()
+    }
+
+    /// How many letters wait.
+    pub(super) fn waiting(&self) -> usize {
+        self.waiting.len()
+    }
+
+    /// Sends what waits and waits for the acknowledgements. What was not acknowledged waits on.
+    pub(super) async fn deliver(&mut self) -> Result<()> {
+        if self.waiting.is_empty() {
+            return Ok(());
+        }
+        let letters = self.waiting.iter().map(|(_, letter)| letter.clone());
+        let results = self.producer.send(letters.collect()).await;
+        let results = results.map_err(|cause| self.failed(cause))?;
+        let mut failure = None;
+        let sent = std::mem::take(&mut self.waiting);
+        for (letter, result) in sent.into_iter().zip(results) {
+            if let Err(cause) = result {
+                failure.get_or_insert(cause);
+                self.waiting.push(letter);
+            }
+        }
+        failure.map_or(Ok(()), |cause| Err(self.failed(cause)))
+    }
+
+    fn failed(&self, cause: Error) -> Error {
+        let text = "the record was not taken by the dead letter queue";
+        // Not the record's fault any more: without its letter it is not left out.
+        let kind = match cause.kind() {
+            connect_core::ErrorKind::Data => connect_core::ErrorKind::External,
+            kind => kind,
+        };
+        Error::new(kind, text)
+            .retry(cause.verdict())
+            .operation("write to")
+            .target(&*self.topic)
+            .source(cause)
+    }
+
+    /// Drops letters of partitions that another task has now: it writes its own.
+    pub(super) fn forget(&mut self, partitions: &[TopicPartition]) {
+        self.waiting
+            .retain(|(origin, _)| !partitions.contains(origin));
+    }
+
+    pub(in crate::runtime) async fn close(&self) -> Result<()> {
+        self.producer.close().await
+    }
+}
+
+async fn provide_topic(options: &SinkOptions, log: &dyn Log) -> Result<()> {
+    let admin = log.admin();
+    let topic = &options.dead_letter_topic;
+    if admin.describe_topic(topic).await?.is_some() {
+        return Ok(());
+    }
+    let new = NewTopic {
+        name: topic.clone(),
+        partitions: Some(1),
+        replication_factor: Some(options.dead_letter_replication),
+        settings: [].into(),
+    };
+    admin.create_topic(&new).await.map_err(|cause| {
+        let text = "the topic of the dead letter queue cannot be made: make it, or set errors.deadletterqueue.topic.replication.factor to at most the number of brokers";
+        Error::new(cause.kind(), text)
+            .retry(cause.verdict())
+            .operation("create topic")
+            .target(topic)
+            .source(cause)
+    })?;
+    Ok(())
+}

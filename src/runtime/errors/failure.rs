@@ -1,0 +1,80 @@
+//! Where on its way a record failed.
+
+use connect_core::{Error, ErrorKind};
+
+/// A stage of a record's way, by Kafka Connect's names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::runtime) enum Stage {
+    KeyConverter,
+    ValueConverter,
+    HeaderConverter,
+    Transformation,
+    TaskPut,
+    KafkaProduce,
+}
+
+impl Stage {
+    /// As logs and dead letters name it.
+    pub(in crate::runtime) fn name(self) -> &'static str {
+        match self {
+            Self::KeyConverter => "KEY_CONVERTER",
+            Self::ValueConverter => "VALUE_CONVERTER",
+            Self::HeaderConverter => "HEADER_CONVERTER",
+            Self::Transformation => "TRANSFORMATION",
+            Self::TaskPut => "TASK_PUT",
+            Self::KafkaProduce => "KAFKA_PRODUCE",
+        }
+    }
+}
+
+/// A record that failed.
+#[derive(Debug)]
+pub(in crate::runtime) struct RecordFailure {
+    pub(in crate::runtime) stage: Stage,
+    /// The class of the plugin that refused it.
+    pub(in crate::runtime) class: String,
+    pub(in crate::runtime) error: Box<Error>,
+}
+
+impl RecordFailure {
+    pub(in crate::runtime) fn new(stage: Stage, class: impl Into<String>, error: Error) -> Self {
+        Self {
+            stage,
+            class: class.into(),
+            error: Box::new(error),
+        }
+    }
+
+    /// True if the fault is the record's: the next one may do better.
+    pub(in crate::runtime) fn is_of_record(&self) -> bool {
+        match self.error.kind() {
+            ErrorKind::Data => true,
+            // One that is set up wrongly for the records it sees.
+            ErrorKind::Config => self.stage == Stage::Transformation,
+            _ => false,
+        }
+    }
+
+    /// What was worth trying again has been tried for long enough: it counts as the record's fault.
+    pub(in crate::runtime) fn given_up(mut self) -> Self {
+        *self.error = Error::data("given up after errors.retry.timeout").source(*self.error);
+        self
+    }
+
+    /// The Java exception that tools expect for such an error.
+    pub(super) fn exception_class(&self) -> &'static str {
+        match self.error.kind() {
+            ErrorKind::Data => "org.apache.kafka.connect.errors.DataException",
+            ErrorKind::Config => "org.apache.kafka.common.config.ConfigException",
+            ErrorKind::Auth | ErrorKind::External | ErrorKind::Conflict | ErrorKind::Internal => {
+                "org.apache.kafka.connect.errors.ConnectException"
+            }
+        }
+    }
+}
+
+impl From<RecordFailure> for Error {
+    fn from(failure: RecordFailure) -> Self {
+        *failure.error
+    }
+}

@@ -1,0 +1,468 @@
+//! Records that cannot be processed, in the middle of many that can: every good one arrives once, every bad one is in the dead
+//! letter queue once.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::Write;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use serde_json::{Value, json};
+use sluice_services::{Kafka, Postgres, PostgresOptions};
+use sluice_stand_in_s3::{S3Options, S3StandIn, list_objects};
+
+use crate::support::{WorkerProcess, wait_until};
+
+const RECORDS: usize = 100_000;
+
+/// Not JSON.
+fn is_broken(id: usize) -> bool {
+    id % 5_000 == 4_999
+}
+
+/// JSON that the transform refuses.
+fn is_no_number(id: usize) -> bool {
+    id % 7_001 == 7_000 && !is_broken(id)
+}
+
+fn value(id: usize) -> String {
+    if is_broken(id) {
+        format!("{{\"id\": broken {id}")
+    } else if is_no_number(id) {
+        format!("{{\"id\": \"no number {id}\"}}")
+    } else {
+        format!("{{\"id\": {id}}}")
+    }
+}
+
+/// Writes values with kcat: another program's records.
+fn produce(kafka: &Kafka, topic: &str, values: impl Iterator<Item = String>) -> Result<()> {
+    let mut kcat = Command::new("kcat")
+        .args([
+            "-P",
+            "-b",
+            &kafka.bootstrap(),
+            "-t",
+            topic,
+            "-H",
+            "made-by=kcat",
+        ])
+        .stdin(Stdio::piped())
+        .spawn()?;
+    let mut lines = std::io::BufWriter::new(kcat.stdin.take().context("piped")?);
+    for value in values {
+        writeln!(lines, "{value}")?;
+    }
+    lines.flush()?;
+    drop(lines);
+    ensure!(kcat.wait()?.success(), "kcat failed");
+    Ok(())
+}
+
+/// All records of a topic with their headers, as kcat reads them.
+fn consume(kafka: &Kafka, topic: &str) -> Result<Vec<Letter>> {
+    let output = Command::new("kcat")
+        .args([
+            "-C",
+            "-e",
+            "-q",
+            "-J",
+            "-b",
+            &kafka.bootstrap(),
+            "-t",
+            topic,
+            "-o",
+            "beginning",
+        ])
+        .output()?;
+    ensure!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    let text = String::from_utf8(output.stdout)?;
+    text.lines()
+        .map(|line| Letter::read(&serde_json::from_str(line)?))
+        .collect()
+}
+
+/// A record of the dead letter queue.
+struct Letter {
+    value: String,
+    headers: BTreeMap<String, String>,
+}
+
+impl Letter {
+    fn read(record: &Value) -> Result<Self> {
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        // Without any there is no such key.
+        let headers = record["headers"].as_array().map_or(&[][..], Vec::as_slice);
+        Ok(Self {
+            value: text(&record["payload"]),
+            headers: headers
+                .chunks_exact(2)
+                .map(|pair| (text(&pair[0]), text(&pair[1])))
+                .collect(),
+        })
+    }
+
+    fn error(&self, name: &str) -> &str {
+        self.headers
+            .get(&format!("__connect.errors.{name}"))
+            .map_or("", String::as_str)
+    }
+}
+
+fn sink_config(name: &str, s3: &S3StandIn, more: &[(&str, &str)]) -> Value {
+    let mut config = json!({
+        "name": name,
+        "connector.class": "io.confluent.connect.s3.S3SinkConnector",
+        "topics": name,
+        "s3.bucket.name": "bronze",
+        "s3.region": "us-east-1",
+        "store.url": s3.url(),
+        "aws.access.key.id": "test",
+        "aws.secret.access.key": "test-secret",
+        "storage.class": "io.confluent.connect.s3.storage.S3Storage",
+        "format.class": "io.confluent.connect.s3.format.json.JsonFormat",
+        "flush.size": "1000",
+        "rotate.schedule.interval.ms": "1000",
+        "timezone": "UTC",
+        "transforms": "number",
+        "transforms.number.type": "org.apache.kafka.connect.transforms.Cast$Value",
+        "transforms.number.spec": "id:int32",
+        "errors.deadletterqueue.topic.name": format!("{name}-dead"),
+        "errors.deadletterqueue.topic.replication.factor": "1",
+        "errors.deadletterqueue.context.headers.enable": "true",
+        "errors.log.enable": "true",
+    });
+    for (key, value) in more {
+        config[*key] = json!(value);
+    }
+    config
+}
+
+/// The ids in S3, each as often as it is there.
+fn ids_in_s3(folder: &Path) -> Result<Vec<usize>> {
+    let mut ids = Vec::new();
+    for (key, _) in list_objects(folder, "bronze")? {
+        let text = std::fs::read_to_string(folder.join("bronze").join(&key))?;
+        for line in text.lines() {
+            let value: Value = serde_json::from_str(line)?;
+            ids.push(usize::try_from(value["id"].as_u64().context("id")?)?);
+        }
+    }
+    Ok(ids)
+}
+
+async fn wait_for_ids(s3: &S3StandIn, wanted: &BTreeSet<usize>) -> Result<()> {
+    wait_until(
+        "all good records in S3",
+        Duration::from_secs(180),
+        || async { Ok(ids_in_s3(s3.folder())?.len() >= wanted.len()) },
+    )
+    .await?;
+    let ids = ids_in_s3(s3.folder())?;
+    assert_eq!(ids.len(), wanted.len(), "some are doubled");
+    assert_eq!(&ids.into_iter().collect::<BTreeSet<_>>(), wanted);
+    Ok(())
+}
+
+fn good() -> BTreeSet<usize> {
+    (0..RECORDS)
+        .filter(|id| !is_broken(*id) && !is_no_number(*id))
+        .collect()
+}
+
+/// Checks that the queue has each bad record once, as it was, with what happened to it.
+fn check_queue(kafka: &Kafka, name: &str) -> Result<()> {
+    let letters = consume(kafka, &format!("{name}-dead"))?;
+    let mut values: Vec<_> = letters.iter().map(|letter| letter.value.clone()).collect();
+    values.sort();
+    let mut wanted: Vec<_> = (0..RECORDS)
+        .filter(|id| is_broken(*id) || is_no_number(*id))
+        .map(value)
+        .collect();
+    wanted.sort();
+    assert_eq!(values, wanted);
+    for letter in letters {
+        let broken = letter.value.contains("broken");
+        let (stage, class) = match broken {
+            true => (
+                "VALUE_CONVERTER",
+                "org.apache.kafka.connect.json.JsonConverter",
+            ),
+            false => (
+                "TRANSFORMATION",
+                "org.apache.kafka.connect.transforms.Cast$Value",
+            ),
+        };
+        assert_eq!(
+            (letter.error("stage"), letter.error("class.name")),
+            (stage, class)
+        );
+        assert_eq!(letter.error("topic"), name);
+        assert_eq!(letter.error("connector.name"), name);
+        assert_eq!(
+            letter.error("exception.class.name"),
+            "org.apache.kafka.connect.errors.DataException"
+        );
+        ensure!(
+            letter.error("offset").parse::<u64>().is_ok()
+                && letter.error("partition").parse::<u32>().is_ok()
+        );
+        ensure!(
+            letter.error("exception.message").contains(name),
+            "{}",
+            letter.error("exception.message")
+        );
+        ensure!(
+            letter.error("exception.stacktrace").contains("caused by"),
+            "{}",
+            letter.error("exception.stacktrace")
+        );
+        assert_eq!(letter.headers["made-by"], "kcat");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn tolerated_errors_leave_out_the_bad_and_nothing_else() -> Result<()> {
+    let (folder, name) = (tempfile::tempdir()?, "tolerated");
+    let kafka = Kafka::shared()?;
+    kafka.create_topic(name, 3, &[])?;
+    produce(kafka, name, (0..RECORDS).map(value))?;
+    let s3 = S3StandIn::start(S3Options::local(folder.path().join("s3"), "bronze")).await?;
+    let worker = WorkerProcess::start(folder.path(), Some(kafka.bootstrap()))?;
+    let config = sink_config(
+        name,
+        &s3,
+        &[("errors.tolerance", "all"), ("tasks.max", "2")],
+    );
+    worker.put_config(name, &config).await?;
+    wait_for_ids(&s3, &good()).await?;
+    check_queue(kafka, name)?;
+    assert_eq!(worker.states(name).await?, "RUNNING [RUNNING, RUNNING]");
+    let log = worker.log();
+    ensure!(
+        log.contains("a record cannot be processed") && log.contains("VALUE_CONVERTER"),
+        "{log}"
+    );
+    ensure!(
+        !log.contains("broken 4999"),
+        "content was logged without being asked for"
+    );
+    let metrics = reqwest::get(worker.url("/metrics")).await?.text().await?;
+    let skipped: f64 = metrics
+        .lines()
+        .filter(|line| line.starts_with("kafka_connect_task_error_metrics_total_records_skipped{"))
+        .filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok())
+        .sum();
+    assert_eq!(skipped as usize, RECORDS - good().len());
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_error_that_is_not_tolerated_fails_the_task_and_nothing_is_lost_once_it_is() -> Result<()>
+{
+    let (folder, name) = (tempfile::tempdir()?, "not-tolerated");
+    let kafka = Kafka::shared()?;
+    kafka.create_topic(name, 1, &[])?;
+    produce(kafka, name, (0..RECORDS).map(value))?;
+    let s3 = S3StandIn::start(S3Options::local(folder.path().join("s3"), "bronze")).await?;
+    let worker = WorkerProcess::start(folder.path(), Some(kafka.bootstrap()))?;
+    worker
+        .put_config(name, &sink_config(name, &s3, &[]))
+        .await?;
+    wait_until("the task fails", Duration::from_secs(60), || async {
+        Ok(worker.states(name).await? == "RUNNING [FAILED]")
+    })
+    .await?;
+    let status = worker.get(&format!("/connectors/{name}/status")).await?;
+    let trace = status["tasks"][0]["trace"].as_str().context("a trace")?;
+    ensure!(
+        trace.contains("record not-tolerated-0 at offset 4999"),
+        "{trace}"
+    );
+    let letters = consume(kafka, &format!("{name}-dead"))?;
+    assert_eq!(
+        letters
+            .iter()
+            .map(|letter| letter.value.as_str())
+            .collect::<Vec<_>>(),
+        [value(4_999)]
+    );
+
+    // Once it is tolerated, the rest follows. The letter of the first failure is there already.
+    let config = sink_config(
+        name,
+        &s3,
+        &[
+            ("errors.tolerance", "all"),
+            (
+                "errors.deadletterqueue.topic.name",
+                "not-tolerated-later-dead",
+            ),
+        ],
+    );
+    worker.put_config(name, &config).await?;
+    wait_for_ids(&s3, &good()).await?;
+    let later = consume(kafka, "not-tolerated-later-dead")?;
+    assert_eq!(later.len(), RECORDS - good().len());
+    Ok(())
+}
+
+#[tokio::test]
+async fn rows_that_the_database_refuses_are_left_out_one_by_one() -> Result<()> {
+    const ROWS: usize = 20_000;
+    let is_refused = |id: usize| id % 1_999 == 1_998;
+    let (folder, name) = (tempfile::tempdir()?, "refused-rows");
+    let kafka = Kafka::shared()?;
+    kafka.create_topic(name, 2, &[])?;
+    let amount = |id| if is_refused(id) { -1 } else { 1 };
+    produce(
+        kafka,
+        name,
+        (0..ROWS).map(|id| format!("{{\"id\": {id}, \"amount\": {}}}", amount(id))),
+    )?;
+    let postgres = Postgres::start(&PostgresOptions::default())?;
+    postgres.sql(
+        "postgres",
+        "CREATE TABLE rows (id bigint NOT NULL, amount bigint CHECK (amount > 0))",
+    )?;
+    let worker = WorkerProcess::start(folder.path(), Some(kafka.bootstrap()))?;
+    let config = json!({
+        "name": name,
+        "connector.class": "io.confluent.connect.jdbc.JdbcSinkConnector",
+        "topics": name,
+        "connection.url": postgres.jdbc_url("postgres"),
+        "connection.user": Postgres::USER,
+        "connection.password": Postgres::PASSWORD,
+        "table.name.format": "rows",
+        "insert.mode": "insert",
+        "errors.tolerance": "all",
+        "errors.deadletterqueue.topic.name": "refused-rows-dead",
+        "errors.deadletterqueue.topic.replication.factor": "1",
+        "errors.deadletterqueue.context.headers.enable": "true",
+    });
+    worker.put_config(name, &config).await?;
+    let refused = (0..ROWS).filter(|id| is_refused(*id)).count();
+    let wanted = (ROWS - refused).to_string();
+    wait_until("all good rows", Duration::from_secs(120), || async {
+        let count = postgres.sql("postgres", "SELECT count(*) FROM rows")?;
+        ensure!(
+            count.trim().parse::<usize>()? <= ROWS - refused,
+            "rows are doubled: {count}"
+        );
+        Ok(count.trim() == wanted)
+    })
+    .await
+    .map_err(|e| e.context(worker.log()))?;
+    let distinct = postgres.sql("postgres", "SELECT count(DISTINCT id) FROM rows")?;
+    assert_eq!(distinct.trim(), wanted);
+    let letters = consume(kafka, "refused-rows-dead")?;
+    let values: BTreeSet<_> = letters.iter().map(|letter| letter.value.clone()).collect();
+    let expected: BTreeSet<_> = (0..ROWS)
+        .filter(|id| is_refused(*id))
+        .map(|id| format!("{{\"id\": {id}, \"amount\": -1}}"))
+        .collect();
+    assert_eq!((letters.len(), values), (refused, expected));
+    ensure!(
+        letters
+            .iter()
+            .all(|letter| letter.error("stage") == "TASK_PUT")
+    );
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_source_leaves_out_what_the_log_does_not_take() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let kafka = Kafka::shared()?;
+    kafka.create_topic("small-only", 1, &["max.message.bytes=2000"])?;
+    let file = folder.path().join("lines.txt");
+    let line = |id: usize| {
+        if id == 50 {
+            "x".repeat(5_000)
+        } else {
+            format!("line {id}")
+        }
+    };
+    std::fs::write(
+        &file,
+        (0..100).map(|id| line(id) + "\n").collect::<String>(),
+    )?;
+    let worker = WorkerProcess::start(folder.path(), Some(kafka.bootstrap()))?;
+    let mut config = json!({
+        "name": "large-lines",
+        "connector.class": "FileStreamSource",
+        "file": file,
+        "topic": "small-only",
+        "batch.size": "10",
+        "value.converter": "org.apache.kafka.connect.storage.StringConverter",
+    });
+    worker.put_config("large-lines", &config).await?;
+    wait_until("the task fails", Duration::from_secs(60), || async {
+        Ok(worker.states("large-lines").await? == "RUNNING [FAILED]")
+    })
+    .await?;
+    config["errors.tolerance"] = json!("all");
+    worker.put_config("large-lines", &config).await?;
+    wait_until("the last line", Duration::from_secs(60), || async {
+        Ok(consume(kafka, "small-only")?
+            .iter()
+            .any(|record| record.value == "line 99"))
+    })
+    .await?;
+    let values: BTreeSet<_> = consume(kafka, "small-only")?
+        .into_iter()
+        .map(|record| record.value)
+        .collect();
+    assert_eq!(values, (0..100).filter(|id| *id != 50).map(line).collect());
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_failed_on_an_outside_cause_is_started_again_and_the_status_says_when() -> Result<()> {
+    let (folder, name) = (tempfile::tempdir()?, "healed");
+    let s3 = S3StandIn::start(S3Options::local(folder.path().join("s3"), "bronze")).await?;
+    s3.faults().down(true);
+    let worker = WorkerProcess::start(folder.path(), None)?;
+    worker
+        .put_config(name, &sink_config(name, &s3, &[]))
+        .await?;
+    wait_until("a planned restart", Duration::from_secs(30), || async {
+        let status = worker.get(&format!("/connectors/{name}/status")).await?;
+        let restart = &status["connector"]["sluice"]["restart"];
+        let is_planned = restart["attempts"]
+            .as_u64()
+            .is_some_and(|attempts| attempts > 1);
+        Ok(status["connector"]["state"] == "FAILED" && is_planned && restart["at"].is_string())
+    })
+    .await?;
+    s3.faults().down(false);
+    wait_until("it runs", Duration::from_secs(60), || async {
+        Ok(worker.states(name).await? == "RUNNING [RUNNING]")
+    })
+    .await
+}
+
+#[tokio::test]
+async fn without_restarts_what_failed_stays_failed_as_in_kafka_connect() -> Result<()> {
+    let (folder, name) = (tempfile::tempdir()?, "not-healed");
+    let s3 = S3StandIn::start(S3Options::local(folder.path().join("s3"), "bronze")).await?;
+    s3.faults().down(true);
+    let settings = ["task.restart.backoff.ms=0"];
+    let worker = WorkerProcess::start_with(folder.path(), None, &settings)?;
+    worker
+        .put_config(name, &sink_config(name, &s3, &[]))
+        .await?;
+    wait_until("it fails", Duration::from_secs(30), || async {
+        Ok(worker.states(name).await? == "FAILED []")
+    })
+    .await?;
+    let status = worker.get(&format!("/connectors/{name}/status")).await?;
+    ensure!(status["connector"]["sluice"].is_null(), "{status}");
+    Ok(())
+}
