@@ -215,3 +215,56 @@ impl Drop for TlsListener {
         self.accepting.abort();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use pkcs8::der::pem::LineEnding;
+    use pkcs8::pkcs5::pbes2;
+    use pkcs8::{PrivateKeyInfo, SecretDocument};
+
+    use super::*;
+
+    /// A key store of a key encrypted with `secret` and its certificate.
+    fn key_store() -> String {
+        let key = rcgen::KeyPair::generate().unwrap();
+        let parameters = rcgen::CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+        let certificate = parameters.self_signed(&key).unwrap().pem();
+        let der = key.serialize_der();
+        let scheme = pbes2::Parameters::pbkdf2_sha256_aes256cbc(1000, b"saltsalt", &[7; 16]);
+        let key = PrivateKeyInfo::try_from(der.as_slice()).unwrap();
+        let encrypted: SecretDocument = key.encrypt_with_params(scheme.unwrap(), "secret").unwrap();
+        let pem = encrypted
+            .to_pem("ENCRYPTED PRIVATE KEY", LineEnding::LF)
+            .unwrap();
+        format!("{}{certificate}", *pem)
+    }
+
+    fn made_with(settings: &[(&str, &str)]) -> std::result::Result<(), String> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("store.pem");
+        std::fs::write(&path, key_store()).unwrap();
+        let location = path.display().to_string();
+        let settings = settings.iter().copied();
+        let settings = settings.chain([("ssl.keystore.location", location.as_str())]);
+        let settings = settings.map(|(key, value)| (key.to_owned(), value.to_owned()));
+        let options = TlsOptions::of(&settings.collect()).unwrap();
+        let made = server_config(&options);
+        made.map(|_| ()).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn an_encrypted_key_needs_its_password() {
+        let right = ("ssl.key.password", "secret");
+        assert_eq!(made_with(&[right]), Ok(()));
+        let wrong = ("ssl.key.password", "wrong");
+        let asking = ("ssl.client.auth", "required");
+        for (settings, words) in [
+            (&[][..], "set ssl.key.password"),
+            (&[wrong], "is ssl.key.password right"),
+            (&[right, asking], "ssl.truststore"),
+        ] {
+            let refused = made_with(settings).unwrap_err();
+            assert!(refused.contains(words), "{words}: {refused}");
+        }
+    }
+}

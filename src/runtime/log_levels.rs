@@ -90,26 +90,31 @@ pub struct LogLevels {
 impl LogLevels {
     /// Levels as they are after a start with `directives`; `apply` makes others count.
     pub fn new(directives: &str, apply: Apply) -> Self {
-        let mut root = "ERROR";
-        let mut at_start = Vec::new();
-        for directive in directives.split(',').map(str::trim) {
-            match named(directive) {
-                Ok(level) => root = level,
-                Err(_) if directive.is_empty() => {}
-                Err(_) => at_start.push(directive.to_owned()),
-            }
-        }
-        let known = JAVA_NAMES.iter().map(|(name, _)| *name).chain([ROOT]);
-        let unchanged = LoggerLevel {
-            level: root,
+        let unchanged = |level| LoggerLevel {
+            level,
             last_modified: None,
         };
+        let (mut root, mut at_start, mut own) = ("ERROR", Vec::new(), BTreeMap::new());
+        let directives = directives.split(',').map(str::trim);
+        for directive in directives.filter(|directive| !directive.is_empty()) {
+            if let Ok(level) = named(directive) {
+                root = level;
+                continue;
+            }
+            if let Some((target, level)) = directive.split_once('=')
+                && let Ok(level) = named(level)
+            {
+                own.insert(target.replace("::", "."), unchanged(level));
+            }
+            at_start.push(directive.to_owned());
+        }
+        let known = JAVA_NAMES.iter().map(|(name, _)| *name).chain([ROOT]);
+        let mut levels: BTreeMap<_, _> = known
+            .map(|name| (name.to_owned(), unchanged(root)))
+            .collect();
+        levels.extend(own);
         Self {
-            levels: Mutex::new(
-                known
-                    .map(|name| (name.to_owned(), unchanged.clone()))
-                    .collect(),
-            ),
+            levels: Mutex::new(levels),
             at_start,
             apply,
         }
@@ -255,6 +260,11 @@ mod tests {
     #[test]
     fn a_level_holds_for_the_logger_and_all_below_it() {
         let (levels, applied) = levels("info,krafka=warn");
+        assert_eq!(
+            levels.get("krafka").unwrap().level,
+            "WARN",
+            "as it was started"
+        );
         assert_eq!(levels.set("a.b", "debug").unwrap(), ["a.b"]);
         assert_eq!(levels.set("a.bc", "DEBUG").unwrap(), ["a.bc"]);
         assert_eq!(levels.set("a.b", "trace").unwrap(), ["a.b"]);

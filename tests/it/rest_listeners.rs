@@ -47,8 +47,8 @@ fn certificates() -> Result<Certificates> {
     })
 }
 
-/// GET / over TLS; the status line.
-async fn get_by_tls(
+/// A create without a body over TLS; the status line.
+async fn create_by_tls(
     port: u16,
     authority: &str,
     client: Option<&(String, String)>,
@@ -94,21 +94,25 @@ async fn https_is_served_with_pem_and_asks_for_certificates_if_told_to() -> Resu
         &format!("{}{}", made.server.1, made.server.0),
     )?;
     let trusted = write(folder.path(), "ca.pem", &made.authority)?;
-    let (open, closed) = (free_port()?, free_port()?);
+    let (plain, open, closed) = (free_port()?, free_port()?, free_port()?);
     let listener = |port: u16| format!("listeners=https://127.0.0.1:{port}");
-    let keystore = format!("listeners.https.ssl.keystore.location={store}");
-    let other = "ssl.keystore.type=JKS"; // of Kafka's clients: not looked at beside listeners.https.
-    let _open = WorkerProcess::start_on(
-        open,
-        &folder.path().join("a"),
-        None,
-        &[&listener(open), &keystore, other],
-    )?;
-    let status = get_by_tls(open, &made.authority, None).await?;
+    let settings = [
+        &format!("listeners=http://127.0.0.1:{plain},https://127.0.0.1:{open}"),
+        "rest.advertised.listener=https",
+        &format!("listeners.https.ssl.keystore.location={store}"),
+        "ssl.keystore.type=JKS", // of Kafka's clients: not looked at beside listeners.https.
+    ];
+    let both = WorkerProcess::start_on(plain, &folder.path().join("a"), None, &settings)?;
+    let status = create_by_tls(open, &made.authority, None).await?;
     ensure!(
         status == "HTTP/1.1 500 Internal Server Error",
         "the body is missing: {status}"
     );
+    let generator = json!({ "connector.class": "sluice.datagen.DatagenSourceConnector", "kafka.topic": "t", "event.type": "sales" });
+    both.put_config("x", &generator).await?;
+    let told = both.get("/connectors/x/status").await?;
+    let advertised = format!("127.0.0.1:{open}");
+    ensure!(told["connector"]["worker_id"] == advertised, "{told}");
 
     let settings = [
         &listener(closed),
@@ -118,12 +122,12 @@ async fn https_is_served_with_pem_and_asks_for_certificates_if_told_to() -> Resu
         "ssl.client.auth=required",
     ];
     let _closed = WorkerProcess::start_on(closed, &folder.path().join("b"), None, &settings)?;
-    let refused = get_by_tls(closed, &made.authority, None).await;
+    let refused = create_by_tls(closed, &made.authority, None).await;
     ensure!(
         refused.as_ref().map_or(true, String::is_empty),
         "no certificate: {refused:?}"
     );
-    let status = get_by_tls(closed, &made.authority, Some(&made.client)).await?;
+    let status = create_by_tls(closed, &made.authority, Some(&made.client)).await?;
     ensure!(status.starts_with("HTTP/1.1 500"), "{status}");
     Ok(())
 }
@@ -181,8 +185,7 @@ async fn a_level_that_is_set_counts_at_once() -> Result<()> {
             .send()
     };
     let has_logged = |text: &str| worker.log().contains(text);
-    let generator =
-        json!({ "connector.class": "DatagenSource", "kafka.topic": "t", "event.type": "sales" });
+    let generator = json!({ "connector.class": "sluice.datagen.DatagenSourceConnector", "kafka.topic": "t", "event.type": "sales" });
     set("root", "ERROR").await?;
     worker.put_config("quiet", &generator).await?;
     wait_until("quiet runs", Duration::from_secs(20), || async {
