@@ -136,7 +136,11 @@ impl SinkSession {
 
     /// Takes records just read.
     pub(super) fn accept(&mut self, records: Vec<ConsumedRecord>) {
-        self.unconverted.extend(records);
+        if self.unconverted.is_empty() {
+            self.unconverted = records.into(); // as it nearly always is: nothing is moved
+        } else {
+            self.unconverted.extend(records);
+        }
     }
 
     /// Converts what was read. A record whose schema cannot be fetched stays first in line.

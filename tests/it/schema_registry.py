@@ -9,7 +9,7 @@ import sys
 import time
 
 from confluent_kafka import Consumer, Producer
-from confluent_kafka.schema_registry import Schema, SchemaRegistryClient
+from confluent_kafka.schema_registry import SchemaRegistryClient
 from confluent_kafka.schema_registry.avro import AvroDeserializer, AvroSerializer
 from confluent_kafka.schema_registry.json_schema import JSONDeserializer, JSONSerializer
 from confluent_kafka.schema_registry.protobuf import ProtobufDeserializer, ProtobufSerializer
@@ -48,27 +48,8 @@ JSON = {
     },
 }
 
-PROTOBUF = """syntax = "proto3";
-package shop;
-
-message Order {
-  int64 id = 1;
-  string name = 2;
-  double price = 3;
-  bool paid = 4;
-  int32 count = 5;
-  repeated string tags = 6;
-  Address address = 7;
-
-  message Address {
-    string zip = 1;
-  }
-}
-"""
-
-
 def message_class():
-    """The class that protoc would make of PROTOBUF."""
+    """The class that protoc would make: message Order { int64 id = 1; … Address address = 7; message Address { string zip = 1; } }"""
     field = descriptor_pb2.FieldDescriptorProto
     file = descriptor_pb2.FileDescriptorProto(name="order.proto", package="shop", syntax="proto3")
     order = file.message_type.add(name="Order")
@@ -105,7 +86,7 @@ def order(number):
     }
 
 
-def serializer(kind, registry, topic):
+def serializer(kind, registry):
     if kind == "avro":
         serialize = AvroSerializer(registry, json.dumps(AVRO))
         more = {"note": None, "amount": decimal.Decimal("12.34")}
@@ -113,11 +94,9 @@ def serializer(kind, registry, topic):
     if kind == "json":
         serialize = JSONSerializer(json.dumps(JSON), registry)
         return lambda number, context: serialize(order(number), context)
-    # The client would send the compiled file; registries turn it into text, as people write it.
-    registry.register_schema(topic + "-value", Schema(PROTOBUF, "PROTOBUF"))
     message = message_class()
-    options = {"auto.register.schemas": False, "use.latest.version": True, "use.deprecated.format": False}
-    serialize = ProtobufSerializer(message, registry, options)
+    # The client registers the compiled file, not its text.
+    serialize = ProtobufSerializer(message, registry, {"use.deprecated.format": False})
     return lambda number, context: serialize(json_format.ParseDict(order(number), message()), context)
 
 
@@ -136,7 +115,7 @@ def deserializer(kind, registry):
 
 
 def produce(kind, brokers, registry, topic, count):
-    serialize = serializer(kind, registry, topic)
+    serialize = serializer(kind, registry)
     context = SerializationContext(topic, MessageField.VALUE)
     producer = Producer({"bootstrap.servers": brokers})
     for number in range(1, count + 1):

@@ -1,12 +1,12 @@
-//! Avro, JSON Schema and Protobuf with a Schema Registry, both ways, on a real Kafka: an independent client writes what
-//! Sluice reads, and reads what Sluice writes.
+//! Avro, JSON Schema and Protobuf with a real Schema Registry (Apicurio's) and a real Kafka, both ways: an independent
+//! client writes what Sluice reads, and reads what Sluice writes. A registry that fails on demand is a stand-in.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
-use sluice_services::{Kafka, free_port};
+use sluice_services::{Kafka, SchemaRegistry, free_port};
 use sluice_stand_in_schema_registry::{Credentials, RegistryStandIn};
 use tokio::process::Command;
 
@@ -114,7 +114,7 @@ fn expected_lines(format: Format) -> String {
 
 async fn python_to_sluice(format: Format) -> Result<()> {
     let kafka = Kafka::shared()?;
-    let registry = RegistryStandIn::start(Credentials::Anyone).await?;
+    let registry = SchemaRegistry::shared()?;
     let topic = format!("registry-sink-{}", format.name());
     kafka.create_topic(&topic, 1, &[])?;
     client(
@@ -135,12 +135,6 @@ async fn python_to_sluice(format: Format) -> Result<()> {
     });
     written.await.with_context(|| worker.log())?;
     ensure!(std::fs::read_to_string(&file)? == expected_lines(format));
-    let fetched = registry.requests();
-    let fetched = fetched
-        .iter()
-        .filter(|request| request.starts_with("GET /schemas/ids/"))
-        .count();
-    ensure!(fetched == 1, "the schema was fetched {fetched} times");
     Ok(())
 }
 
@@ -165,7 +159,7 @@ fn generator() -> String {
 
 async fn sluice_to_python(format: Format) -> Result<()> {
     let kafka = Kafka::shared()?;
-    let registry = RegistryStandIn::start(Credentials::Anyone).await?;
+    let registry = SchemaRegistry::shared()?;
     let topic = format!("registry-source-{}", format.name());
     kafka.create_topic(&topic, 1, &[])?;
     let folder = tempfile::tempdir()?;
@@ -194,12 +188,6 @@ async fn sluice_to_python(format: Format) -> Result<()> {
         .map(serde_json::from_str)
         .collect::<Result<_, _>>()?;
     ensure!(read == expected, "{read:?}");
-    let posted = registry.requests();
-    let posted = posted
-        .iter()
-        .filter(|request| request.starts_with("POST"))
-        .count();
-    ensure!(posted == 1, "the schema was registered {posted} times");
     Ok(())
 }
 

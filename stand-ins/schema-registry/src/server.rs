@@ -174,15 +174,9 @@ fn admitted(
 struct Flags {
     #[serde(default)]
     normalize: Option<String>,
-    #[serde(default)]
-    format: Option<String>,
 }
 
 impl Flags {
-    fn serialized(&self) -> bool {
-        self.format.as_deref() == Some("serialized")
-    }
-
     fn normalize(&self) -> bool {
         self.normalize
             .as_deref()
@@ -240,31 +234,25 @@ async fn versions(State(registry): State<Registry>, Path(subject): Path<String>)
 async fn version(
     State(registry): State<Registry>,
     Path((subject, version)): Path<(String, String)>,
-    Query(flags): Query<Flags>,
 ) -> Answered {
     let shared = registry.shared();
     let (version, id) = shared.store.version(&subject, &version)?;
-    let mut shown = shown(&shared.store, id, &flags)?;
+    let mut shown = shown(&shared.store, id)?;
     shown.insert("subject".to_owned(), subject.into());
     shown.insert("version".to_owned(), version.into());
     shown.insert("id".to_owned(), id.into());
     Ok(Answer(shown.into()))
 }
 
-async fn by_id(
-    State(registry): State<Registry>,
-    Path(id): Path<usize>,
-    Query(flags): Query<Flags>,
-) -> Answered {
-    Ok(Answer(shown(&registry.shared().store, id, &flags)?.into()))
+async fn by_id(State(registry): State<Registry>, Path(id): Path<usize>) -> Answered {
+    Ok(Answer(shown(&registry.shared().store, id)?.into()))
 }
 
 /// Avro is not named, as the registry does not name it.
-fn shown(store: &Store, id: usize, flags: &Flags) -> Result<Map<String, Value>, Refusal> {
+fn shown(store: &Store, id: usize) -> Result<Map<String, Value>, Refusal> {
     let stored = store.by_id(id)?;
     let mut shown = Map::new();
-    let text = store.text(stored, flags.serialized())?;
-    shown.insert("schema".to_owned(), text.into());
+    shown.insert("schema".to_owned(), stored.text.as_str().into());
     if stored.kind.name() != "AVRO" {
         shown.insert("schemaType".to_owned(), stored.kind.name().into());
     }

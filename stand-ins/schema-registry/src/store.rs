@@ -152,16 +152,6 @@ impl Store {
         Ok(is_free || new.can_read(&earlier)?)
     }
 
-    /// The text, or the compiled file if that is asked for.
-    pub(crate) fn text(&self, stored: &Stored, serialized: bool) -> Answer<String> {
-        if serialized && stored.kind == Kind::Protobuf {
-            return self
-                .whole(stored.kind, &stored.text, &stored.references)?
-                .serialized();
-        }
-        Ok(stored.text.clone())
-    }
-
     fn find_stored(&self, subject: &str, stored: &Stored) -> Answer<(usize, usize)> {
         let ids = self.versions(subject)?.iter().enumerate();
         let mut same = ids.filter(|(_, id)| {

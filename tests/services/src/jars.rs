@@ -1,4 +1,4 @@
-//! Apache Kafka's jars, through Maven.
+//! Apache Kafka's jars and Apicurio Registry, through Maven.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,6 +10,9 @@ use crate::cache::filled_once;
 
 /// The version of Apache Kafka that tests run against.
 const VERSION: &str = "4.3.1";
+
+/// The version of Apicurio Registry that tests run against.
+const REGISTRY_VERSION: &str = "2.4.2.Final";
 
 /// Tools print their whole configuration without this.
 const LOGGING: &str = r#"<Configuration status="ERROR"><Appenders><Console name="console" target="SYSTEM_ERR"><PatternLayout pattern="%d %p %m (%c)%n"/></Console></Appenders><Loggers><Root level="WARN"><AppenderRef ref="console"/></Root></Loggers></Configuration>"#;
@@ -35,6 +38,29 @@ pub(crate) fn connect_plugins() -> Result<PathBuf> {
     })
 }
 
+/// The folder with Apicurio Registry, unpacked; fetched now if need be.
+pub(crate) fn registry_folder() -> Result<PathBuf> {
+    filled_once(&format!("apicurio-registry-{REGISTRY_VERSION}"), |folder| {
+        let whole = "<classifier>all</classifier><type>tar.gz</type><exclusions><exclusion><groupId>*</groupId><artifactId>*</artifactId></exclusion></exclusions>";
+        let wanted = dependency(
+            "io.apicurio",
+            "apicurio-registry-app",
+            REGISTRY_VERSION,
+            whole,
+        );
+        fetch(folder, &wanted)?;
+        let packed = folder.join(format!(
+            "apicurio-registry-app-{REGISTRY_VERSION}-all.tar.gz"
+        ));
+        let mut tar = Command::new("tar");
+        tar.arg("-xzf").arg(&packed).arg("-C").arg(folder);
+        if !tar.status().context("starting tar")?.success() {
+            bail!("{} could not be unpacked", packed.display());
+        }
+        Ok(fs::remove_file(packed)?)
+    })
+}
+
 fn fetch(folder: &Path, dependencies: &str) -> Result<()> {
     let project = tempfile::tempdir()?;
     let pom = project.path().join("pom.xml");
@@ -48,7 +74,7 @@ fn fetch(folder: &Path, dependencies: &str) -> Result<()> {
         .context("starting mvn: is Maven installed? `make test` installs it on Debian")?;
     if !output.status.success() {
         bail!(
-            "mvn could not fetch Apache Kafka: {}",
+            "mvn could not fetch what the tests need: {}",
             String::from_utf8_lossy(&output.stdout)
         );
     }

@@ -209,7 +209,7 @@ impl Kafka {
 }
 
 /// Leaves a process behind that removes `folder` once this one has ended, however it ends.
-fn remove_at_exit(folder: &Path) -> Result<()> {
+pub(crate) fn remove_at_exit(folder: &Path) -> Result<()> {
     const JANITOR: &str = r#"cat >/dev/null; until rm -rf "$1" 2>/dev/null; do sleep 0.2; done"#;
     let mut janitor = Command::new("bash")
         .args(["-c", JANITOR, "janitor"])

@@ -9,6 +9,7 @@ mod jars;
 mod kafka;
 mod postgres;
 mod process;
+mod schema_registry;
 
 pub use cache::cache_folder;
 pub use connect::{Connect, ConnectOptions};
@@ -16,3 +17,4 @@ pub use jars::kafka_jars;
 pub use kafka::{Kafka, KafkaOptions};
 pub use postgres::{Postgres, PostgresOptions};
 pub use process::{Service, free_port};
+pub use schema_registry::SchemaRegistry;

@@ -4,6 +4,7 @@
 //! and writing follow the plan, so that a record is never held in a form between bytes and Connect data. Avro's own library
 //! drops what Connect keeps on primitive types (`connect.type`, `connect.name`, …), which is why schemas are read here.
 
+mod compile;
 mod defaults;
 mod derive;
 mod names;
@@ -76,7 +77,7 @@ impl Format for Avro {
     type Schema = Plan;
 
     fn parse(&self, schema: &Resolved) -> Result<Plan> {
-        plan::compile(schema, &self.0)
+        compile::compile(schema, &self.0)
     }
 
     fn derive(&self, schema: &Schema) -> Result<Derived> {

@@ -56,20 +56,8 @@ fn write(plan: &Plan, value: &Value, out: &mut Vec<u8>) -> Result<()> {
         (Layout::Array(items), Value::Array(values)) => {
             write_blocks(values, out, |value, out| write(items, value, out))?;
         }
-        (Layout::Map(values), Value::Map(entries)) => {
-            write_blocks(entries, out, |(key, value), out| {
-                let key = key
-                    .as_str()
-                    .ok_or_else(|| Error::data("a map's key that is not text"))?;
-                write_bytes(key.as_bytes(), out);
-                write(values, value, out)
-            })?;
-        }
-        (Layout::Pairs(keys, values), Value::Map(entries)) => {
-            write_blocks(entries, out, |(key, value), out| {
-                write(keys, key, out)?;
-                write(values, value, out)
-            })?;
+        (Layout::Map(_) | Layout::Pairs(..), Value::Map(entries)) => {
+            write_map(&plan.layout, entries, out)?;
         }
         (Layout::Record(plans), Value::Struct(fields)) => write_record(plan, plans, fields, out)?,
         (Layout::Union(branches), value) => write_union(plan, branches, value, out)?,
@@ -79,6 +67,23 @@ fn write(plan: &Plan, value: &Value, out: &mut Vec<u8>) -> Result<()> {
         },
     }
     Ok(())
+}
+
+/// Entries of a map, or records of key and value.
+fn write_map(layout: &Layout, entries: &[(Value, Value)], out: &mut Vec<u8>) -> Result<()> {
+    write_blocks(entries, out, |(key, value), out| match layout {
+        Layout::Pairs(keys, values) => {
+            write(keys, key, out)?;
+            write(values, value, out)
+        }
+        Layout::Map(values) => {
+            let key = key.as_str();
+            let key = key.ok_or_else(|| Error::data("a map's key that is not text"))?;
+            write_bytes(key.as_bytes(), out);
+            write(values, value, out)
+        }
+        _ => Err(Error::internal("a map that is laid out as something else")),
+    })
 }
 
 /// An integer that the type can hold, though the value may be of a narrower one.
