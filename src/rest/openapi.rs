@@ -38,9 +38,7 @@ fn operation(route: &Route) -> Value {
         .path
         .split('/')
         .filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'));
-    let mut parameters: Vec<Value> = in_path
-        .map(|name| json!({ "name": name, "in": "path", "required": true, "schema": { "type": "string" } }))
-        .collect();
+    let mut parameters: Vec<Value> = in_path.map(path_parameter).collect();
     parameters.extend(route.query.iter().map(|(name, text)| {
         json!({ "name": name, "in": "query", "description": text, "schema": { "type": "string" } })
     }));
@@ -63,10 +61,43 @@ fn operation(route: &Route) -> Value {
     let mut operation =
         json!({ "summary": route.summary, "parameters": parameters, "responses": responses });
     if let (Some(schema), Some(operation)) = (route.body, operation.as_object_mut()) {
-        let body = json!({ "required": true, "content": content(schema) });
+        let mut content = content(schema);
+        if let (Some(example), Some(media)) = (
+            example_of(schema),
+            content
+                .pointer_mut("/application~1json")
+                .and_then(Value::as_object_mut),
+        ) {
+            media.insert("example".to_owned(), example);
+        }
+        let body = json!({ "required": true, "content": content });
         operation.insert("requestBody".to_owned(), body);
     }
     operation
+}
+
+/// Examples of what stands in paths; they fit together with that of a create.
+const EXAMPLES: [(&str, &str); 4] = [
+    ("connector", "lines"),
+    ("task", "0"),
+    ("plugin", "FileStreamSource"),
+    ("logger", "root"),
+];
+
+fn path_parameter(name: &str) -> Value {
+    let example = EXAMPLES.iter().find(|(known, _)| *known == name);
+    json!({
+        "name": name,
+        "in": "path",
+        "required": true,
+        "schema": { "type": "string" },
+        "example": example.map_or("", |(_, example)| example),
+    })
+}
+
+/// A configuration that can be deployed anywhere.
+fn example_config() -> Value {
+    json!({ "connector.class": "FileStreamSource", "file": "lines.txt", "topic": "lines" })
 }
 
 fn answer(route: &Route, schema: Option<&str>) -> Value {
@@ -80,6 +111,21 @@ fn answer(route: &Route, schema: Option<&str>) -> Value {
             "content": { "application/openmetrics-text; version=1.0.0; charset=utf-8": { "schema": { "type": "string" } } },
         }),
     }
+}
+
+/// An example of a body.
+fn example_of(schema: &str) -> Option<Value> {
+    Some(match schema {
+        "Config" => example_config(),
+        "CreateRequest" => {
+            json!({ "name": "lines", "config": example_config(), "initial_state": "STOPPED" })
+        }
+        "ConnectorOffsets" => json!({ "offsets": [
+            { "partition": { "filename": "lines.txt" }, "offset": { "position": 0 } },
+        ] }),
+        "NewLevel" => json!({ "level": "DEBUG" }),
+        _ => return None,
+    })
 }
 
 fn content(schema: &str) -> Value {

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::process::{Command, Output};
 
 use anyhow::{Context, Result, ensure};
+use serde_json::json;
 
 use crate::support::WorkerProcess;
 
@@ -49,6 +50,10 @@ async fn every_answer_is_as_the_description_of_the_api_says() -> Result<()> {
     const CHECKS: &str = "status_code_conformance,content_type_conformance,response_headers_conformance,response_schema_conformance,allow_header_conformance";
     let folder = tempfile::tempdir()?;
     let worker = WorkerProcess::start(folder.path(), None)?;
+    // The connector that the examples speak of.
+    let lines =
+        json!({ "connector.class": "FileStreamSource", "file": "lines.txt", "topic": "lines" });
+    worker.put_config("lines", &lines).await?;
     let tool = Path::new(&python(&[SCHEMATHESIS])?).with_file_name("schemathesis");
     let mut command = Command::new(tool);
     command
