@@ -157,13 +157,7 @@ fn generator() -> String {
     .to_string()
 }
 
-async fn sluice_to_python(format: Format) -> Result<()> {
-    let kafka = Kafka::shared()?;
-    let registry = SchemaRegistry::shared()?;
-    let topic = format!("registry-source-{}", format.name());
-    kafka.create_topic(&topic, 1, &[])?;
-    let folder = tempfile::tempdir()?;
-    let worker = WorkerProcess::start(folder.path(), Some(kafka.bootstrap()))?;
+fn source(format: Format, registry: &str, topic: &str) -> Value {
     let more = json!({
         "connector.class": "io.confluent.kafka.connect.datagen.DatagenConnector",
         "kafka.topic": topic,
@@ -171,24 +165,32 @@ async fn sluice_to_python(format: Format) -> Result<()> {
         "max.interval": "0",
         "iterations": RECORDS.to_string(),
     });
-    worker
-        .put_config(&topic, &with(converter(format, &registry.url()), more))
-        .await?;
-    let read = client(
-        "consume",
-        format,
-        [&kafka.bootstrap(), &registry.url(), &topic],
-    )
-    .await;
-    let read = read.with_context(|| worker.log())?;
+    with(converter(format, registry), more)
+}
+
+/// Every record once and in order, as the client reads them.
+async fn are_read(format: Format, to: [&str; 3]) -> Result<()> {
+    let read = client("consume", format, to).await?;
     let line = |id| json!({"address": {"zip": "8001"}, "count": 3, "id": id, "name": "né", "paid": true, "price": 1.5, "tags": ["a", "a"]});
     let expected: Vec<Value> = (1..=RECORDS).map(line).collect();
-    let read: Vec<Value> = read
-        .lines()
-        .map(serde_json::from_str)
-        .collect::<Result<_, _>>()?;
+    let read = read.lines().map(serde_json::from_str);
+    let read: Vec<Value> = read.collect::<Result<_, _>>()?;
     ensure!(read == expected, "{read:?}");
     Ok(())
+}
+
+async fn sluice_to_python(format: Format) -> Result<()> {
+    let kafka = Kafka::shared()?;
+    let registry = SchemaRegistry::shared()?.url();
+    let topic = format!("registry-source-{}", format.name());
+    kafka.create_topic(&topic, 1, &[])?;
+    let folder = tempfile::tempdir()?;
+    let worker = WorkerProcess::start(folder.path(), Some(kafka.bootstrap()))?;
+    worker
+        .put_config(&topic, &source(format, &registry, &topic))
+        .await?;
+    let read = are_read(format, [&kafka.bootstrap(), &registry, &topic]).await;
+    read.with_context(|| worker.log())
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -266,4 +268,36 @@ async fn while_the_registry_is_down_records_wait_and_none_is_lost() -> Result<()
     written.await.with_context(|| worker.log())?;
     ensure!(std::fs::read_to_string(&file)? == expected_lines(format));
     Ok(())
+}
+
+/// What the source has handed over waits too, also through a pause.
+#[tokio::test(flavor = "multi_thread")]
+async fn while_the_registry_is_down_a_source_keeps_what_it_has_read() -> Result<()> {
+    let (kafka, format) = (Kafka::shared()?, Format::Avro);
+    let registry = RegistryStandIn::start(Credentials::Anyone).await?;
+    registry.set_down(true);
+    let topic = "registry-down-source";
+    kafka.create_topic(topic, 1, &[])?;
+    let folder = tempfile::tempdir()?;
+    let worker = WorkerProcess::start(folder.path(), Some(kafka.bootstrap()))?;
+    worker
+        .put_config(topic, &source(format, &registry.url(), topic))
+        .await?;
+    let asked = async |times| Ok(registry.requests().len() >= times);
+    wait_until("the registry is asked", DEADLINE, async || asked(2).await).await?;
+    ensure!(worker.states(topic).await? == "RUNNING [RUNNING]");
+    for change in ["pause", "resume"] {
+        let url = worker.url(&format!("/connectors/{topic}/{change}"));
+        let answer = reqwest::Client::new().put(url).send().await?;
+        ensure!(
+            answer.status().is_success(),
+            "{change}: {}",
+            answer.status()
+        );
+        let times = registry.requests().len() + 1;
+        wait_until("it is asked again", DEADLINE, async || asked(times).await).await?;
+    }
+    registry.set_down(false);
+    let read = are_read(format, [&kafka.bootstrap(), &registry.url(), topic]).await;
+    read.with_context(|| worker.log())
 }

@@ -11,6 +11,11 @@ use connect_core::plugin::{Converter, ConverterRole};
 use connect_core::{Error, ErrorKind, Result};
 use sluice_schema_registry as _;
 use sluice_stand_in_schema_registry::{Credentials, RegistryStandIn};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::ServerConfig;
+use tokio_rustls::rustls::pki_types::PrivateKeyDer;
 
 const AVRO: &str = "io.confluent.connect.avro.AvroConverter";
 const JSON: &str = "io.confluent.connect.json.JsonSchemaConverter";
@@ -312,4 +317,55 @@ fn wrong_options_are_named() {
         check(&[url, certificates]),
         "schema.registry.ssl.truststore.certificates"
     );
+}
+
+/// Answers every request with the id 1, over TLS; the certificate's authority in PEM.
+async fn over_tls() -> (String, String) {
+    let certified = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let key = PrivateKeyDer::try_from(certified.signing_key.serialize_der()).unwrap();
+    let chain = vec![certified.cert.der().clone()];
+    let config = ServerConfig::builder()
+        .with_no_client_auth()
+        .with_single_cert(chain, key)
+        .unwrap();
+    let acceptor = TlsAcceptor::from(Arc::new(config));
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let Ok(mut stream) = acceptor.accept(stream).await else {
+                continue; // a client that does not trust us
+            };
+            let mut request = vec![0; 4096];
+            let _length = stream.read(&mut request).await.unwrap();
+            let answer =
+                b"HTTP/1.1 200 OK\r\ncontent-length: 8\r\nconnection: close\r\n\r\n{\"id\":1}";
+            stream.write_all(answer).await.unwrap();
+            stream.shutdown().await.unwrap();
+        }
+    });
+    (format!("https://localhost:{port}"), certified.cert.pem())
+}
+
+#[tokio::test]
+async fn a_registry_over_tls_is_trusted_by_its_authority_only() {
+    let (url, pem) = over_tls().await;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("ca.pem");
+    std::fs::write(&path, &pem).unwrap();
+    let in_file = (
+        "schema.registry.ssl.truststore.location",
+        path.to_str().unwrap(),
+    );
+    let in_option = ("schema.registry.ssl.truststore.certificates", pem.as_str());
+    for option in [in_file, in_option] {
+        let writer = Subject::new(AVRO, &url, &[option]);
+        let written = writer.write(&small()).await.unwrap().unwrap();
+        assert!(written.starts_with(b"\0\0\0\0\x01"));
+    }
+    let error = Subject::new(AVRO, &url, &[])
+        .write(&small())
+        .await
+        .unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::External);
 }

@@ -27,7 +27,7 @@ fn bytes_and_values_are_converted_as_kafka_converts_them() {
     let cases = cases::all();
     assert!(cases.len() >= 300, "{} cases", cases.len());
     let requests: Vec<_> = cases.iter().map(|case| case.request.clone()).collect();
-    let kafkas = java::answers(&requests).unwrap();
+    let kafkas = java::answers(&requests, "").unwrap();
     let mut report = String::new();
     let mut used = BTreeSet::new();
     for (case, kafkas) in cases.iter().zip(&kafkas) {

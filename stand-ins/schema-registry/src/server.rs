@@ -95,6 +95,13 @@ impl RegistryStandIn {
         format!("http://{}", self.address)
     }
 
+    /// The text of the schema with this id.
+    pub fn schema(&self, id: usize) -> Option<String> {
+        let shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
+        let stored = shared.store.by_id(id).ok()?;
+        Some(stored.text.clone())
+    }
+
     /// Method and path of every request so far.
     pub fn requests(&self) -> Vec<String> {
         let shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);

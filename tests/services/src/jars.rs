@@ -38,6 +38,20 @@ pub(crate) fn connect_plugins() -> Result<PathBuf> {
     })
 }
 
+/// A folder with Apicurio's Avro converter, which descends from Confluent's, and Avro; fetched now if need be.
+pub fn avro_converter_jars() -> Result<PathBuf> {
+    filled_once(&format!("avro-converter-{REGISTRY_VERSION}"), |folder| {
+        let alone = "<exclusions><exclusion><groupId>*</groupId><artifactId>*</artifactId></exclusion></exclusions>";
+        let wanted = dependency(
+            "io.apicurio",
+            "apicurio-registry-utils-converter",
+            REGISTRY_VERSION,
+            alone,
+        ) + &dependency("org.apache.avro", "avro", "1.11.4", alone);
+        fetch(folder, &wanted)
+    })
+}
+
 /// The folder with Apicurio Registry, unpacked; fetched now if need be.
 pub(crate) fn registry_folder() -> Result<PathBuf> {
     filled_once(&format!("apicurio-registry-{REGISTRY_VERSION}"), |folder| {

@@ -13,7 +13,7 @@ mod schema_registry;
 
 pub use cache::cache_folder;
 pub use connect::{Connect, ConnectOptions};
-pub use jars::kafka_jars;
+pub use jars::{avro_converter_jars, kafka_jars};
 pub use kafka::{Kafka, KafkaOptions};
 pub use postgres::{Postgres, PostgresOptions};
 pub use process::{Service, free_port};

@@ -4,6 +4,7 @@ import com.fasterxml.jackson.databind.node.ArrayNode;
 import com.fasterxml.jackson.databind.node.JsonNodeFactory;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import java.io.BufferedReader;
+import java.io.ByteArrayOutputStream;
 import java.io.InputStreamReader;
 import java.io.PrintStream;
 import java.math.BigDecimal;
@@ -64,6 +65,9 @@ public class Oracle {
         if (request.has("converter")) {
             return converted(request);
         }
+        if (request.has("avro")) {
+            return avro(request);
+        }
         Object plugin = Class.forName(PACKAGE + request.get("class").asText()).getDeclaredConstructor().newInstance();
         if (request.has("definition")) {
             return definition((ConfigDef) plugin.getClass().getMethod("config").invoke(plugin));
@@ -120,6 +124,44 @@ public class Oracle {
             return written == null ? NODES.objectNode().putNull("bytes") : NODES.objectNode().put("bytes", written);
         } catch (RuntimeException thrown) {
             return error("convert", thrown);
+        }
+    }
+
+    /**
+     * A converter of the same lineage as Confluent's for Avro, which is on the class path when it is asked for: the Avro schema
+     * and the bytes of a value, or the Connect schema of an Avro schema.
+     */
+    static JsonNode avro(JsonNode request) throws Exception {
+        String schemas = "org.apache.avro.Schema";
+        Map<String, Object> options = new HashMap<>();
+        request.get("config").properties().forEach(entry -> options.put(entry.getKey(), entry.getValue().asText()));
+        try {
+            Class<?> config = Class.forName("io.apicurio.registry.utils.converter.avro.AvroDataConfig");
+            Class<?> converter = Class.forName("io.apicurio.registry.utils.converter.avro.AvroData");
+            Object data = converter.getConstructor(config)
+                .newInstance(config.getConstructor(Map.class).newInstance(options));
+            Class<?> type = Class.forName(schemas);
+            if (!request.get("avro").isNull()) {
+                Class<?> parser = Class.forName(schemas + "$Parser");
+                Object parsed = parser.getMethod("parse", String.class)
+                    .invoke(parser.getConstructor().newInstance(), request.get("avro").toString());
+                return datum((Schema) converter.getMethod("toConnectSchema", type).invoke(data, parsed), null);
+            }
+            SchemaAndValue datum = datum(request.get("datum"));
+            Object schema = converter.getMethod("fromConnectSchema", Schema.class).invoke(data, datum.schema());
+            Object value = converter.getMethod("fromConnectData", Schema.class, Object.class)
+                .invoke(data, datum.schema(), datum.value());
+            ByteArrayOutputStream out = new ByteArrayOutputStream();
+            Object factory = Class.forName("org.apache.avro.io.EncoderFactory").getMethod("get").invoke(null);
+            Class<?> previous = Class.forName("org.apache.avro.io.BinaryEncoder");
+            Object encoder = factory.getClass().getMethod("directBinaryEncoder", java.io.OutputStream.class, previous)
+                .invoke(factory, out, null);
+            Class<?> writer = Class.forName("org.apache.avro.generic.GenericDatumWriter");
+            writer.getMethod("write", Object.class, Class.forName("org.apache.avro.io.Encoder"))
+                .invoke(writer.getConstructor(type).newInstance(schema), value, encoder);
+            return NODES.objectNode().put("schema", schema.toString()).put("bytes", out.toByteArray());
+        } catch (java.lang.reflect.InvocationTargetException thrown) {
+            return error("convert", thrown.getCause());
         }
     }
 

@@ -8,16 +8,19 @@ use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 use sluice_services::kafka_jars;
 
-/// The oracle's answers, one for each request.
-pub(crate) fn answers(requests: &[Value]) -> Result<Vec<Value>> {
+/// The oracle's answers, one for each request; `more` stands behind the class path.
+pub(crate) fn answers(requests: &[Value], more: &str) -> Result<Vec<Value>> {
     let folder = tempfile::tempdir()?;
     let input = folder.path().join("requests");
     let lines: Vec<_> = requests.iter().map(Value::to_string).collect();
     fs::write(&input, lines.join("\n"))?;
     let jars = kafka_jars()?;
     // This module is compiled into the tests of the converters too, which lie beside this crate.
-    let crates = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-    let program = crates.join("transforms/tests/oracle/Oracle.java");
+    let crates = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors();
+    let mut programs = crates.map(|folder| folder.join("transforms/tests/oracle/Oracle.java"));
+    let program = programs
+        .find(|path| path.is_file())
+        .context("Oracle.java")?;
     let output = Command::new("java")
         .args([
             "-Xmx256m",
@@ -28,7 +31,7 @@ pub(crate) fn answers(requests: &[Value]) -> Result<Vec<Value>> {
             "-Duser.timezone=UTC",
             "-cp",
         ])
-        .arg(format!("{}/*", jars.display()))
+        .arg(format!("{}/*{more}", jars.display()))
         .arg(program)
         .stdin(Stdio::from(File::open(&input)?))
         .output()

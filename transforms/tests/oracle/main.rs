@@ -33,7 +33,7 @@ type Compared = (Case, Value, Value);
 
 fn compared(cases: Vec<Case>) -> Vec<Compared> {
     let requests: Vec<_> = cases.iter().map(Case::request).collect();
-    let kafkas = java::answers(&requests).unwrap();
+    let kafkas = java::answers(&requests, "").unwrap();
     let both = |(case, kafkas): (Case, Value)| {
         let ours = ours::answer(&case);
         (case, ours, kafkas)
@@ -145,7 +145,7 @@ fn wrong_options_are_found_as_kafka_finds_them() {
         .iter()
         .map(|case| serde_json::from_str(&case.request_for_errors()).unwrap())
         .collect();
-    let kafkas = java::answers(&requests).unwrap();
+    let kafkas = java::answers(&requests, "").unwrap();
     let mut report = String::new();
     for (case, kafkas) in cases.iter().zip(kafkas) {
         let ours = ours::errors(case);
@@ -185,7 +185,7 @@ fn every_class_of_kafka_is_there_with_its_options() {
     let mut requests = vec![json!({"classes": true})];
     let definition = |(class, _): &(&str, _)| json!({"class": class, "definition": true});
     requests.extend(ours.iter().map(definition));
-    let mut kafkas = java::answers(&requests).unwrap().into_iter();
+    let mut kafkas = java::answers(&requests, "").unwrap().into_iter();
     let classes: Vec<_> = ours.iter().map(|(class, _)| *class).collect();
     assert_eq!(json!(classes), kafkas.next().unwrap());
     for ((class, definition), kafkas) in ours.iter().zip(kafkas) {

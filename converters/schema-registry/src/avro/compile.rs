@@ -392,10 +392,7 @@ fn fixed(definition: &Map<String, Json>, name: &str, around: Around<'_>) -> Resu
         .get("logicalType")
         .is_some_and(|kind| kind == "decimal")
     {
-        let (mut schema, layout) = decimal(definition, Some(size))?;
-        schema
-            .parameters
-            .insert(FIXED_SIZE.to_owned(), size.to_string());
+        let (schema, layout) = decimal(definition, Some(size))?;
         return finish(schema, layout, definition, around);
     }
     let mut schema = Schema::new(Type::Bytes);

@@ -20,6 +20,7 @@ pub(super) fn derive(schema: &Schema, options: &AvroOptions) -> Result<Derived> 
         options,
         unnamed: 0,
         written: BTreeMap::new(),
+        namespace: String::new(),
     };
     let json = deriver.place(schema)?;
     let record = match &json {
@@ -44,8 +45,10 @@ struct Deriver<'a> {
     options: &'a AvroOptions,
     /// How many structs without a name there were.
     unnamed: u32,
-    /// Types with names that were written: the second time the name is enough.
-    written: BTreeMap<String, Json>,
+    /// Types with names that were written, by full name: the second time the name is enough.
+    written: BTreeMap<String, Schema>,
+    /// The namespace around the place: it need not be said again.
+    namespace: String,
 }
 
 impl Deriver<'_> {
@@ -131,26 +134,32 @@ impl Deriver<'_> {
         let symbols: Vec<_> = symbols
             .map(|(_, symbol)| Json::from(symbol.as_str()))
             .collect();
-        let mut own = named("enum", name)?;
-        own.insert("symbols".to_owned(), symbols.into());
-        self.add_meta_data(schema, &mut own)?;
-        self.once(name, own)
+        self.definition("enum", name, schema, |deriver, own| {
+            own.insert("symbols".to_owned(), symbols.into());
+            deriver.add_meta_data(schema, own)
+        })
     }
 
     fn bytes(&mut self, schema: &Schema) -> Result<Json> {
-        let size = schema
-            .parameters
-            .get(FIXED_SIZE)
-            .and_then(|size| size.parse::<u32>().ok());
-        let is_decimal = schema.name.as_deref() == Some(logical::DECIMAL);
-        let mut own = match (size, schema.name.as_deref()) {
-            (Some(size), Some(name)) => {
-                let mut own = named("fixed", name)?;
+        let size = schema.parameters.get(FIXED_SIZE);
+        let size = size.and_then(|size| size.parse::<u32>().ok());
+        let name = schema
+            .name
+            .as_deref()
+            .filter(|name| *name != logical::DECIMAL);
+        if let (Some(size), Some(name)) = (size, name) {
+            return self.definition("fixed", name, schema, |deriver, own| {
                 own.insert("size".to_owned(), size.into());
-                own
-            }
-            _ => Map::from_iter([("type".to_owned(), Json::from("bytes"))]),
-        };
+                deriver.complete_bytes(schema, own)
+            });
+        }
+        let mut own = Map::from_iter([("type".to_owned(), Json::from("bytes"))]);
+        self.complete_bytes(schema, &mut own)?;
+        Ok(shortest(own))
+    }
+
+    fn complete_bytes(&self, schema: &Schema, own: &mut Map<String, Json>) -> Result<()> {
+        let is_decimal = schema.name.as_deref() == Some(logical::DECIMAL);
         if is_decimal {
             let number = |key: &str| schema.parameters.get(key)?.parse::<i64>().ok();
             let scale = number("scale")
@@ -159,14 +168,11 @@ impl Deriver<'_> {
             let precision = number(PRECISION).unwrap_or(DEFAULT_PRECISION);
             own.insert("precision".to_owned(), precision.into());
         }
-        self.add_meta_data(schema, &mut own)?;
+        self.add_meta_data(schema, own)?;
         if is_decimal {
             own.insert("logicalType".to_owned(), "decimal".into());
         }
-        match (size, schema.name.as_deref()) {
-            (Some(_), Some(name)) => self.once(name, own),
-            _ => Ok(shortest(own)),
-        }
+        Ok(())
     }
 
     fn map(&mut self, schema: &Schema, keys: &Schema, values: &Schema) -> Result<Json> {
@@ -184,30 +190,35 @@ impl Deriver<'_> {
         Ok(Json::Object(own))
     }
 
-    /// The record of key and value.
+    /// The record of key and value. Maps of other types have other records: the second has a number.
     fn entry(&mut self, schema: &Schema, keys: &Schema, values: &Schema) -> Result<Json> {
-        let field = |name: &str, kind: Json| json!({"name": name, "type": kind});
-        let fields = json!([
-            field("key", self.place(keys)?),
-            field("value", self.place(values)?)
-        ]);
         let default = format!("{NAMESPACE}.{MAP_ENTRY}");
         let mut name = schema.name.as_deref().unwrap_or(&default).to_owned();
-        for number in 2.. {
-            let mut entry = named("record", &name)?;
-            entry.insert("fields".to_owned(), fields.clone());
-            if name != default {
-                entry.insert(INTERNAL_TYPE.to_owned(), MAP_ENTRY.into());
-            }
-            let taken = self.written.get(&name);
-            if schema.name.is_some()
-                || taken.is_none_or(|taken| taken.get("fields") == Some(&fields))
-            {
-                return self.once(&name, entry);
-            }
+        let mut number = 1;
+        let taken = |deriver: &Self, name: &str| {
+            let known = deriver.written.get(name);
+            known.is_some_and(|known| known.kind != schema.kind)
+        };
+        while schema.name.is_none() && taken(self, &name) {
+            number += 1;
             name = format!("{default}{number}");
         }
-        Err(Error::internal("numbers without end came to one"))
+        let is_marked = name != default;
+        let own = Schema {
+            name: schema.name.clone(),
+            ..Schema::new(schema.kind.clone())
+        };
+        self.definition("record", &name, &own, |deriver, own| {
+            let mut field = |name: &str, schema| -> Result<Json> {
+                Ok(json!({"name": name, "type": deriver.place(schema)?}))
+            };
+            let fields = [field("key", keys)?, field("value", values)?];
+            own.insert("fields".to_owned(), fields.into_iter().collect());
+            if is_marked {
+                own.insert(INTERNAL_TYPE.to_owned(), MAP_ENTRY.into());
+            }
+            Ok(())
+        })
     }
 
     fn record(&mut self, schema: &Schema, fields: &[Field]) -> Result<Json> {
@@ -215,11 +226,11 @@ impl Deriver<'_> {
             Some(name) => name.to_string(),
             None => self.default_name(),
         };
-        let mut own = named("record", &name)?;
-        let fields: Result<Vec<_>> = fields.iter().map(|field| self.field(field)).collect();
-        own.insert("fields".to_owned(), fields?.into());
-        self.add_meta_data(schema, &mut own)?;
-        self.once(&name, own)
+        self.definition("record", &name, schema, |deriver, own| {
+            let fields: Result<Vec<_>> = fields.iter().map(|field| deriver.field(field)).collect();
+            own.insert("fields".to_owned(), fields?.into());
+            deriver.add_meta_data(schema, own)
+        })
     }
 
     /// Structs without a name are numbered from the second on.
@@ -246,19 +257,46 @@ impl Deriver<'_> {
         Ok(Json::Object(own))
     }
 
-    /// The whole type where it stands first, else its name.
-    fn once(&mut self, name: &str, own: Map<String, Json>) -> Result<Json> {
-        let own = Json::Object(own);
-        match self.written.get(name) {
-            Some(written) if *written == own => Ok(name.into()),
-            Some(_) => Err(Error::data(format!(
-                "two different schemas are called {name}"
-            ))),
-            None => {
-                self.written.insert(name.to_owned(), own.clone());
-                Ok(own)
+    /// A type with a name: the whole where it stands first, else its name. `complete` adds what stands behind the name.
+    fn definition(
+        &mut self,
+        kind: &str,
+        full: &str,
+        schema: &Schema,
+        complete: impl FnOnce(&mut Self, &mut Map<String, Json>) -> Result<()>,
+    ) -> Result<Json> {
+        let (namespace, name) = full.rsplit_once('.').unwrap_or(("", full));
+        let same = Schema {
+            optional: false,
+            default: None,
+            doc: None,
+            ..schema.clone()
+        };
+        match self.written.get(full) {
+            Some(written) if *written == same && namespace == self.namespace => {
+                return Ok(name.into());
             }
+            Some(written) if *written == same => return Ok(full.into()),
+            Some(_) => {
+                return Err(Error::data(format!(
+                    "two different schemas are called {full}"
+                )));
+            }
+            None => self.written.insert(full.to_owned(), same),
+        };
+        for part in namespace.split('.').filter(|part| !part.is_empty()) {
+            checked(part)?;
         }
+        let mut own = Map::new();
+        own.insert("type".to_owned(), kind.into());
+        own.insert("name".to_owned(), checked(name)?.into());
+        if namespace != self.namespace {
+            own.insert("namespace".to_owned(), namespace.into());
+        }
+        let around = std::mem::replace(&mut self.namespace, namespace.to_owned());
+        let completed = complete(self, &mut own);
+        self.namespace = around;
+        completed.map(|()| Json::Object(own))
     }
 
     /// What Avro has no words for.
@@ -273,7 +311,14 @@ impl Deriver<'_> {
             own.insert("connect.version".to_owned(), version.into());
         }
         if !schema.parameters.is_empty() {
-            own.insert("connect.parameters".to_owned(), json!(schema.parameters));
+            let mut parameters = json!(schema.parameters);
+            // Kafka's own first, as it is set first.
+            if let (Some(scale), Some(parameters)) =
+                (schema.parameters.get("scale"), parameters.as_object_mut())
+            {
+                parameters.shift_insert(0, "scale".to_owned(), scale.as_str().into());
+            }
+            own.insert("connect.parameters".to_owned(), parameters);
         }
         if let Some(default) = &schema.default {
             own.insert(
@@ -297,21 +342,6 @@ fn shortest(mut own: Map<String, Json>) -> Json {
         Some(kind) => kind,
         None => Json::Object(std::mem::take(&mut own)),
     }
-}
-
-/// The beginning of a type with a name.
-fn named(kind: &str, full: &str) -> Result<Map<String, Json>> {
-    let (namespace, name) = full.rsplit_once('.').unwrap_or(("", full));
-    for part in namespace.split('.').filter(|part| !part.is_empty()) {
-        checked(part)?;
-    }
-    let mut own = Map::new();
-    own.insert("type".to_owned(), kind.into());
-    own.insert("name".to_owned(), checked(name)?.into());
-    if !namespace.is_empty() {
-        own.insert("namespace".to_owned(), namespace.into());
-    }
-    Ok(own)
 }
 
 /// A name that Avro can hold.

@@ -94,7 +94,7 @@ fn schemas_are_spelled_as_connect_spells_them() {
     ]));
     assert_eq!(
         avro(&[]).derive(&structure).unwrap().text,
-        r#"{"type":"record","name":"ConnectDefault","namespace":"io.confluent.connect.avro","fields":[{"name":"small","type":{"type":"int","connect.type":"int16"}},{"name":"a","type":[{"type":"int","connect.default":7},"null"],"default":7},{"name":"b","type":["null","string"],"default":null},{"name":"m","type":{"type":"array","items":{"type":"record","name":"MapEntry","namespace":"io.confluent.connect.avro","fields":[{"name":"key","type":"int"},{"name":"value","type":"string"}]}}}]}"#
+        r#"{"type":"record","name":"ConnectDefault","namespace":"io.confluent.connect.avro","fields":[{"name":"small","type":{"type":"int","connect.type":"int16"}},{"name":"a","type":[{"type":"int","connect.default":7},"null"],"default":7},{"name":"b","type":["null","string"],"default":null},{"name":"m","type":{"type":"array","items":{"type":"record","name":"MapEntry","fields":[{"name":"key","type":"int"},{"name":"value","type":"string"}]}}}]}"#
     );
     assert_eq!(derived(&structure)["fields"][0]["name"], "small");
 }
