@@ -198,7 +198,7 @@ public class Oracle {
             String standard = key.hasDefault() ? ConfigDef.convertToString(key.defaultValue, key.type) : null;
             keys.addObject().put("name", key.name).put("type", key.type.name()).put("required", !key.hasDefault())
                 .put("default_value", standard).put("importance", key.importance.name()).put("group", key.group)
-                .put("width", key.width.name()).put("display_name", key.displayName).put("order", key.orderInGroup);
+                .put("width", key.width.name()).put("display_name", key.displayName).put("order_in_group", key.orderInGroup);
         }
         return keys;
     }
