@@ -1,5 +1,7 @@
 //! The type that a header's text is of: numbers, booleans, dates, lists and maps; text where the whole is nothing else.
 
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
 use connect_core::data::{Datum, Decimal, Schema, Type, Value, logical, numbers};
@@ -8,6 +10,9 @@ use jiff::civil::Date;
 
 /// What may stand in one another: more than this is text.
 const MOST_LEVELS: usize = 64;
+
+/// A number is not longer than this: reading more digits takes long.
+const MOST_DIGITS: usize = 1000;
 
 /// What is known of the type of a value, of the elements of a list, of the keys or values of a map.
 #[derive(Debug, Clone, PartialEq)]
@@ -199,8 +204,10 @@ impl<'a> Reader<'a> {
         Some((Value::Array(items), Shape::Array(Box::new(shape))))
     }
 
+    /// Of equal keys the last wins.
     fn map(&mut self) -> Found {
-        let (mut entries, mut keys, mut values) = (Vec::new(), Shape::Unknown, Shape::Unknown);
+        let (mut entries, mut places) = (Vec::new(), HashMap::new());
+        let (mut keys, mut values) = (Shape::Unknown, Shape::Unknown);
         while !self.take('}') {
             let (key, key_shape) = self.value(true).filter(|(key, _)| !key.is_null())?;
             let (value, value_shape) = if self.take(':') {
@@ -208,8 +215,17 @@ impl<'a> Reader<'a> {
             } else {
                 return None;
             };
-            entries.retain(|(known, _)| *known != key);
-            entries.push((key, value));
+            match places.entry(format!("{key:?}")) {
+                Entry::Vacant(place) => {
+                    place.insert(entries.len());
+                    entries.push((key, value));
+                }
+                Entry::Occupied(place) => {
+                    if let Some(entry) = entries.get_mut(*place.get()) {
+                        *entry = (key, value);
+                    }
+                }
+            }
             keys = keys.common(key_shape);
             values = values.common(value_shape);
             self.take_comma_before('}')?;
@@ -282,7 +298,10 @@ fn word(word: &str) -> Found {
 fn number(word: &str) -> Found {
     let starts_well =
         word.starts_with(|first: char| first.is_ascii_digit() || "+-".contains(first));
-    let decimal = numbers::exact_from_text(word).filter(|_| starts_well)?;
+    if !starts_well || word.len() > MOST_DIGITS {
+        return None;
+    }
+    let decimal = numbers::exact_from_text(word)?;
     if let Some(integer) = numbers::exact_long(&decimal) {
         return Some(integer_of(integer));
     }
@@ -399,6 +418,24 @@ mod tests {
             *read.value(),
             Value::Map(vec![(Value::Time(80_000_123), Value::Int8(1))])
         );
+    }
+
+    #[test]
+    fn of_equal_keys_the_last_wins() {
+        let entries = vec![
+            (Value::Int8(1), Value::Int8(3)),
+            (Value::Int8(2), Value::Int8(4)),
+        ];
+        assert_eq!(*datum("{1:2,2:4,1:3}").value(), Value::Map(entries));
+    }
+
+    #[test]
+    fn a_long_header_is_read_as_fast_as_it_came() {
+        let entries: Vec<_> = (0..200_000).map(|number| format!("{number}:1")).collect();
+        let read = datum(&format!("{{{}}}", entries.join(",")));
+        assert!(matches!(read.value(), Value::Map(read) if read.len() == entries.len()));
+        let digits = "1".repeat(1_000_000);
+        assert_eq!(*datum(&digits).value(), Value::string(digits.as_str()));
     }
 
     #[test]
