@@ -8,6 +8,7 @@ use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 use sluice_services::{Kafka, SchemaRegistry, free_port};
 use sluice_stand_in_schema_registry::{Credentials, RegistryStandIn};
+use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
 
 use crate::support::{WorkerProcess, wait_until};
@@ -300,4 +301,73 @@ async fn while_the_registry_is_down_a_source_keeps_what_it_has_read() -> Result<
     registry.set_down(false);
     let read = are_read(format, [&kafka.bootstrap(), &registry.url(), topic]).await;
     read.with_context(|| worker.log())
+}
+
+/// Writes one record whose value is these bytes.
+async fn write_raw(kafka: &Kafka, topic: &str, value: &[u8]) -> Result<()> {
+    let mut kcat = Command::new("kcat")
+        .args(["-P", "-b", &kafka.bootstrap(), "-t", topic])
+        .stdin(std::process::Stdio::piped())
+        .spawn()
+        .context("starting kcat")?;
+    let mut input = kcat.stdin.take().context("piped")?;
+    input.write_all(value).await?;
+    drop(input);
+    ensure!(kcat.wait().await?.success(), "kcat failed");
+    Ok(())
+}
+
+/// No frame, an id that the registry does not know, a payload that its schema does not fit: each is the record's fault.
+#[tokio::test(flavor = "multi_thread")]
+async fn bad_records_go_to_the_queue_and_the_good_ones_arrive() -> Result<()> {
+    let (kafka, format) = (Kafka::shared()?, Format::Avro);
+    let registry = RegistryStandIn::start(Credentials::Anyone).await?;
+    let (topic, queue) = ("registry-bad", "registry-bad-dead");
+    kafka.create_topic(topic, 1, &[])?;
+    let bad: [&[u8]; 3] = [b"plain text", b"\0\0\0\x27\x0fx", b"\0\0\0\0\x01\x02"];
+    for value in bad {
+        write_raw(kafka, topic, value).await?;
+    }
+    client(
+        "produce",
+        format,
+        [&kafka.bootstrap(), &registry.url(), topic],
+    )
+    .await?;
+    let folder = tempfile::tempdir()?;
+    let worker = WorkerProcess::start(folder.path(), Some(kafka.bootstrap()))?;
+    let file = folder.path().join("lines");
+    let tolerant = json!({
+        "errors.tolerance": "all",
+        "errors.deadletterqueue.topic.name": queue,
+        "errors.deadletterqueue.topic.replication.factor": "1",
+    });
+    let config = with(sink(format, &registry.url(), topic, &file), tolerant);
+    worker.put_config(topic, &config).await?;
+    let written = wait_until("the good records are in the file", DEADLINE, async || {
+        let lines = std::fs::read_to_string(&file).unwrap_or_default();
+        Ok(lines.lines().count() >= RECORDS)
+    });
+    written.await.with_context(|| worker.log())?;
+    ensure!(std::fs::read_to_string(&file)? == expected_lines(format));
+    ensure!(worker.states(topic).await? == "RUNNING [RUNNING]");
+    let mut read = Command::new("kcat");
+    read.args([
+        "-C",
+        "-e",
+        "-q",
+        "-b",
+        &kafka.bootstrap(),
+        "-t",
+        queue,
+        "-f",
+        "%S\n",
+    ]);
+    let sizes: Vec<usize> = output_of(&mut read)
+        .await?
+        .lines()
+        .map(str::parse)
+        .collect::<Result<_, _>>()?;
+    ensure!(sizes == bad.map(<[u8]>::len), "{sizes:?}");
+    Ok(())
 }
