@@ -445,13 +445,8 @@ impl Herder for StandaloneHerder {
     }
 
     async fn reset_topics(&self, name: &str) -> Answer<()> {
-        let config = &self.environment.settings.config;
-        if !config.topic_tracking {
-            return Err(HerderError::Forbidden(
-                "Topic tracking is disabled.".to_owned(),
-            ));
-        }
-        if !config.topic_tracking_reset {
+        self.topics(name).await?;
+        if !self.environment.settings.config.topic_tracking_reset {
             let text = "Topic tracking reset is disabled.";
             return Err(HerderError::Forbidden(text.to_owned()));
         }

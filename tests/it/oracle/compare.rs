@@ -233,6 +233,8 @@ fn neutralise_fields(fields: &mut Map<String, Value>) {
         values.retain(of_kafka);
     }
     if let Some(Value::Array(offsets)) = fields.get_mut("offsets") {
+        // One that was removed may be shown for a moment, without an offset.
+        offsets.retain(|entry| !entry["offset"].is_null());
         offsets.sort_by_key(Value::to_string);
     }
     if let Some(Value::Array(configs)) = fields.get_mut("configs") {
