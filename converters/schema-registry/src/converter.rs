@@ -22,25 +22,20 @@ use crate::registry::{Resolved, resolve};
 use crate::wire::{self, SchemaId};
 
 /// What is known, or why it is not.
-enum Cached<T> {
-    Known(Arc<T>, Option<Instant>),
-    Refused(String, Instant),
+struct Cached<T> {
+    known: Result<Arc<T>, String>,
+    /// When it is to be asked for again; `None`: never.
+    until: Option<Instant>,
 }
 
 impl<T> Cached<T> {
     /// True if it need not be asked for again.
     fn is_current(&self, now: Instant) -> bool {
-        match self {
-            Self::Known(_, until) => until.is_none_or(|until| now < until),
-            Self::Refused(_, until) => now < *until,
-        }
+        self.until.is_none_or(|until| now < until)
     }
 
     fn get(&self) -> Result<Arc<T>> {
-        match self {
-            Self::Known(known, _) => Ok(known.clone()),
-            Self::Refused(message, _) => Err(Error::data(message)),
-        }
+        self.known.clone().map_err(Error::data)
     }
 }
 
@@ -198,27 +193,35 @@ impl<F: Format> RegistryConverter<F> {
         Ok(Some(Bytes::from(frame)))
     }
 
-    /// When the latest version is to be asked for again.
+    /// When a writer is to be asked for again: only the latest version may become another.
     fn expiry(&self) -> Option<Instant> {
-        let seconds = u64::try_from(self.options.latest_ttl).ok()?;
         let is_latest = self.options.use_latest && !self.options.auto_register;
-        is_latest.then(|| Instant::now() + Duration::from_secs(seconds))
+        let seconds = u64::try_from(self.options.latest_ttl).ok();
+        in_seconds(seconds.filter(|_| is_latest)?)
     }
 }
 
-/// What is to be remembered of a question to the registry; what may pass is not.
+/// The moment so many seconds from now; `None` if that is beyond all time.
+fn in_seconds(seconds: u64) -> Option<Instant> {
+    Instant::now().checked_add(Duration::from_secs(seconds))
+}
+
+/// What is to be remembered of a question to the registry; what may pass is not. A refusal is there for the record that asked,
+/// however short its time.
 fn remembered<T>(
     outcome: Result<Arc<T>>,
     expiry: Option<Instant>,
     refusals: u64,
 ) -> Result<Cached<T>> {
     match outcome {
-        Ok(known) => Ok(Cached::Known(known, expiry)),
-        Err(error) if error.kind() == ErrorKind::Data => {
-            // It must last until the record that asked is converted: that is not counted in time.
-            let until = Instant::now() + Duration::from_secs(refusals);
-            Ok(Cached::Refused(whole(&error), until))
-        }
+        Ok(known) => Ok(Cached {
+            known: Ok(known),
+            until: expiry,
+        }),
+        Err(error) if error.kind() == ErrorKind::Data => Ok(Cached {
+            known: Err(whole(&error)),
+            until: in_seconds(refusals),
+        }),
         Err(error) => Err(error),
     }
 }

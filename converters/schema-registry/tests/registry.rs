@@ -143,6 +143,14 @@ async fn what_the_registry_does_not_know_is_the_records_fault_and_not_asked_for_
         assert_eq!(error.kind(), ErrorKind::Data);
     }
     assert_eq!(registry.requests().len(), 1);
+    // As long as can be said: the end of time is not counted.
+    let never = [("missing.id.cache.ttl.sec", "9223372036854775807")];
+    let never = Subject::new(AVRO, &registry.url(), &never);
+    for _ in 0..2 {
+        let unknown = Bytes::from_static(b"\0\0\0\0\x63x");
+        never.read(&unknown).await.unwrap_err();
+    }
+    assert_eq!(registry.requests().len(), 2);
     let always = Subject::new(AVRO, &registry.url(), &[("missing.id.cache.ttl.sec", "0")]);
     for _ in 0..2 {
         always
@@ -150,7 +158,7 @@ async fn what_the_registry_does_not_know_is_the_records_fault_and_not_asked_for_
             .await
             .unwrap_err();
     }
-    assert_eq!(registry.requests().len(), 3);
+    assert_eq!(registry.requests().len(), 4);
 }
 
 #[tokio::test]
