@@ -213,11 +213,27 @@ pub fn sink_topic_errors(config: &ConfigMap) -> Vec<OptionError> {
     let reason = match (given("topics"), given("topics.regex")) {
         (true, true) => "topics and topics.regex are mutually exclusive options, but both are set.",
         (false, false) => "Must configure one of topics or topics.regex",
-        _ => return Vec::new(),
+        _ => return dead_letter_error(config).into_iter().collect(),
     };
     ["topics", "topics.regex"]
         .map(|key| OptionError::new(key, reason))
         .into()
+}
+
+/// A sink that reads its own dead letters would never come to an end. What a regular expression matches is seen only where
+/// Java's are understood.
+fn dead_letter_error(config: &ConfigMap) -> Option<OptionError> {
+    let queue = config.get("errors.deadletterqueue.topic.name")?.trim();
+    let topics = config.get("topics")?;
+    let topics: Vec<_> = topics.split(',').map(str::trim).collect();
+    if queue.is_empty() || !topics.contains(&queue) {
+        return None;
+    }
+    let message = format!(
+        "The DLQ topic '{queue}' may not be included in the list of topics ('topics=[{}]') consumed by the connector",
+        topics.join(", ")
+    );
+    Some(OptionError::new("topics", message))
 }
 
 /// Keys of families that Kafka Connect knows and this worker does not support yet.

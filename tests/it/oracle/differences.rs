@@ -72,7 +72,7 @@ pub(super) const INTENDED: &[Intended] = &[
     Intended {
         key: "dead-letters",
         fields: &[Body],
-        reason: "The dead letter queue is not supported yet: it is refused by name.",
+        reason: "Whether a regular expression matches the dead letter queue is not looked at yet.",
     },
     Intended {
         key: "rename",
