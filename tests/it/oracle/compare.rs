@@ -76,7 +76,10 @@ impl Neutral {
                     .map(|method| method.trim().to_owned())
                     .collect()
             }),
-            others: OTHERS.iter().map(|name| header(name)).collect(),
+            others: OTHERS
+                .iter()
+                .map(|name| header(name).map(|value| in_order(&value)))
+                .collect(),
             message,
             body,
         }
@@ -94,6 +97,13 @@ impl Neutral {
             .trim()
             .to_owned()
     }
+}
+
+/// The values of a list: Kafka Connect keeps some as a set.
+fn in_order(list: &str) -> String {
+    let mut values: Vec<_> = list.split(',').map(str::trim).collect();
+    values.sort_unstable();
+    values.join(",")
 }
 
 /// What either answer says, in a few words: where bodies are alike, where they differ.
