@@ -24,6 +24,11 @@ need_package musl-gcc musl-tools
 compgen -G "/usr/lib*/podman/netavark" >/dev/null || missing+=(netavark)
 [ -s /etc/ssl/certs/ca-certificates.crt ] || missing+=(ca-certificates)
 need_package systemd-analyze systemd
+# The guide's commands, in a network of their own.
+need_package jq jq
+need_package openssl openssl
+need_package unshare util-linux
+need_package ip iproute2
 # Debian keeps the servers' programs out of the path.
 compgen -G "/usr/lib/postgresql/*/bin/initdb" >/dev/null || need_package initdb postgresql
 # For scripts/python.sh; Debian ships venv apart from Python.

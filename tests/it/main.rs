@@ -11,6 +11,7 @@ mod deploy_files;
 mod deploy_scripts;
 mod errors;
 mod filestream;
+mod guides;
 mod image;
 mod layers;
 mod lifecycle;

@@ -11,7 +11,7 @@ use serde_json::Value;
 use sluice_services::{Kafka, KafkaOptions, Postgres, PostgresOptions};
 use sluice_stand_in_s3::{S3Options, S3StandIn, list_objects};
 
-use crate::support::{SLUICE, WorkerProcess, ready_config, wait_until};
+use crate::support::{WorkerProcess, ready_config, wait_until};
 
 const TYPES: [&str; 6] = [
     "sales",
@@ -384,83 +384,5 @@ async fn six_topics_csv_objects_and_tables_agree_whatever_is_killed() -> Result<
         "{injected} faults are too few to show anything"
     );
     worker.stop()?;
-    Ok(())
-}
-
-/// The guide's commands as they stand there, but for those that make the surroundings: addresses come from the
-/// environment and from the copied configs.
-fn commands_of_the_guide() -> Result<Vec<String>> {
-    const ELSEWHERE: [&str; 5] = [
-        "cat ",
-        "export ",
-        "sluice worker ",
-        "aws ",
-        "kafka-consumer-groups.sh ",
-    ];
-    let guide = root().join("docs/guide/dealer-systems-to-csv-and-postgres.md");
-    let guide = std::fs::read_to_string(guide)?;
-    let commands = guide.lines().filter_map(|line| line.strip_prefix("$ "));
-    let ours = |command: &&str| !ELSEWHERE.iter().any(|other| command.starts_with(other));
-    Ok(commands.filter(ours).map(str::to_owned).collect())
-}
-
-/// A folder to run the guide in: the configs with this test's addresses, and the bucket as if it were copied.
-fn guide_folder(services: &Services) -> Result<PathBuf> {
-    let folder = services.folder.path().join("guide");
-    let configs = folder.join("connector-configs");
-    std::fs::create_dir_all(&configs)?;
-    for entry in std::fs::read_dir(root().join("connector-configs"))? {
-        let path = entry?.path();
-        std::fs::copy(&path, configs.join(path.file_name().unwrap_or_default()))?;
-    }
-    for (name, config) in services.sinks()? {
-        std::fs::write(configs.join(format!("{name}.json")), config.to_string())?;
-    }
-    std::os::unix::fs::symlink(services.path(""), folder.join(BUCKET))?;
-    Ok(folder)
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn the_guide_does_what_it_says() -> Result<()> {
-    let services = Services::start().await?;
-    let worker = services.worker("worker")?;
-    let folder = guide_folder(&services)?;
-    let programs = [python()?, SLUICE.into()];
-    let programs = programs.iter().filter_map(|program| program.parent());
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let path = std::env::join_paths(
-        programs
-            .map(Path::to_owned)
-            .chain(std::env::split_paths(&path)),
-    )?;
-    let (mut said, expected) = (String::new(), TYPES.len() * 250);
-    for command in commands_of_the_guide()? {
-        if command.contains("SELECT") {
-            let arrived = wait_until(&command, Duration::from_secs(60), || async {
-                Ok(services.rows_in_s3()? >= expected && services.rows_in_postgres()? >= expected)
-            });
-            arrived.await.with_context(|| worker.log())?;
-        }
-        let mut bash = Command::new("bash");
-        bash.args(["-c", &command]).current_dir(&folder);
-        bash.env("PATH", &path)
-            .env("CONNECT_REST_URL", worker.url(""));
-        bash.env("KAFKA_BOOTSTRAP_SERVERS", services.kafka.bootstrap());
-        bash.env("PGHOST", "127.0.0.1")
-            .env("PGPORT", services.postgres.port().to_string());
-        bash.env("PGUSER", Postgres::USER)
-            .env("PGPASSWORD", Postgres::PASSWORD);
-        said += &format!("$ {command}\n{}", output_of(&mut bash)?);
-    }
-    for words in [
-        "Published sales_#250: SALE-",
-        "Published telemetry_#1: TEL-",
-    ] {
-        ensure!(said.contains(words), "{words} is missing: {said}");
-    }
-    ensure!(
-        worker.get("/connectors").await? == serde_json::json!([]),
-        "{said}"
-    );
     Ok(())
 }

@@ -54,25 +54,3 @@ fn without_a_name_the_pipelines_are_shown_and_a_wrong_name_is_told_the_right_one
     }
     Ok(())
 }
-
-#[test]
-fn the_guide_s_commands_are_ones_that_the_binary_knows() -> Result<()> {
-    let guide = std::fs::read_to_string(concat!(
-        env!("CARGO_MANIFEST_DIR"),
-        "/docs/guide/pipelines.md"
-    ))?;
-    let commands = guide
-        .lines()
-        .filter_map(|line| line.strip_prefix("$ sluice pipeline "));
-    let commands: Vec<_> = commands.collect();
-    ensure!(commands.len() >= 5, "{commands:?}");
-    // A flag of the table, in a command.
-    let flags = guide.lines().filter_map(|line| line.strip_prefix("| `--"));
-    let flags = flags.filter_map(|line| Some(format!("demo dealer --{}", line.split_once('`')?.0)));
-    for command in commands.into_iter().map(str::to_owned).chain(flags) {
-        let mut arguments: Vec<_> = command.split_whitespace().collect();
-        arguments.push("--help");
-        said(&mut pipeline(&arguments))?;
-    }
-    Ok(())
-}
