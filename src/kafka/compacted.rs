@@ -60,6 +60,11 @@ impl CompactedTopic {
         })
     }
 
+    /// How many partitions it has.
+    pub fn partitions(&self) -> usize {
+        self.partitions.len()
+    }
+
     /// Hands over every record that was there when this was called and that was not handed over before. An open
     /// transaction is not waited for.
     ///

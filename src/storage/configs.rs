@@ -7,7 +7,7 @@ use connect_core::Result;
 use connect_core::config::ConfigMap;
 use serde_json::{Value, json};
 
-use super::KeyValueStore;
+use super::{ConfigTopic, KeyValueStore};
 
 /// A connector as stored.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -22,14 +22,25 @@ pub struct StoredConnector {
 
 /// Stored connectors.
 #[derive(Clone)]
-pub struct ConfigStorage {
-    store: Arc<dyn KeyValueStore>,
+pub struct ConfigStorage(Home);
+
+#[derive(Clone)]
+enum Home {
+    /// Of a worker alone.
+    Store(Arc<dyn KeyValueStore>),
+    /// Of a cluster.
+    Topic(Arc<ConfigTopic>),
 }
 
 impl ConfigStorage {
     /// Stands on `store`.
     pub fn new(store: Arc<dyn KeyValueStore>) -> Self {
-        Self { store }
+        Self(Home::Store(store))
+    }
+
+    /// Stands on the config topic of a cluster.
+    pub fn on_topic(topic: ConfigTopic) -> Self {
+        Self(Home::Topic(Arc::new(topic)))
     }
 
     /// All connectors, by name.
@@ -37,7 +48,11 @@ impl ConfigStorage {
     /// # Errors
     /// What the store says.
     pub async fn load(&self) -> Result<BTreeMap<String, StoredConnector>> {
-        let entries: BTreeMap<_, _> = self.store.load().await?.into_iter().collect();
+        let store = match &self.0 {
+            Home::Store(store) => store,
+            Home::Topic(topic) => return topic.load().await,
+        };
+        let entries: BTreeMap<_, _> = store.load().await?.into_iter().collect();
         let mut connectors = BTreeMap::new();
         for (key, value) in &entries {
             if let Some(name) = key.strip_prefix("connector-") {
@@ -58,6 +73,10 @@ impl ConfigStorage {
     /// # Errors
     /// What the store says; then nothing is changed.
     pub async fn put(&self, name: &str, connector: &StoredConnector) -> Result<()> {
+        let store = match &self.0 {
+            Home::Store(store) => store,
+            Home::Topic(topic) => return topic.put(name, connector).await,
+        };
         let config = json!({ "properties": connector.config });
         let changes = vec![
             (format!("connector-{name}"), Some(config)),
@@ -70,7 +89,7 @@ impl ConfigStorage {
                 Some(json!({ "tasks": connector.tasks })),
             ),
         ];
-        self.store.put(changes).await
+        store.put(changes).await
     }
 
     /// Removes a connector.
@@ -78,22 +97,26 @@ impl ConfigStorage {
     /// # Errors
     /// What the store says; then nothing is changed.
     pub async fn remove(&self, name: &str) -> Result<()> {
+        let store = match &self.0 {
+            Home::Store(store) => store,
+            Home::Topic(topic) => return topic.remove(name).await,
+        };
         let changes = vec![
             (format!("connector-{name}"), None),
             (format!("target-state-{name}"), None),
             (format!("commit-{name}"), None),
         ];
-        self.store.put(changes).await
+        store.put(changes).await
     }
 }
 
 /// Old readers know no `STOPPED`: for them it is `PAUSED`.
-fn state_json(state: &str) -> Value {
+pub(super) fn state_json(state: &str) -> Value {
     let old = if state == "STOPPED" { "PAUSED" } else { state };
     json!({ "state": old, "state.v2": state })
 }
 
-fn target_state(value: Option<&Value>) -> String {
+pub(super) fn target_state(value: Option<&Value>) -> String {
     value
         .and_then(|value| value.get("state.v2").or_else(|| value.get("state")))
         .and_then(Value::as_str)
@@ -106,7 +129,7 @@ fn task_count(value: Option<&Value>) -> u32 {
     count.map_or(0, |count| u32::try_from(count).unwrap_or(u32::MAX))
 }
 
-fn properties(value: &Value) -> ConfigMap {
+pub(super) fn properties(value: &Value) -> ConfigMap {
     let properties = value.get("properties").and_then(Value::as_object);
     properties
         .into_iter()

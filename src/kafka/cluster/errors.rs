@@ -70,6 +70,7 @@ fn kind_of_code(code: ErrorCode) -> ErrorKind {
         ErrorCode::IllegalGeneration
         | ErrorCode::UnknownMemberId
         | ErrorCode::RebalanceInProgress
+        | ErrorCode::InconsistentGroupProtocol
         | ErrorCode::FencedInstanceId
         | ErrorCode::FencedMemberEpoch
         | ErrorCode::StaleMemberEpoch
