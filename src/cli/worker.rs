@@ -8,7 +8,7 @@ use anyhow::{Context, Result, bail};
 use clap::Args;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 use super::environment;
 use super::logging::{self, LogFormat};
@@ -49,7 +49,13 @@ pub(super) async fn run(args: WorkerArgs) -> Result<ExitCode> {
     let stop = CancellationToken::new();
     info!(address = %server.address(), "REST is ready");
     let serving = tokio::spawn(server.serve(worker.herder(), logging::levels(), stop.clone()));
-    signals.next().await;
+    let exit_code = tokio::select! {
+        () = signals.next() => ExitCode::SUCCESS,
+        failure = worker.lost() => {
+            error!(error = failure.trace(), "the worker must not run any longer");
+            ExitCode::FAILURE
+        }
+    };
     info!("stopping: tasks finish what they have begun; a second signal ends at once");
     tokio::select! {
         () = worker.shutdown() => {}
@@ -61,7 +67,7 @@ pub(super) async fn run(args: WorkerArgs) -> Result<ExitCode> {
     stop.cancel();
     // Open connections of clients do not hold up the end.
     let _ended = tokio::time::timeout(std::time::Duration::from_secs(1), serving).await;
-    Ok(ExitCode::SUCCESS)
+    Ok(exit_code)
 }
 
 async fn start(args: &WorkerArgs) -> Result<(Worker, RestServer)> {

@@ -1,24 +1,41 @@
 //! Which topics connectors have used, as `GET /connectors/{connector}/topics` tells it.
 //!
 //! A source uses a topic once the log has acknowledged a record for it, a sink once it has read one. What is known is
-//! forgotten by a reset, by the end of the connector and by that of the worker; the next record tells it again.
+//! forgotten by a reset, by the end of the connector and, unless it is kept in a topic, by that of the worker; the next
+//! record tells it again.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-#[derive(Debug, Default)]
+use super::status_writer::StatusWriter;
+
+#[derive(Default)]
 struct Inner {
     /// Counts resets: what a tracker has told before one, it must tell again.
     resets: AtomicU64,
     topics: Mutex<BTreeMap<String, BTreeSet<Arc<str>>>>,
+    statuses: StatusWriter,
 }
 
 /// The topics of all connectors of a worker.
-#[derive(Debug, Clone, Default)]
+#[derive(Clone, Default)]
 pub(super) struct ActiveTopics(Arc<Inner>);
 
 impl ActiveTopics {
+    /// Goes on with what is known, and tells what becomes known.
+    pub(super) fn kept_in(statuses: StatusWriter) -> Self {
+        let mut topics = BTreeMap::<_, BTreeSet<_>>::new();
+        for (connector, topic) in statuses.used_topics() {
+            topics.entry(connector).or_default().insert(topic.into());
+        }
+        Self(Arc::new(Inner {
+            resets: AtomicU64::default(),
+            topics: Mutex::new(topics),
+            statuses,
+        }))
+    }
+
     fn lock(&self) -> MutexGuard<'_, BTreeMap<String, BTreeSet<Arc<str>>>> {
         self.0.topics.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -35,13 +52,15 @@ impl ActiveTopics {
         let mut topics = self.lock();
         topics.remove(connector);
         self.0.resets.fetch_add(1, Ordering::Release);
+        self.0.statuses.topics_reset(connector);
     }
 
     /// What a task tells its topics to.
-    pub(super) fn tracker(&self, connector: &str) -> TopicTracker {
+    pub(super) fn tracker(&self, connector: &str, task: u32) -> TopicTracker {
         TopicTracker {
             topics: self.clone(),
             connector: connector.to_owned(),
+            task,
             told: BTreeSet::new(),
             last: None,
             resets: 0,
@@ -50,10 +69,10 @@ impl ActiveTopics {
 }
 
 /// Tells the topics of one task, each once.
-#[derive(Debug)]
 pub(super) struct TopicTracker {
     topics: ActiveTopics,
     connector: String,
+    task: u32,
     told: BTreeSet<Arc<str>>,
     /// The topic of the last record: mostly that of the next.
     last: Option<Arc<str>>,
@@ -79,10 +98,11 @@ impl TopicTracker {
         self.last = Some(topic.clone());
         if self.told.insert(topic.clone()) {
             let mut topics = self.topics.lock();
-            topics
-                .entry(self.connector.clone())
-                .or_default()
-                .insert(topic.clone());
+            let used = topics.entry(self.connector.clone()).or_default();
+            if used.insert(topic.clone()) {
+                let statuses = &self.topics.0.statuses;
+                statuses.topic_used(topic, &self.connector, self.task);
+            }
         }
     }
 }
@@ -94,7 +114,7 @@ mod tests {
     #[test]
     fn a_topic_that_was_reset_is_back_with_the_next_record() {
         let topics = ActiveTopics::default();
-        let (mut first, mut second) = (topics.tracker("a"), topics.tracker("b"));
+        let (mut first, mut second) = (topics.tracker("a", 0), topics.tracker("b", 0));
         let topic: Arc<str> = "t".into();
         first.used(&topic);
         first.used(&topic);

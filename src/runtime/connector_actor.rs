@@ -72,6 +72,7 @@ pub(super) fn spawn(
         clock,
         startups: environment.task_startups.clone(),
         healer: healer.clone(),
+        statuses: environment.statuses.clone(),
     });
     status.hide(environment.settings.redaction.clone());
     let actor = ConnectorActor {

@@ -8,6 +8,7 @@ use connect_core::plugin::MemoryBudget;
 use super::active_topics::ActiveTopics;
 use super::config_providers::ConfigProviders;
 use super::metrics::Startups;
+use super::status_writer::StatusWriter;
 use super::worker_config::WorkerSettings;
 use crate::kafka::Log;
 use crate::storage::OffsetStorage;
@@ -21,6 +22,7 @@ pub(super) struct Environment {
     pub(super) memory: MemoryBudget,
     pub(super) offsets: OffsetStorage,
     pub(super) active_topics: ActiveTopics,
+    pub(super) statuses: StatusWriter,
     pub(super) connector_startups: Startups,
     pub(super) task_startups: Startups,
     /// `host:port`

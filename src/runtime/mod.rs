@@ -2,6 +2,7 @@
 
 mod active_topics;
 mod chain;
+mod cluster_options;
 mod config_providers;
 mod connector_actor;
 mod control;
@@ -12,6 +13,7 @@ mod herder;
 mod info;
 mod lag;
 mod log_levels;
+mod membership;
 mod metrics;
 mod offsets;
 mod pipeline;
@@ -24,6 +26,7 @@ mod source_task;
 mod stage;
 mod standalone;
 mod status;
+mod status_writer;
 mod task_runner;
 mod worker;
 mod worker_config;

@@ -16,6 +16,7 @@ use super::info::{
     TaskState,
 };
 use super::metrics::{ConnectorSample, Startups, StateTimes, TaskMetrics, TaskSample, rfc3339};
+use super::status_writer::{StatusWriter, Told};
 
 /// The states of one connector; written by its parts, read by REST.
 #[derive(Clone)]
@@ -31,6 +32,8 @@ pub(super) struct BoardOwner {
     pub(super) startups: Startups,
     /// Restarts that are planned.
     pub(super) healer: Healer,
+    /// Where states are kept for others.
+    pub(super) statuses: StatusWriter,
 }
 
 struct Board {
@@ -64,7 +67,7 @@ impl StatusBoard {
     }
 
     pub(super) fn connector(&self, state: State) {
-        self.with(|board| board.connector = (state, None));
+        self.with(|board| board.set_connector(state, None));
     }
 
     /// What must not be shown of the configuration in use.
@@ -80,7 +83,7 @@ impl StatusBoard {
 
     pub(super) fn connector_failed(&self, error: &Error) {
         let trace = self.trace_of(error);
-        self.with(|board| board.connector = (State::Failed, Some(trace)));
+        self.with(|board| board.set_connector(State::Failed, Some(trace)));
     }
 
     /// A task that is being made, with numbers that begin at zero.
@@ -126,7 +129,10 @@ impl StatusBoard {
 
     /// Forgets all tasks.
     pub(super) fn clear_tasks(&self) {
-        self.with(|board| board.tasks.clear());
+        self.with(|board| {
+            board.tasks.clear();
+            board.owner.statuses.clear_tasks(&board.owner.name);
+        });
     }
 
     pub(super) fn connector_state(&self) -> State {
@@ -205,6 +211,20 @@ impl Board {
         details
     }
 
+    fn set_connector(&mut self, state: State, trace: Option<String>) {
+        self.connector = (state, trace);
+        let told = self.told(state, self.connector.1.as_deref());
+        self.owner.statuses.connector(&self.owner.name, &told);
+    }
+
+    fn told<'a>(&self, state: State, trace: Option<&'a str>) -> Told<'a> {
+        Told {
+            state,
+            trace,
+            version: self.owner.plugin.version,
+        }
+    }
+
     fn set_task(&mut self, task: u32, state: State, trace: Option<String>) {
         // A task that was forgotten meanwhile has nothing more to say.
         let Some(entry) = self.tasks.get_mut(&task) else {
@@ -220,6 +240,8 @@ impl Board {
             entry.times.enter(state, Instant::now());
         }
         entry.state = state;
-        entry.trace = trace;
+        entry.trace.clone_from(&trace);
+        let told = self.told(state, trace.as_deref());
+        self.owner.statuses.task(&self.owner.name, task, &told);
     }
 }

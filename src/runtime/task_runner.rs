@@ -176,7 +176,7 @@ async fn run_task(
     let clock = environment.clock.clone();
     let flush_interval = settings.config.offset_flush_interval;
     let tracked = settings.config.topic_tracking;
-    let topics = tracked.then(|| environment.active_topics.tracker(&plan.name));
+    let topics = tracked.then(|| environment.active_topics.tracker(&plan.name, id.task));
     match plan.kind {
         ConnectorType::Sink => {
             let spec = sink_task::SinkTaskSpec {

@@ -1,31 +1,53 @@
 //! A worker: log, stores and herder, put together and taken down.
+//!
+//! Alone it keeps what it must not forget in files below `data.dir`; with a `group.id` in the topics of its cluster.
 
 use std::fs::{File, TryLockError};
 use std::path::Path;
 use std::sync::Arc;
 
-use connect_core::clock::SystemClock;
+use connect_core::clock::{Clock, SystemClock};
 use connect_core::plugin::MemoryBudget;
 use connect_core::{Error, Result};
 use tracing::{info, warn};
 
 use super::active_topics::ActiveTopics;
+use super::cluster_options::ClusterOptions;
 use super::environment::Environment;
 use super::herder::Herder;
+use super::membership::Membership;
 use super::metrics::Startups;
 use super::standalone::StandaloneHerder;
+use super::status_writer::StatusWriter;
 use super::worker_config::WorkerSettings;
 use crate::kafka::Log;
 use crate::kafka::cluster::ClusterLog;
 use crate::kafka::embedded::EmbeddedLog;
-use crate::storage::{ConfigStorage, FileStore, OffsetStorage};
+use crate::storage::{ConfigStorage, ConfigTopic, FileStore, OffsetStorage, TopicStore};
 
 /// A running worker.
 pub struct Worker {
     herder: Arc<StandaloneHerder>,
     log: Arc<dyn Log>,
-    /// Held as long as the worker lives: a second one would write over its stores.
-    _lock: File,
+    statuses: StatusWriter,
+    place: Place,
+}
+
+/// What keeps others from the stores as long as the worker lives.
+enum Place {
+    /// The lock of the folder.
+    Alone(#[expect(dead_code, reason = "held, not looked at")] File),
+    /// The membership in the group.
+    Cluster(Membership),
+}
+
+/// What a worker stands on.
+struct Ground {
+    log: Arc<dyn Log>,
+    configs: ConfigStorage,
+    offsets: OffsetStorage,
+    statuses: StatusWriter,
+    place: Place,
 }
 
 impl Worker {
@@ -37,45 +59,43 @@ impl Worker {
         for warning in &settings.warnings {
             warn!("{warning}");
         }
-        let data_dir = settings.data_dir();
-        tokio::fs::create_dir_all(&data_dir)
-            .await
-            .map_err(|cause| {
-                Error::config("the folder cannot be made")
-                    .operation("data.dir")
-                    .target(data_dir.display().to_string())
-                    .source(cause)
-            })?;
-        let lock = lock(&data_dir)?;
-        let log = open_log(&settings).await?;
-        let configs = ConfigStorage::new(Arc::new(
-            FileStore::open(&data_dir.join("connectors.json")).await?,
-        ));
-        let offsets = OffsetStorage::open(Arc::new(
-            FileStore::open(&data_dir.join("offsets.json")).await?,
-        ))
-        .await?;
+        let clock = Arc::new(SystemClock);
+        let ground = match &settings.cluster {
+            Some(options) => in_cluster(&settings, options, &worker_id, clock.clone()).await?,
+            None => alone(&settings).await?,
+        };
+        let Ground { log, place, .. } = ground;
         let memory_budget = settings.memory_budget();
         let environment = Environment {
             log: log.clone(),
             memory: MemoryBudget::new(memory_budget),
             providers: settings.providers.clone(),
             settings,
-            clock: Arc::new(SystemClock),
-            offsets,
-            active_topics: ActiveTopics::default(),
+            clock,
+            offsets: ground.offsets,
+            active_topics: ActiveTopics::kept_in(ground.statuses.clone()),
+            statuses: ground.statuses.clone(),
             connector_startups: Startups::default(),
             task_startups: Startups::default(),
             worker_id,
         };
-        let herder = Arc::new(StandaloneHerder::new(Arc::new(environment), configs));
+        let herder = Arc::new(StandaloneHerder::new(Arc::new(environment), ground.configs));
         herder.take_up_stored().await?;
         info!(memory_budget, "worker started");
         Ok(Self {
             herder,
             log,
-            _lock: lock,
+            statuses: ground.statuses,
+            place,
         })
+    }
+
+    /// Waits until the worker may no longer run, because its group is another's: never, if it has none.
+    pub async fn lost(&self) -> Error {
+        match &self.place {
+            Place::Alone(_) => std::future::pending().await,
+            Place::Cluster(membership) => membership.lost().await,
+        }
     }
 
     /// The herder.
@@ -91,6 +111,14 @@ impl Worker {
     /// Stops all tasks in good order.
     pub async fn shutdown(self) {
         self.herder.shutdown().await;
+        if let Place::Cluster(membership) = self.place {
+            if membership.is_held() {
+                self.statuses.close().await;
+            } else {
+                self.statuses.abandon();
+            }
+            membership.leave().await;
+        }
         info!("worker stopped");
     }
 }
@@ -113,6 +141,52 @@ fn lock(data_dir: &Path) -> Result<File> {
             Err(unusable("the folder cannot be locked").source(cause))
         }
     }
+}
+
+/// The stores of a worker alone: files.
+async fn alone(settings: &WorkerSettings) -> Result<Ground> {
+    let data_dir = settings.data_dir();
+    tokio::fs::create_dir_all(&data_dir)
+        .await
+        .map_err(|cause| {
+            Error::config("the folder cannot be made")
+                .operation("data.dir")
+                .target(data_dir.display().to_string())
+                .source(cause)
+        })?;
+    let lock = lock(&data_dir)?;
+    let log = open_log(settings).await?;
+    let configs = FileStore::open(&data_dir.join("connectors.json")).await?;
+    let offsets = FileStore::open(&data_dir.join("offsets.json")).await?;
+    Ok(Ground {
+        log,
+        configs: ConfigStorage::new(Arc::new(configs)),
+        offsets: OffsetStorage::open(Arc::new(offsets)).await?,
+        statuses: StatusWriter::default(),
+        place: Place::Alone(lock),
+    })
+}
+
+/// The stores of a worker with a `group.id`: topics. What they hold is
+/// read to its end once no other worker writes to them.
+async fn in_cluster(
+    settings: &WorkerSettings,
+    options: &ClusterOptions,
+    worker_id: &str,
+    clock: Arc<dyn Clock>,
+) -> Result<Ground> {
+    let log = open_log(settings).await?;
+    let configs = ConfigTopic::open(&*log, &options.configs).await?;
+    let offsets = TopicStore::open(&*log, &options.offsets).await?;
+    let statuses = TopicStore::open(&*log, &options.statuses).await?;
+    let membership = Membership::join(&log, options).await?;
+    Ok(Ground {
+        configs: ConfigStorage::on_topic(configs),
+        offsets: OffsetStorage::open(Arc::new(offsets)).await?,
+        statuses: StatusWriter::open(statuses, worker_id.to_owned(), clock).await?,
+        place: Place::Cluster(membership),
+        log,
+    })
 }
 
 async fn open_log(settings: &WorkerSettings) -> Result<Arc<dyn Log>> {

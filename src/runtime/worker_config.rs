@@ -10,6 +10,7 @@ use connect_core::config::{
 use connect_core::retry::RetryPolicy;
 use connect_core::{Error, Result};
 
+use super::cluster_options::ClusterOptions;
 use super::config_providers::{ConfigProviders, Redaction, Resolved};
 use super::rest_options::RestOptions;
 
@@ -66,12 +67,6 @@ pub struct WorkerConfig {
     /// Aliases of config providers, each with `config.providers.<alias>.class` and `config.providers.<alias>.param.…`.
     #[option(name = "config.providers", default = "")]
     pub config_providers: Vec<String>,
-    /// The group of a distributed cluster.
-    #[option(
-        name = "group.id",
-        unsupported = "distributed mode; leave it out to run this worker alone"
-    )]
-    pub group_id: Option<String>,
     /// Where Java plugins lie: there are none to load.
     #[option(name = "plugin.path")]
     pub plugin_path: Option<String>,
@@ -100,11 +95,16 @@ const PASSED_ON: &[&str] = &[
     "listeners.https.",
 ];
 
-/// Keys of a distributed Kafka Connect worker that mean nothing to a worker alone.
+/// Families of keys of the topics a cluster keeps; a worker alone has none.
+const TOPICS: &[&str] = &["config.storage.", "offset.storage.", "status.storage."];
+
+/// Keys of a Kafka Connect worker that mean nothing to this one.
 const OTHERS: &[&str] = &[
-    "config.storage.",
-    "offset.storage.",
-    "status.storage.",
+    "connect.protocol",
+    "inter.worker.",
+    "scheduled.rebalance.",
+    "worker.sync.",
+    "worker.unsync.",
     "admin.",
     "internal.",
     "plugin.",
@@ -118,6 +118,8 @@ pub struct WorkerSettings {
     pub config: WorkerConfig,
     /// Those of the REST API.
     pub rest: RestOptions,
+    /// Those of a worker with a `group.id`.
+    pub(super) cluster: Option<ClusterOptions>,
     /// All properties, for clients and converters.
     pub properties: ConfigMap,
     /// Where placeholders in configurations are looked up.
@@ -141,10 +143,12 @@ impl WorkerSettings {
         } = providers.resolve(properties)?;
         let config = WorkerConfig::from_map(&properties).map_err(|errors| wrong(&errors))?;
         let rest = RestOptions::from_map(&properties).map_err(|errors| wrong(&errors))?;
-        let warnings = warnings(&properties);
+        let cluster = ClusterOptions::of(&properties).map_err(|errors| wrong(&errors))?;
+        let warnings = warnings(&properties, cluster.is_some());
         Ok(Self {
             config,
             rest,
+            cluster,
             properties,
             providers,
             redaction,
@@ -197,9 +201,12 @@ fn wrong(errors: &[OptionError]) -> Error {
     Error::config(text.join("; ")).operation("worker configuration")
 }
 
-fn warnings(properties: &ConfigMap) -> Vec<String> {
+fn warnings(properties: &ConfigMap, in_cluster: bool) -> Vec<String> {
     let mut definition = WorkerConfig::definition();
     definition.extend(RestOptions::definition());
+    if in_cluster {
+        definition.extend(ClusterOptions::definition());
+    }
     let known: Vec<&'static str> = definition
         .options()
         .iter()
@@ -210,8 +217,9 @@ fn warnings(properties: &ConfigMap) -> Vec<String> {
     properties
         .keys()
         .filter(|key| !known.contains(&key.as_str()) && !foreign(key, PASSED_ON))
+        .filter(|key| !(in_cluster && foreign(key, TOPICS)))
         .map(|key| match nearest(key, &known) {
-            _ if foreign(key, OTHERS) => {
+            _ if foreign(key, OTHERS) || foreign(key, TOPICS) => {
                 format!("{key} has no meaning for this worker and is not used")
             }
             Some(meant) => format!("{key} is not known and not used: was {meant} meant?"),

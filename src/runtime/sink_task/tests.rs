@@ -23,6 +23,7 @@ use crate::runtime::healing::Healer;
 use crate::runtime::metrics::{Startups, TaskMetrics};
 use crate::runtime::pipeline::Pipeline;
 use crate::runtime::status::{BoardOwner, StatusBoard};
+use crate::runtime::status_writer::StatusWriter;
 
 static FRAGILE: ConnectorPlugin = ConnectorPlugin {
     class: "Fragile",
@@ -43,6 +44,7 @@ fn board() -> StatusBoard {
         clock: clock.clone(),
         startups: Startups::default(),
         healer: Healer::new(None, commands.downgrade(), clock),
+        statuses: StatusWriter::default(),
     })
 }
 

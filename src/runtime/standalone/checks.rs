@@ -6,7 +6,7 @@ use connect_core::config::{
     ConfigMap, config_errors, find_connector_plugin, framework_definition, invalid_message,
     unknown_keys,
 };
-use connect_core::plugin::ConnectorPlugin;
+use connect_core::plugin::{ConnectorPlugin, ConnectorType};
 use tracing::warn;
 
 use super::{Answer, StandaloneHerder, internal};
@@ -53,12 +53,27 @@ impl StandaloneHerder {
             let message = resolved.redaction.apply(invalid_message(&errors));
             return Err(HerderError::BadRequest(message));
         }
+        self.check_group(name, plugin, &resolved.config)?;
         check_unknown(name, plugin, &config)?;
         Ok(Checked {
             plugin,
             config,
             resolved: resolved.config,
         })
+    }
+
+    /// A sink in the group of the worker's cluster would disturb it.
+    fn check_group(&self, name: &str, plugin: &ConnectorPlugin, config: &ConfigMap) -> Answer<()> {
+        let Some(cluster) = &self.environment.settings.cluster else {
+            return Ok(());
+        };
+        let group = self.group_of(name, config);
+        if plugin.kind == ConnectorType::Sink && group == cluster.group_id {
+            return Err(HerderError::BadRequest(invalid_message(&[format!(
+                "Consumer group {group} conflicts with Connect worker group {group}"
+            )])));
+        }
+        Ok(())
     }
 }
 

@@ -60,7 +60,9 @@ impl StandaloneHerder {
     /// Takes up every stored connector.
     pub(super) async fn take_up_stored(&self) -> connect_core::Result<()> {
         let mut connectors = self.connectors.lock().await;
-        for (name, stored) in self.storage.load().await? {
+        let stored = self.storage.load().await?;
+        self.environment.statuses.keep_only(&stored);
+        for (name, stored) in stored {
             match find_connector_plugin(
                 stored
                     .config
@@ -368,6 +370,7 @@ impl Herder for StandaloneHerder {
         let stopped = managed.shut_down().await;
         // Last: its tasks may have told a topic while they ended.
         self.environment.active_topics.reset(name);
+        self.environment.statuses.forget(name);
         stopped
     }
 

@@ -129,7 +129,7 @@ impl StandaloneHerder {
         self.apply(&stopped, Change::Reset, changes).await
     }
 
-    fn group_of(&self, name: &str, config: &ConfigMap) -> String {
+    pub(super) fn group_of(&self, name: &str, config: &ConfigMap) -> String {
         group_id(
             name,
             config,

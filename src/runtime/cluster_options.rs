@@ -1,0 +1,224 @@
+//! The options of a worker with a `group.id`: its group and its three topics, under Kafka Connect's keys.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use connect_core::config::{ConfigDef, ConfigMap, ConnectorConfig, OptionError, OptionValue};
+
+use super::worker_config::strip_prefix;
+use crate::storage::{StorageTopicOptions, TopicPurpose};
+
+/// Options of a worker with a `group.id`.
+#[derive(Debug, Clone, ConnectorConfig)]
+#[config(group = "Cluster")]
+struct GroupConfig {
+    /// The group of a cluster. With it, connectors, source offsets and statuses are kept in topics, in Kafka Connect's own
+    /// form; one worker runs in a group at a time. Without it the worker keeps them below `data.dir`.
+    #[option(name = "group.id", importance = High, validator = Validator::NonEmpty)]
+    group_id: String,
+    /// The topic of connectors, their target states and task configs; it has one partition.
+    #[option(name = "config.storage.topic", importance = High, validator = Validator::NonEmpty)]
+    config_topic: String,
+    /// The replicas it is made with; -1: the brokers' default. Other `config.storage.…` keys are settings it is made with.
+    #[option(name = "config.storage.replication.factor", default = "3", importance = Low, validator = Validator::Custom(count))]
+    config_replicas: i32,
+    /// The topic of source offsets.
+    #[option(name = "offset.storage.topic", importance = High, validator = Validator::NonEmpty)]
+    offset_topic: String,
+    /// The replicas it is made with; -1: the brokers' default. Other `offset.storage.…` keys are settings it is made with.
+    #[option(name = "offset.storage.replication.factor", default = "3", importance = Low, validator = Validator::Custom(count))]
+    offset_replicas: i32,
+    /// The partitions it is made with; -1: the brokers' default.
+    #[option(name = "offset.storage.partitions", default = "25", importance = Low, validator = Validator::Custom(count))]
+    offset_partitions: i32,
+    /// The topic of statuses and used topics.
+    #[option(name = "status.storage.topic", importance = High, validator = Validator::NonEmpty)]
+    status_topic: String,
+    /// The replicas it is made with; -1: the brokers' default. Other `status.storage.…` keys are settings it is made with.
+    #[option(name = "status.storage.replication.factor", default = "3", importance = Low, validator = Validator::Custom(count))]
+    status_replicas: i32,
+    /// The partitions it is made with; -1: the brokers' default.
+    #[option(name = "status.storage.partitions", default = "5", importance = Low, validator = Validator::Custom(count))]
+    status_partitions: i32,
+    /// Milliseconds without a heartbeat until the group goes on without this worker. Another that waits for its place
+    /// gives up after twice as long.
+    #[option(name = "session.timeout.ms", default = "10000", importance = Low)]
+    session_timeout: Duration,
+    /// Milliseconds between heartbeats.
+    #[option(name = "heartbeat.interval.ms", default = "3000", importance = Low)]
+    heartbeat_interval: Duration,
+    /// Milliseconds the worker may take to answer to the group.
+    #[option(name = "rebalance.timeout.ms", default = "60000", importance = Low)]
+    rebalance_timeout: Duration,
+    /// Whether records of source connectors and their offsets are written in one transaction.
+    #[option(
+        name = "exactly.once.source.support",
+        default = "disabled",
+        unsupported = "exactly-once delivery of source connectors"
+    )]
+    _exactly_once: String,
+}
+
+/// The group of a worker and its topics, checked.
+#[derive(Debug, Clone)]
+pub(super) struct ClusterOptions {
+    pub(super) group_id: String,
+    pub(super) configs: StorageTopicOptions,
+    pub(super) offsets: StorageTopicOptions,
+    pub(super) statuses: StorageTopicOptions,
+    pub(super) session_timeout: Duration,
+    pub(super) heartbeat_interval: Duration,
+    pub(super) rebalance_timeout: Duration,
+}
+
+impl ClusterOptions {
+    /// Those of a worker's properties; `None` without a `group.id`.
+    ///
+    /// # Errors
+    /// Every wrong key.
+    pub(super) fn of(properties: &ConfigMap) -> Result<Option<Self>, Vec<OptionError>> {
+        if !properties.contains_key("group.id") {
+            return Ok(None);
+        }
+        let config = GroupConfig::from_map(properties)?;
+        if properties
+            .get("bootstrap.servers")
+            .is_none_or(String::is_empty)
+        {
+            let why =
+                "a worker with a group.id keeps everything in Kafka: bootstrap.servers is needed";
+            return Err(vec![OptionError::new("bootstrap.servers", why.to_owned())]);
+        }
+        let topic = |purpose: TopicPurpose, name: &str, replicas, partitions| StorageTopicOptions {
+            purpose,
+            name: name.to_owned(),
+            partitions: or_default(partitions),
+            replication_factor: or_default(replicas).and_then(|count| i16::try_from(count).ok()),
+            settings: settings(properties, purpose),
+            client_id: client_id(properties, &config.group_id, purpose),
+        };
+        let (offsets, statuses) = (config.offset_partitions, config.status_partitions);
+        Ok(Some(Self {
+            configs: topic(
+                TopicPurpose::Configs,
+                &config.config_topic,
+                config.config_replicas,
+                1,
+            ),
+            offsets: topic(
+                TopicPurpose::Offsets,
+                &config.offset_topic,
+                config.offset_replicas,
+                offsets,
+            ),
+            statuses: topic(
+                TopicPurpose::Statuses,
+                &config.status_topic,
+                config.status_replicas,
+                statuses,
+            ),
+            group_id: config.group_id.clone(),
+            session_timeout: config.session_timeout,
+            heartbeat_interval: config.heartbeat_interval,
+            rebalance_timeout: config.rebalance_timeout,
+        }))
+    }
+
+    /// The options with their defaults.
+    pub(super) fn definition() -> ConfigDef {
+        GroupConfig::definition()
+    }
+}
+
+/// -1 stands for the brokers' default.
+fn or_default(count: i32) -> Option<i32> {
+    (count > 0).then_some(count)
+}
+
+/// The settings a topic is made with: all that stands below its prefix and is no option of the worker.
+fn settings(properties: &ConfigMap, purpose: TopicPurpose) -> BTreeMap<String, String> {
+    let prefix = purpose.option().trim_end_matches("topic");
+    let mut settings = strip_prefix(properties, prefix);
+    settings
+        .retain(|key, _| !["topic", "replication.factor", "partitions"].contains(&key.as_str()));
+    settings
+}
+
+/// As a Java worker calls its clients: the worker's own id, or its group, and what the client is for.
+fn client_id(properties: &ConfigMap, group: &str, purpose: TopicPurpose) -> String {
+    let own = properties.get("client.id").filter(|id| !id.is_empty());
+    let own = own.map_or(group, String::as_str);
+    let purpose = match purpose {
+        TopicPurpose::Configs => "configs",
+        TopicPurpose::Offsets => "offsets",
+        TopicPurpose::Statuses => "statuses",
+    };
+    format!("{own}-{purpose}")
+}
+
+fn count(value: &OptionValue) -> Result<(), String> {
+    match value {
+        OptionValue::Integer(count) if *count < 1 && *count != -1 => {
+            Err("Value must be positive, or -1 to use the broker's default".to_owned())
+        }
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn properties(more: &[(&str, &str)]) -> ConfigMap {
+        let own = [
+            ("bootstrap.servers", "b:9092"),
+            ("group.id", "g"),
+            ("config.storage.topic", "c"),
+            ("offset.storage.topic", "o"),
+            ("status.storage.topic", "s"),
+        ];
+        let all = own.iter().chain(more);
+        all.map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
+            .collect()
+    }
+
+    #[test]
+    fn topics_are_made_as_kafka_connect_makes_them() {
+        let more = [
+            ("offset.storage.replication.factor", "-1"),
+            ("offset.storage.partitions", "-1"),
+            ("config.storage.min.insync.replicas", "2"),
+        ];
+        let options = ClusterOptions::of(&properties(&more)).unwrap().unwrap();
+        let (configs, offsets) = (options.configs, options.offsets);
+        assert_eq!(
+            (configs.partitions, configs.replication_factor),
+            (Some(1), Some(3))
+        );
+        assert_eq!(configs.settings["min.insync.replicas"], "2");
+        assert_eq!(configs.settings.len(), 1);
+        assert_eq!(
+            (offsets.partitions, offsets.replication_factor),
+            (None, None)
+        );
+        assert_eq!(options.statuses.partitions, Some(5));
+    }
+
+    #[test]
+    fn what_a_cluster_needs_is_asked_for_by_name() {
+        assert!(ClusterOptions::of(&ConfigMap::new()).unwrap().is_none());
+        let mut missing = properties(&[("status.storage.partitions", "0")]);
+        missing.remove("config.storage.topic");
+        let errors = ClusterOptions::of(&missing).unwrap_err();
+        let text: Vec<_> = errors.iter().map(ToString::to_string).collect();
+        let text = text.join("; ");
+        assert!(
+            text.contains("\"config.storage.topic\" which has no default value"),
+            "{text}"
+        );
+        assert!(text.contains("status.storage.partitions"), "{text}");
+        let mut embedded = properties(&[]);
+        embedded.remove("bootstrap.servers");
+        assert!(ClusterOptions::of(&embedded).is_err());
+    }
+}
