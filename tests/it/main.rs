@@ -30,4 +30,6 @@ mod rest_clients;
 mod rest_listeners;
 mod schema_registry;
 mod secrets;
+mod stores;
 mod support;
+mod takeover;

@@ -67,6 +67,11 @@ impl Connect {
         format!("127.0.0.1:{}", self.port)
     }
 
+    /// Stops it in good order.
+    pub fn stop(self) -> Result<()> {
+        self.service.stop(START_DEADLINE)
+    }
+
     /// Its process id.
     pub fn pid(&self) -> u32 {
         self.service.pid()

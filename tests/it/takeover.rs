@@ -1,0 +1,332 @@
+//! A cluster moves from the real Kafka Connect to this worker and back, on the same topics, while lines go from a file to
+//! a file; and of two workers in one group only one runs.
+
+use std::fmt::Write as _;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use serde_json::{Value, json};
+use sluice_services::{Connect, ConnectOptions, Kafka, KafkaOptions, free_port};
+
+use crate::support::{SLUICE, WorkerProcess, states_at, wait_until};
+
+const SOON: Duration = Duration::from_secs(90);
+
+/// The options of the cluster, as services/connect gives them to Kafka Connect.
+const CLUSTER: &[&str] = &[
+    "group.id=connect-jvm",
+    "config.storage.topic=connect-jvm-configs",
+    "offset.storage.topic=connect-jvm-offsets",
+    "status.storage.topic=connect-jvm-status",
+    "config.storage.replication.factor=1",
+    "offset.storage.replication.factor=1",
+    "status.storage.replication.factor=1",
+    "offset.storage.partitions=1",
+    "status.storage.partitions=1",
+    "offset.flush.interval.ms=500",
+];
+
+/// Files that connectors read and write.
+struct Files(PathBuf);
+
+impl Files {
+    fn path(&self, name: &str) -> String {
+        self.0.join(name).display().to_string()
+    }
+
+    fn append(&self, name: &str, lines: &str) -> Result<()> {
+        let mut options = std::fs::OpenOptions::new();
+        let mut file = options.append(true).create(true).open(self.0.join(name))?;
+        Ok(file.write_all(lines.as_bytes())?)
+    }
+
+    /// Waits until a file is just this.
+    async fn expect(&self, name: &str, lines: &str) -> Result<()> {
+        let read = || std::fs::read_to_string(self.0.join(name)).unwrap_or_default();
+        let arrived = wait_until(name, SOON, || async { Ok(read() == lines) });
+        arrived.await.with_context(read)
+    }
+
+    fn source(&self, file: &str, topic: &str) -> Value {
+        json!({ "connector.class": "FileStreamSource", "tasks.max": "1", "file": self.path(file), "topic": topic })
+    }
+
+    fn sink(&self, file: &str) -> Value {
+        json!({ "connector.class": "FileStreamSink", "tasks.max": "1", "file": self.path(file), "topics": "lines" })
+    }
+}
+
+/// The REST API of whoever runs the cluster.
+struct Rest(String);
+
+impl Rest {
+    fn url(&self, path: &str) -> String {
+        format!("http://{}/connectors{path}", self.0)
+    }
+
+    async fn send(&self, method: &str, path: &str, body: Option<Value>) -> Result<()> {
+        let method = method.parse()?;
+        let mut request = reqwest::Client::new().request(method, self.url(path));
+        if let Some(body) = body {
+            request = request.json(&body);
+        }
+        let answer = request.send().await?;
+        ensure!(
+            answer.status().is_success(),
+            "{path}: {}",
+            answer.text().await?
+        );
+        Ok(())
+    }
+
+    async fn create(&self, name: &str, config: Value) -> Result<()> {
+        let body = json!({ "name": name, "config": config });
+        self.send("POST", "", Some(body)).await
+    }
+
+    async fn get(&self, path: &str) -> Result<Value> {
+        Ok(reqwest::get(self.url(path)).await?.json().await?)
+    }
+
+    async fn expect_states(&self, wanted: &[(&str, &str)]) -> Result<()> {
+        for (name, states) in wanted {
+            let what = format!("{name}: {states}");
+            let url = format!("http://{}", self.0);
+            let probe = || async {
+                let found = states_at(&url, name).await?;
+                ensure!(found == *states, "{found}");
+                Ok(true)
+            };
+            wait_until(&what, SOON, probe).await?;
+        }
+        Ok(())
+    }
+
+    /// Waits until the offset of a connector's only partition is this.
+    async fn expect_offset(&self, name: &str, offset: Value) -> Result<()> {
+        let what = format!("{name}: {offset}");
+        let path = format!("/{name}/offsets");
+        let probe = || async {
+            let found = self.get(&path).await?;
+            ensure!(found["offsets"][0]["offset"] == offset, "{found}");
+            Ok(true)
+        };
+        wait_until(&what, SOON, probe).await
+    }
+}
+
+async fn kafka() -> Result<Kafka> {
+    let start = || {
+        let kafka = Kafka::start(&KafkaOptions::default())?;
+        kafka.create_topic("lines", 1, &[])?;
+        Ok(kafka)
+    };
+    tokio::task::spawn_blocking(start).await?
+}
+
+fn java(kafka: &Kafka) -> Result<(Connect, Rest)> {
+    let connect =
+        tokio::task::block_in_place(|| Connect::start(kafka, &ConnectOptions::default()))?;
+    let rest = Rest(connect.address());
+    Ok((connect, rest))
+}
+
+fn sluice(kafka: &Kafka, folder: &Path) -> Result<(WorkerProcess, Rest)> {
+    let bootstrap = Some(kafka.bootstrap());
+    let worker =
+        tokio::task::block_in_place(|| WorkerProcess::start_with(folder, bootstrap, CLUSTER))?;
+    let rest = Rest(worker.address());
+    Ok((worker, rest))
+}
+
+fn lines(range: std::ops::Range<u32>) -> String {
+    range.fold(String::new(), |mut text, number| {
+        let _never_fails = writeln!(text, "line {number}");
+        text
+    })
+}
+
+/// Kafka Connect's own connectors: two that run, one paused, one stopped in mid-file, one to be removed.
+async fn run_in_java(rest: &Rest, files: &Files) -> Result<()> {
+    rest.create("source", files.source("in.txt", "lines"))
+        .await?;
+    rest.create("sink", files.sink("out.txt")).await?;
+    rest.create("paused", files.sink("paused.txt")).await?;
+    rest.create("stopped", files.source("other.txt", "others"))
+        .await?;
+    rest.create("removed", files.sink("removed.txt")).await?;
+    for file in ["out.txt", "paused.txt", "removed.txt"] {
+        files.expect(file, &lines(0..1000)).await?;
+    }
+    rest.expect_offset("stopped", json!({ "position": lines(0..3).len() }))
+        .await?;
+    rest.send("PUT", "/paused/pause", None).await?;
+    rest.send("PUT", "/stopped/stop", None).await?;
+    rest.expect_states(&[
+        ("source", "RUNNING [RUNNING]"),
+        ("sink", "RUNNING [RUNNING]"),
+        ("paused", "PAUSED [PAUSED]"),
+        ("stopped", "STOPPED []"),
+        ("removed", "RUNNING [RUNNING]"),
+    ])
+    .await
+}
+
+/// All goes on; then states are changed, one connector is removed and one made.
+async fn run_in_sluice(rest: &Rest, files: &Files) -> Result<()> {
+    files.expect("out.txt", &lines(0..2000)).await?;
+    rest.expect_states(&[
+        ("source", "RUNNING [RUNNING]"),
+        ("sink", "RUNNING [RUNNING]"),
+        ("paused", "PAUSED [PAUSED]"),
+        ("stopped", "STOPPED []"),
+    ])
+    .await?;
+    let position = json!({ "position": lines(0..3).len() });
+    rest.expect_offset("stopped", position).await?;
+    rest.expect_offset("paused", json!({ "kafka_offset": 1000 }))
+        .await?;
+    let topics = rest.get("/sink/topics").await?;
+    ensure!(
+        topics == json!({ "sink": { "topics": ["lines"] } }),
+        "{topics}"
+    );
+    rest.send("DELETE", "/removed", None).await?;
+    rest.create("made", files.sink("made.txt")).await?;
+    files.expect("made.txt", &lines(0..2000)).await?;
+    rest.send("PUT", "/sink/pause", None).await?;
+    rest.send("PUT", "/stopped/resume", None).await?;
+    files.append("other.txt", &lines(3..5))?;
+    let position = json!({ "position": lines(0..5).len() });
+    rest.expect_offset("stopped", position).await?;
+    rest.send("PUT", "/made/stop", None).await?;
+    rest.expect_states(&[("sink", "PAUSED [PAUSED]"), ("made", "STOPPED []")])
+        .await
+}
+
+/// All is as it was left; what was paused or stopped goes on where it was.
+async fn run_in_java_again(rest: &Rest, files: &Files) -> Result<()> {
+    rest.expect_states(&[
+        ("source", "RUNNING [RUNNING]"),
+        ("sink", "PAUSED [PAUSED]"),
+        ("paused", "PAUSED [PAUSED]"),
+        ("stopped", "RUNNING [RUNNING]"),
+        ("made", "STOPPED []"),
+    ])
+    .await?;
+    let mut names: Vec<String> = serde_json::from_value(rest.get("").await?)?;
+    names.sort();
+    ensure!(
+        names == ["made", "paused", "sink", "source", "stopped"],
+        "{names:?}"
+    );
+    for name in ["sink", "paused", "made"] {
+        rest.send("PUT", &format!("/{name}/resume"), None).await?;
+    }
+    for file in ["out.txt", "paused.txt", "made.txt"] {
+        files.expect(file, &lines(0..3000)).await?;
+    }
+    let position = json!({ "position": lines(0..5).len() });
+    rest.expect_offset("stopped", position).await?;
+    files.expect("removed.txt", &lines(0..1000)).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cluster_of_kafka_connect_is_taken_over_and_handed_back() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let files = Files(folder.path().to_owned());
+    let kafka = kafka().await?;
+    files.append("in.txt", &lines(0..1000))?;
+    files.append("other.txt", &lines(0..3))?;
+    let (connect, rest) = java(&kafka)?;
+    run_in_java(&rest, &files).await?;
+    connect.stop()?;
+
+    files.append("in.txt", &lines(1000..2000))?;
+    let (mut worker, rest) = sluice(&kafka, &folder.path().join("worker"))?;
+    let outcome = run_in_sluice(&rest, &files).await;
+    outcome.with_context(|| worker.log())?;
+    worker.stop()?;
+    let others = offsets_of_topic(&kafka, "others").await?;
+    ensure!(others == 5, "{others} lines of others.txt");
+
+    files.append("in.txt", &lines(2000..3000))?;
+    let (connect, rest) = java(&kafka)?;
+    run_in_java_again(&rest, &files).await?;
+    connect.stop()
+}
+
+/// How many records a topic of one partition has got.
+async fn offsets_of_topic(kafka: &Kafka, topic: &str) -> Result<i64> {
+    let properties = [("bootstrap.servers".to_owned(), kafka.bootstrap())].into();
+    let log = sluice::kafka::cluster::ClusterLog::connect(&properties).await?;
+    let partition = connect_core::data::TopicPartition::new(topic, 0);
+    let admin = sluice::kafka::Log::admin(&log);
+    let ends = admin.end_offsets(std::slice::from_ref(&partition)).await?;
+    Ok(ends[&partition].value())
+}
+
+/// Starts one more worker of the group and waits for its end.
+fn one_more(kafka: &Kafka) -> Result<Output> {
+    let mut command = Command::new(SLUICE);
+    command.arg("worker");
+    let own = [
+        format!("bootstrap.servers={}", kafka.bootstrap()),
+        format!("listeners=http://127.0.0.1:{}", free_port()?),
+        "session.timeout.ms=6000".to_owned(),
+    ];
+    for property in own
+        .iter()
+        .map(String::as_str)
+        .chain(CLUSTER.iter().copied())
+    {
+        command.args(["--set", property]);
+    }
+    let output = command.stdin(Stdio::null()).output();
+    output.context("starting a worker")
+}
+
+fn ensure_refused(output: &Output) -> Result<()> {
+    let said = String::from_utf8_lossy(&output.stderr);
+    let printed = String::from_utf8_lossy(&output.stdout);
+    ensure!(!output.status.success(), "it ran: {said}{printed}");
+    ensure!(said.contains("connect-jvm"), "{said}{printed}");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_worker_of_the_group_does_not_run() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let kafka = kafka().await?;
+    let (connect, _rest) = java(&kafka)?;
+    // Beside one of Kafka Connect.
+    ensure_refused(&tokio::task::block_in_place(|| one_more(&kafka))?)?;
+    connect.stop()?;
+    let (mut worker, rest) = sluice(&kafka, &folder.path().join("worker"))?;
+    let files = Files(folder.path().to_owned());
+    files.append("in.txt", &lines(0..10))?;
+    let ready = || async { Ok(rest.get("").await?.is_array()) };
+    wait_until("the worker runs", SOON, ready).await?;
+    rest.create("source", files.source("in.txt", "lines"))
+        .await?;
+    rest.create("sink", files.sink("out.txt")).await?;
+    files.expect("out.txt", &lines(0..10)).await?;
+    // Beside one of its own kind, which is not disturbed.
+    ensure_refused(&tokio::task::block_in_place(|| one_more(&kafka))?)?;
+    files.append("in.txt", &lines(10..20))?;
+    files.expect("out.txt", &lines(0..20)).await?;
+    // One that has died is forgotten by the group: the next goes on.
+    worker.kill9()?;
+    tokio::task::block_in_place(|| worker.launch())?;
+    files.append("in.txt", &lines(20..30))?;
+    let goes_on = || async {
+        let written = std::fs::read_to_string(folder.path().join("out.txt"))?;
+        Ok(written.ends_with("line 29\n"))
+    };
+    let outcome = wait_until("the next goes on", SOON, goes_on).await;
+    outcome.with_context(|| worker.log())?;
+    worker.stop()
+}
