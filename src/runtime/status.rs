@@ -36,6 +36,16 @@ pub(super) struct BoardOwner {
     pub(super) statuses: StatusWriter,
 }
 
+impl BoardOwner {
+    fn told<'a>(&self, state: State, trace: Option<&'a str>) -> Told<'a> {
+        Told {
+            state,
+            trace,
+            version: self.plugin.version,
+        }
+    }
+}
+
 struct Board {
     owner: BoardOwner,
     connector: (State, Option<String>),
@@ -213,16 +223,8 @@ impl Board {
 
     fn set_connector(&mut self, state: State, trace: Option<String>) {
         self.connector = (state, trace);
-        let told = self.told(state, self.connector.1.as_deref());
+        let told = self.owner.told(state, self.connector.1.as_deref());
         self.owner.statuses.connector(&self.owner.name, &told);
-    }
-
-    fn told<'a>(&self, state: State, trace: Option<&'a str>) -> Told<'a> {
-        Told {
-            state,
-            trace,
-            version: self.owner.plugin.version,
-        }
     }
 
     fn set_task(&mut self, task: u32, state: State, trace: Option<String>) {
@@ -240,8 +242,8 @@ impl Board {
             entry.times.enter(state, Instant::now());
         }
         entry.state = state;
-        entry.trace.clone_from(&trace);
-        let told = self.told(state, trace.as_deref());
+        let told = self.owner.told(state, trace.as_deref());
         self.owner.statuses.task(&self.owner.name, task, &told);
+        entry.trace = trace;
     }
 }

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -16,10 +16,16 @@ use tracing::warn;
 
 use super::KeyValueStore;
 use crate::kafka::compacted::CompactedTopic;
-use crate::kafka::{ConsumedRecord, Log, NewTopic, Producer, ProducerOptions, ProducerRecord};
+use crate::kafka::{
+    Admin, ConsumedRecord, Log, NewTopic, Producer, ProducerOptions, ProducerRecord,
+};
 
 /// How long reading to the end may take.
 const READ_DEADLINE: Duration = Duration::from_secs(60);
+/// How long a topic that was made may take to be known.
+const APPEAR_DEADLINE: Duration = Duration::from_secs(30);
+/// How often it is looked for.
+const LOOK: Duration = Duration::from_millis(100);
 const CLEANUP_POLICY: &str = "cleanup.policy";
 
 /// What a topic is for.
@@ -90,6 +96,7 @@ impl StorageTopic {
         if admin.describe_topic(&options.name).await?.is_none() {
             // Somebody else may have made it meanwhile: it is looked at in any case.
             admin.create_topic(&new_topic(options)).await?;
+            await_topic(&*admin, &options.name).await?;
         }
         let reader = CompactedTopic::open(log, &options.name, &options.client_id).await?;
         let settings = admin.topic_settings(&options.name).await?;
@@ -126,6 +133,19 @@ impl StorageTopic {
     pub(super) async fn read_to_end(&self, take: impl FnMut(ConsumedRecord) + Send) -> Result<()> {
         self.reader.read_to_end(READ_DEADLINE, take).await
     }
+}
+
+/// Waits for a topic that was made a moment ago: not every broker knows it at once.
+async fn await_topic(admin: &dyn Admin, name: &str) -> Result<()> {
+    let until = Instant::now() + APPEAR_DEADLINE;
+    while admin.describe_topic(name).await?.is_none() {
+        if Instant::now() >= until {
+            let text = format!("the topic was made but is not there after {APPEAR_DEADLINE:?}");
+            return Err(Error::external(text).target(name));
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+    Ok(())
 }
 
 fn new_topic(options: &StorageTopicOptions) -> NewTopic {

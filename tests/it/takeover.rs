@@ -47,7 +47,8 @@ impl Files {
     async fn expect(&self, name: &str, lines: &str) -> Result<()> {
         let read = || std::fs::read_to_string(self.0.join(name)).unwrap_or_default();
         let arrived = wait_until(name, SOON, || async { Ok(read() == lines) });
-        arrived.await.with_context(read)
+        let found = || format!("{name} has {} lines", read().lines().count());
+        arrived.await.with_context(found)
     }
 
     fn source(&self, file: &str, topic: &str) -> Value {
@@ -194,6 +195,7 @@ async fn run_in_sluice(rest: &Rest, files: &Files) -> Result<()> {
         topics == json!({ "sink": { "topics": ["lines"] } }),
         "{topics}"
     );
+    files.expect("removed.txt", &lines(0..2000)).await?;
     rest.send("DELETE", "/removed", None).await?;
     rest.create("made", files.sink("made.txt")).await?;
     files.expect("made.txt", &lines(0..2000)).await?;
@@ -231,7 +233,7 @@ async fn run_in_java_again(rest: &Rest, files: &Files) -> Result<()> {
     }
     let position = json!({ "position": lines(0..5).len() });
     rest.expect_offset("stopped", position).await?;
-    files.expect("removed.txt", &lines(0..1000)).await
+    files.expect("removed.txt", &lines(0..2000)).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
