@@ -53,6 +53,10 @@ const NOT_RUN: &[(&str, &str)] = &[
         "kubectl",
         "no cluster here; tests/it/deploy_files.rs checks the manifest by its schema",
     ),
+    (
+        "sluice worker connect-distributed.properties",
+        "tests/it/takeover.rs moves a cluster of Kafka Connect",
+    ),
     ("keytool", "it converts a user's own Java key store"),
     ("openssl pkcs12", "it converts a user's own Java key store"),
 ];
@@ -116,6 +120,7 @@ pages! {
     retail_sales_to_snowflake: "docs/guide/retail-sales-to-snowflake.md", [Kafka, Snowflake], after [];
     schema_registry: "docs/guide/schema-registry.md", [Kafka, SchemaRegistry], after ["1. The worker"];
     secrets: "docs/guide/secrets.md", [Kafka, S3], after [];
+    take_over: "docs/guide/take-over.md", [], after [];
     troubleshooting: "docs/guide/troubleshooting.md", [Kafka, S3], after ["1. The worker", "2. The sink"];
 }
 
