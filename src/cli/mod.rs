@@ -4,6 +4,7 @@ mod connector;
 #[cfg(feature = "demo")]
 mod demo;
 mod deployment;
+mod dlq;
 mod environment;
 mod health;
 #[cfg(feature = "demo")]
@@ -43,6 +44,8 @@ enum Command {
     Health(health::HealthArgs),
     /// List, deploy and operate the connectors of a running worker
     Connector(connector::ConnectorArgs),
+    /// Look through a dead letter queue, and send it again once the cause is fixed
+    Dlq(dlq::DlqArgs),
     /// Whole pipelines by name: start, look, stop, or see one work
     Pipeline(pipeline::PipelineArgs),
     /// Write generated events to Kafka
@@ -74,6 +77,7 @@ pub fn run(cli: Cli) -> ExitCode {
             Command::Worker(args) => worker::run(args).await,
             Command::Health(args) => health::run(args).await,
             Command::Connector(args) => connector::run(args).await,
+            Command::Dlq(args) => dlq::run(args).await,
             Command::Pipeline(args) => pipeline::run(args).await,
             Command::Produce(args) => produce::run(args).await,
             Command::Plugins(args) => plugins::run(&args),
