@@ -37,7 +37,11 @@ fn value(id: usize) -> String {
 }
 
 /// Writes values with kcat: another program's records.
-fn produce(kafka: &Kafka, topic: &str, values: impl Iterator<Item = String>) -> Result<()> {
+pub(crate) fn produce(
+    kafka: &Kafka,
+    topic: &str,
+    values: impl Iterator<Item = String>,
+) -> Result<()> {
     let mut kcat = Command::new("kcat")
         .args([
             "-P",
@@ -61,7 +65,7 @@ fn produce(kafka: &Kafka, topic: &str, values: impl Iterator<Item = String>) -> 
 }
 
 /// All records of a topic with their headers, as kcat reads them.
-fn consume(kafka: &Kafka, topic: &str) -> Result<Vec<Letter>> {
+pub(crate) fn consume(kafka: &Kafka, topic: &str) -> Result<Vec<Letter>> {
     let output = Command::new("kcat")
         .args([
             "-C",
@@ -88,8 +92,10 @@ fn consume(kafka: &Kafka, topic: &str) -> Result<Vec<Letter>> {
 }
 
 /// A record of the dead letter queue.
-struct Letter {
-    value: String,
+pub(crate) struct Letter {
+    pub(crate) value: String,
+    /// Names of headers, in order.
+    pub(crate) names: Vec<String>,
     headers: BTreeMap<String, String>,
 }
 
@@ -100,6 +106,7 @@ impl Letter {
         let headers = record["headers"].as_array().map_or(&[][..], Vec::as_slice);
         Ok(Self {
             value: text(&record["payload"]),
+            names: headers.iter().step_by(2).map(text).collect(),
             headers: headers
                 .chunks_exact(2)
                 .map(|pair| (text(&pair[0]), text(&pair[1])))
@@ -107,7 +114,7 @@ impl Letter {
         })
     }
 
-    fn error(&self, name: &str) -> &str {
+    pub(crate) fn error(&self, name: &str) -> &str {
         self.headers
             .get(&format!("__connect.errors.{name}"))
             .map_or("", String::as_str)
@@ -212,11 +219,12 @@ fn check_queue(kafka: &Kafka, name: &str) -> Result<()> {
             letter.error("offset").parse::<u64>().is_ok()
                 && letter.error("partition").parse::<u32>().is_ok()
         );
-        ensure!(
-            letter.error("exception.message").contains(name),
-            "{}",
-            letter.error("exception.message")
-        );
+        let message = letter.error("exception.message");
+        let cause = match broken {
+            true => "Converting byte[] to Kafka Connect data failed due to serialization error",
+            false => "transform number: failed: ",
+        };
+        ensure!(message.starts_with(cause), "{message}");
         ensure!(
             letter.error("exception.stacktrace").contains("caused by"),
             "{}",

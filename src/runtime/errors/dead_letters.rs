@@ -73,7 +73,6 @@ impl DeadLetterQueue {
     }
 
     fn context(&self, record: &ConsumedRecord, failure: &RecordFailure, trace: &str) -> RawHeaders {
-        let message = trace.lines().next().unwrap_or_default();
         let said = [
             ("topic", record.topic.to_string()),
             ("partition", record.partition.to_string()),
@@ -83,7 +82,7 @@ impl DeadLetterQueue {
             ("stage", failure.stage.name().to_owned()),
             ("class.name", failure.class.clone()),
             ("exception.class.name", failure.exception_class().to_owned()),
-            ("exception.message", message.to_owned()),
+            ("exception.message", failure.message(trace)),
             ("exception.stacktrace", trace.to_owned()),
         ];
         said.into_iter()

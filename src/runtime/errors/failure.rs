@@ -2,6 +2,9 @@
 
 use connect_core::{Error, ErrorKind};
 
+/// What stands between the errors of a trace.
+const CAUSE: &str = "\n\tcaused by: ";
+
 /// A stage of a record's way, by Kafka Connect's names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::runtime) enum Stage {
@@ -61,6 +64,23 @@ impl RecordFailure {
         self
     }
 
+    /// What the stage said, in one line. `trace` is the error's; its first line only tells which record a converter or
+    /// transform was given.
+    pub(super) fn message(&self, trace: &str) -> String {
+        let mut causes: Vec<_> = trace.split(CAUSE).map(str::trim).collect();
+        let is_named = matches!(
+            self.stage,
+            Stage::KeyConverter
+                | Stage::ValueConverter
+                | Stage::HeaderConverter
+                | Stage::Transformation
+        );
+        if is_named && causes.len() > 1 {
+            causes.remove(0);
+        }
+        causes.join(": ").replace(char::is_control, " ")
+    }
+
     /// The Java exception that tools expect for such an error.
     pub(super) fn exception_class(&self) -> &'static str {
         match self.error.kind() {
@@ -76,5 +96,29 @@ impl RecordFailure {
 impl From<RecordFailure> for Error {
     fn from(failure: RecordFailure) -> Self {
         *failure.error
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_message_is_what_the_stage_said_not_which_record_it_was_given() {
+        let error = || {
+            Error::data("cannot be transformed")
+                .source(Error::data("transform cast: failed").source(Error::data("no number")))
+        };
+        let message = |stage| {
+            let failure = RecordFailure::new(stage, "class", error());
+            failure.message(&failure.error.trace())
+        };
+        let cause = message(Stage::Transformation);
+        assert!(cause.starts_with("transform cast: failed"), "{cause}");
+        assert!(cause.ends_with(": no number"), "{cause}");
+        let all = message(Stage::TaskPut);
+        assert!(all.starts_with("cannot be transformed"), "{all}");
+        let alone = RecordFailure::new(Stage::ValueConverter, "class", Error::data("wrong"));
+        assert!(alone.message(&alone.error.trace()).starts_with("wrong"));
     }
 }

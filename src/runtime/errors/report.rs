@@ -6,7 +6,7 @@ use std::time::Duration;
 use connect_core::Result;
 use connect_core::clock::Clock;
 use connect_core::config::{CommonOptions, ErrorTolerance};
-use connect_core::data::TopicPartition;
+use connect_core::data::{Timestamp, TopicPartition};
 use connect_core::retry::RetryPolicy;
 use tracing::error;
 
@@ -21,7 +21,8 @@ use crate::runtime::status::StatusBoard;
 pub(in crate::runtime) struct ErrorHandling {
     tolerates: bool,
     logs: bool,
-    logs_content: bool,
+    /// Whether lines tell more of the record than its place.
+    logs_record: bool,
     /// How long what may get better is tried again; `None`: without end.
     retry_timeout: Option<Duration>,
     /// The longest pause between two tries.
@@ -33,7 +34,7 @@ impl ErrorHandling {
         Self {
             tolerates: options.tolerance == ErrorTolerance::All,
             logs: options.log_errors,
-            logs_content: options.log_messages,
+            logs_record: options.log_messages,
             retry_timeout: u64::try_from(options.retry_timeout)
                 .ok()
                 .filter(|millis| *millis > 0)
@@ -65,13 +66,6 @@ pub(in crate::runtime) struct ErrorReport {
     pub(in crate::runtime) queue: Option<DeadLetterQueue>,
 }
 
-/// A record as the log of errors names it.
-struct Named<'a> {
-    place: String,
-    key: Option<&'a [u8]>,
-    value: Option<&'a [u8]>,
-}
-
 impl ErrorReport {
     /// True if records may be left out.
     pub(in crate::runtime) fn tolerates(&self) -> bool {
@@ -88,13 +82,12 @@ impl ErrorReport {
             return Err(*failure.error);
         }
         let trace = self.status.trace_of(&failure.error);
-        self.log(&failure, &trace, || Named {
-            place: format!(
+        let millis = record.timestamp.timestamp().map(Timestamp::as_millis);
+        self.log(&failure, &trace, millis, || {
+            format!(
                 "{}-{} at offset {}",
                 record.topic, record.partition, record.offset
-            ),
-            key: record.key.as_deref(),
-            value: record.value.as_deref(),
+            )
         });
         if let Some(queue) = &mut self.queue {
             queue.push(record, &failure, &trace);
@@ -108,11 +101,7 @@ impl ErrorReport {
             return Err(*failure.error);
         }
         let trace = self.status.trace_of(&failure.error);
-        self.log(&failure, &trace, || Named {
-            place: format!("for topic {topic}"),
-            key: None,
-            value: None,
-        });
+        self.log(&failure, &trace, None, || format!("for topic {topic}"));
         self.judge(failure, trace)
     }
 
@@ -125,25 +114,24 @@ impl ErrorReport {
         Ok(())
     }
 
-    fn log<'a>(&self, failure: &RecordFailure, trace: &str, named: impl FnOnce() -> Named<'a>) {
+    /// Key and value are never logged: of a sink's records Kafka Connect shows where and when, too.
+    fn log(
+        &self,
+        failure: &RecordFailure,
+        trace: &str,
+        timestamp: Option<i64>,
+        place: impl FnOnce() -> String,
+    ) {
         if !self.handling.logs {
             return;
         }
         self.metrics.record_error_logged();
-        let named = named();
-        let text = |bytes: Option<&[u8]>| match bytes {
-            Some(bytes) if self.handling.logs_content => {
-                Some(String::from_utf8_lossy(bytes).into_owned())
-            }
-            _ => None,
-        };
         error!(
-            record = named.place,
+            record = place(),
+            timestamp = timestamp.filter(|_| self.handling.logs_record),
             stage = failure.stage.name(),
             class = failure.class,
             error = trace,
-            key = text(named.key),
-            value = text(named.value),
             "a record cannot be processed"
         );
     }

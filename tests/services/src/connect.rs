@@ -27,7 +27,7 @@ pub struct ConnectOptions {
 /// A running worker; killed when dropped.
 #[derive(Debug)]
 pub struct Connect {
-    _folder: TempDir,
+    folder: TempDir,
     port: u16,
     service: Service,
 }
@@ -56,7 +56,7 @@ impl Connect {
             std::thread::sleep(Duration::from_millis(100));
         }
         Ok(Self {
-            _folder: folder,
+            folder,
             port,
             service,
         })
@@ -70,6 +70,11 @@ impl Connect {
     /// Stops it in good order.
     pub fn stop(self) -> Result<()> {
         self.service.stop(START_DEADLINE)
+    }
+
+    /// What it has logged.
+    pub fn log(&self) -> Result<String> {
+        Ok(fs::read_to_string(self.folder.path().join("worker.log"))?)
     }
 
     /// Its process id.
