@@ -393,6 +393,30 @@ async fn what_must_not_be_sent_is_left_and_named_and_single_letters_are_sent_onc
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_letter_that_the_topic_does_not_take_is_left_and_the_others_are_sent() -> Result<()> {
+    let kafka = Kafka::shared()?;
+    let log = connect(kafka).await?;
+    make_topic(&*log, "narrow-dead", 1).await?;
+    kafka.create_topic("narrow", 1, &["max.message.bytes=2000"])?;
+    // Does not get smaller by compression.
+    let large: String = (0..20_000).map(|_| fastrand::alphanumeric()).collect();
+    let values_of = ["a", &large, "b"];
+    let letters = values_of.map(|value| letter("narrow-dead", "narrow", value, &[]));
+    write(&*log, letters.into()).await?;
+    let command = "dlq redrive --topic narrow-dead --all";
+    let (text, succeeded) = said(&sluice(kafka, command).output()?);
+    ensure!(
+        !succeeded && text.contains("2 sent, 0 sent before, 1 left"),
+        "{text}"
+    );
+    ensure!(text.contains("0:1 left: "), "{text}");
+    assert_eq!(values(&read_all(&*log, "narrow", 2).await?), ["a", "b"]);
+    let (text, _) = said(&sluice(kafka, command).output()?);
+    ensure!(text.contains("0 sent, 2 sent before, 1 left"), "{text}");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_cannot_be_done_is_refused_with_the_way_out() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let kafka = Kafka::shared()?;

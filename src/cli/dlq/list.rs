@@ -23,7 +23,9 @@ type Kind = (String, String);
 
 #[derive(Default)]
 struct Listing {
-    shown: Vec<(Letter, bool)>,
+    /// Lines of the table, or objects of the JSON: not the letters, which may be large.
+    rows: Vec<Vec<String>>,
+    objects: Vec<Value>,
     /// Letters in the queue.
     all: u64,
     /// Those that were asked for.
@@ -39,7 +41,7 @@ pub(super) async fn list(log: &dyn Log, topic: &str, args: &ListArgs) -> Result<
     let mut listing = Listing::default();
     while let Some(records) = queue.next().await? {
         for record in records {
-            listing.take(Letter::new(record), &ledger, args);
+            listing.take(&Letter::new(record), &ledger, args);
         }
     }
     queue.close().await?;
@@ -51,21 +53,25 @@ pub(super) async fn list(log: &dyn Log, topic: &str, args: &ListArgs) -> Result<
 }
 
 impl Listing {
-    fn take(&mut self, letter: Letter, ledger: &Ledger, args: &ListArgs) {
+    fn take(&mut self, letter: &Letter, ledger: &Ledger, args: &ListArgs) {
         self.all += 1;
-        if !args.filter.takes(&letter) {
+        if !args.filter.takes(letter) {
             return;
         }
         self.matching += 1;
-        let is_redriven = ledger.has(&letter);
+        let is_redriven = ledger.has(letter);
         self.redriven += u64::from(is_redriven);
-        let mut kind = kind_of(&letter);
+        let mut kind = kind_of(letter);
         if self.kinds.len() >= KINDS && !self.kinds.contains_key(&kind) {
             kind = ("others".to_owned(), String::new());
         }
         *self.kinds.entry(kind).or_default() += 1;
-        if self.shown.len() < args.limit {
-            self.shown.push((letter, is_redriven));
+        if self.matching > args.limit as u64 {
+            return;
+        }
+        match args.json {
+            true => self.objects.push(object(letter, is_redriven)),
+            false => self.rows.push(row(letter, is_redriven)),
         }
     }
 
@@ -90,11 +96,11 @@ impl Listing {
         let mut table = Table::new(&[
             "LETTER", "WHEN", "FROM", "STAGE", "CLASS", "REDRIVEN", "MESSAGE",
         ]);
-        for (letter, is_redriven) in &self.shown {
-            table.row(row(letter, *is_redriven));
+        for row in &self.rows {
+            table.row(row.clone());
         }
         table.print();
-        let hidden = self.matching - self.shown.len() as u64;
+        let hidden = self.matching - self.rows.len() as u64;
         if hidden > 0 {
             print_text(&format!("… and {hidden} more: --limit shows them\n"));
         }
@@ -113,35 +119,36 @@ impl Listing {
         let totals = self.ranked().into_iter().map(|((stage, message), count)| {
             json!({ "stage": stage, "message": message, "count": count })
         });
-        let letters = self.shown.iter().map(|(letter, is_redriven)| {
-            let said = |name: &str| letter.said(name).map(|text| text.into_owned());
-            let number = |name: &str| said(name).and_then(|text| text.parse::<i64>().ok());
-            json!({
-                "partition": letter.place().partition,
-                "offset": letter.place().offset,
-                "timestamp": letter.millis(),
-                "topic": said("topic"),
-                "original_partition": number("partition"),
-                "original_offset": number("offset"),
-                "connector": said("connector.name"),
-                "task": number("task.id"),
-                "stage": said("stage"),
-                "class": said("class.name"),
-                "exception": said("exception.class.name"),
-                "message": said("exception.message"),
-                "times": letter.times(),
-                "redriven": is_redriven,
-            })
-        });
         json!({
             "topic": topic,
             "total": self.all,
             "matching": self.matching,
             "redriven": self.redriven,
-            "letters": letters.collect::<Vec<_>>(),
+            "letters": self.objects,
             "totals": totals.collect::<Vec<_>>(),
         })
     }
+}
+
+fn object(letter: &Letter, is_redriven: bool) -> Value {
+    let said = |name: &str| letter.said(name).map(|text| text.into_owned());
+    let number = |name: &str| said(name).and_then(|text| text.parse::<i64>().ok());
+    json!({
+        "partition": letter.place().partition,
+        "offset": letter.place().offset,
+        "timestamp": letter.millis(),
+        "topic": said("topic"),
+        "original_partition": number("partition"),
+        "original_offset": number("offset"),
+        "connector": said("connector.name"),
+        "task": number("task.id"),
+        "stage": said("stage"),
+        "class": said("class.name"),
+        "exception": said("exception.class.name"),
+        "message": said("exception.message"),
+        "times": letter.times(),
+        "redriven": is_redriven,
+    })
 }
 
 fn row(letter: &Letter, is_redriven: bool) -> Vec<String> {

@@ -26,7 +26,14 @@ pub(super) async fn show(log: &dyn Log, topic: &str, places: &[Place]) -> Result
 }
 
 fn text(letter: &Letter, is_redriven: bool) -> String {
-    let said = |name: &str| letter.said(name).unwrap_or_default().into_owned();
+    // Whoever made the record may have put commands for the terminal into what the error cites.
+    let is_command = |character: char| character.is_control() && !"\n\r\t".contains(character);
+    let said = |name: &str| {
+        letter
+            .said(name)
+            .unwrap_or_default()
+            .replace(is_command, " ")
+    };
     let part = |bytes: Option<&[u8]>| bytes.map_or_else(|| "(null)".to_owned(), readable);
     let lines = [
         ("letter", letter.place().to_string()),
