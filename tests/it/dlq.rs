@@ -404,10 +404,12 @@ async fn a_letter_that_the_topic_does_not_take_is_left_and_the_others_are_sent()
     let letters = values_of.map(|value| letter("narrow-dead", "narrow", value, &[]));
     write(&*log, letters.into()).await?;
     let command = "dlq redrive --topic narrow-dead --all";
-    let (text, succeeded) = said(&sluice(kafka, command).output()?);
+    let output = sluice(kafka, command).output()?;
+    let (text, succeeded) = said(&output);
+    let stderr = String::from_utf8_lossy(&output.stderr);
     ensure!(
         !succeeded && text.contains("2 sent, 0 sent before, 1 left"),
-        "{text}"
+        "{text}{stderr}"
     );
     ensure!(text.contains("0:1 left: "), "{text}");
     assert_eq!(values(&read_all(&*log, "narrow", 2).await?), ["a", "b"]);

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use connect_core::ErrorKind;
+use connect_core::{Error, ErrorKind, RetryVerdict};
 use tokio::time::Instant;
 
 use super::ledger::Ledger;
@@ -103,8 +103,8 @@ impl Sender {
         };
         // Aborting fails too if the producer was fenced: the first error says so.
         let aborted = self.producer.abort().await;
-        if error.kind() == ErrorKind::Data && aborted.is_ok() {
-            return Ok(Some(error.to_string()));
+        if is_of_record(&error) && aborted.is_ok() {
+            return Ok(Some(error.trace().replace("\n\tcaused by: ", ": ")));
         }
         Err(error).context("sending: run it again, what was sent is not sent twice")
     }
@@ -127,6 +127,13 @@ impl Sender {
     pub(super) async fn close(&self) -> Result<()> {
         Ok(self.producer.close().await?)
     }
+}
+
+/// True if other records may fare better. The client does not tell which record has spoilt a transaction, and only in its text
+/// why: it is not worth trying the same again, and nobody else has taken over.
+fn is_of_record(error: &Error) -> bool {
+    let is_lasting = error.verdict() == RetryVerdict::Never;
+    is_lasting && matches!(error.kind(), ErrorKind::Data | ErrorKind::External)
 }
 
 fn letters_at_once(rate: Option<u32>) -> usize {
