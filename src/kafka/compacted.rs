@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use connect_core::data::TopicPartition;
+use connect_core::data::{Offset, TopicPartition};
 use connect_core::{Error, Result};
 
 use super::{
@@ -78,8 +78,7 @@ impl CompactedTopic {
         let until = Instant::now() + deadline;
         let mut behind = Vec::with_capacity(self.partitions.len());
         for partition in &self.partitions {
-            let end = self.consumer.watermarks(partition).await?.high;
-            behind.push((partition, end));
+            behind.push((partition, self.end(partition, until).await?));
         }
         loop {
             let mut still = Vec::with_capacity(behind.len());
@@ -103,6 +102,19 @@ impl CompactedTopic {
                 .target(&*self.topic));
             }
             self.follow(POLL, &mut take).await?;
+        }
+    }
+
+    /// The end of a partition. One made a moment ago may not be known to its broker yet.
+    async fn end(&self, partition: &TopicPartition, until: Instant) -> Result<Offset> {
+        loop {
+            match self.consumer.watermarks(partition).await {
+                Ok(watermarks) => return Ok(watermarks.high),
+                Err(error) if error.is_retriable() && Instant::now() < until => {
+                    tokio::time::sleep(POLL).await;
+                }
+                Err(error) => return Err(error),
+            }
         }
     }
 
