@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use connect_core::config::{CommonOptions, ConfigMap, ConnectorConfig, connector_from_map};
-use connect_core::plugin::{Connector, ConnectorPlugin};
+use connect_core::plugin::{Connector, ConnectorPlugin, ConnectorType};
 use connect_core::{Error, Result};
 use tokio::sync::{mpsc, oneshot};
 use tracing::{error, info};
@@ -18,6 +18,7 @@ use super::herder::RestartRequest;
 use super::info::{State, TargetState};
 use super::status::{BoardOwner, StatusBoard};
 use super::task_runner::{TaskPlan, TaskRunner};
+use super::topic_creation::TopicCreation;
 
 /// How long a connector may take to look at the outside world before it counts as failed.
 const START_DEADLINE: Duration = Duration::from_secs(60);
@@ -292,7 +293,15 @@ impl ConnectorActor {
     }
 
     async fn start_connector(&mut self, config: &ConfigMap) -> Result<Arc<dyn Connector>> {
-        let outcome = try_to_start(config).await;
+        let makes_topics = self.environment.settings.config.topic_creation;
+        let outcome = match self.plugin.kind {
+            ConnectorType::Source if makes_topics => TopicCreation::of(config).map(|_checked| ()),
+            _ => Ok(()),
+        };
+        let outcome = match outcome {
+            Ok(()) => try_to_start(config).await,
+            Err(wrong) => Err(wrong),
+        };
         match &outcome {
             Ok(_) => self.environment.connector_startups.succeeded(),
             Err(_) => self.environment.connector_startups.failed(),

@@ -28,6 +28,7 @@ mod standalone;
 mod status;
 mod status_writer;
 mod task_runner;
+mod topic_creation;
 mod worker;
 mod worker_config;
 

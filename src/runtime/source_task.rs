@@ -24,6 +24,7 @@ use super::info::State;
 use super::metrics::TaskMetrics;
 use super::pipeline::Pipeline;
 use super::status::StatusBoard;
+use super::topic_creation::{TopicCreation, TopicProvider};
 use super::worker_config::strip_prefix;
 use crate::kafka::{Log, Producer, ProducerOptions, ProducerRecord};
 use crate::storage::OffsetStorage;
@@ -46,6 +47,8 @@ pub(super) struct SourceTaskSpec {
     pub(super) log: Arc<dyn Log>,
     /// The worker's `producer.` settings.
     pub(super) producer_settings: ConfigMap,
+    /// Whether `topic.creation.*` counts.
+    pub(super) makes_topics: bool,
     pub(super) pipeline: Pipeline,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) offsets: OffsetStorage,
@@ -92,7 +95,12 @@ pub(super) async fn run(spec: SourceTaskSpec, control: Control) -> Result<()> {
         let text: Vec<_> = errors.iter().map(ToString::to_string).collect();
         Error::config(text.join("; "))
     })?;
+    let creation = match spec.makes_topics {
+        true => TopicCreation::of(&spec.config)?,
+        false => None,
+    };
     let mut source = SourceLoop {
+        provider: creation.map(|creation| TopicProvider::new(creation, spec.log.admin())),
         report: ErrorReport {
             handling: ErrorHandling::of(&options),
             status: spec.status.clone(),
@@ -123,6 +131,8 @@ enum Converted {
 }
 
 struct SourceLoop {
+    /// `None`: topics are made by the broker.
+    provider: Option<TopicProvider>,
     report: ErrorReport,
     spec: SourceTaskSpec,
     control: Control,
@@ -213,10 +223,17 @@ impl SourceLoop {
         }
         let (count, bytes) = (converted.len(), converted.iter().map(size).sum());
         self.spec.metrics.sending(count);
-        let mut topics: Vec<_> = converted
+        let topics: Vec<_> = converted
             .iter()
             .map(|record| record.topic.clone())
             .collect();
+        let mut distinct = topics.clone();
+        distinct.dedup();
+        if let Some(provider) = &mut self.provider {
+            for topic in &distinct {
+                provider.provide(topic).await?;
+            }
+        }
         let results = self.producer.send(converted).await?;
         let mut results = results.into_iter().zip(&topics);
         let mut acknowledged = 0;
@@ -232,9 +249,8 @@ impl SourceLoop {
             self.acknowledge(partition, offset);
         }
         self.spec.metrics.acknowledged(count, bytes);
-        topics.dedup();
         if let Some(tracker) = &mut self.spec.topics {
-            topics.iter().for_each(|topic| tracker.used(topic));
+            distinct.iter().for_each(|topic| tracker.used(topic));
         }
         Ok(())
     }

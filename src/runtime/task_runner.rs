@@ -202,6 +202,7 @@ async fn run_task(
                 task_count: plan.count,
                 connector: plan.connector,
                 producer_settings: settings.with_prefix("producer."),
+                makes_topics: settings.config.topic_creation,
                 config: plan.config,
                 log,
                 pipeline,

@@ -58,6 +58,9 @@ pub struct WorkerConfig {
     /// The longest such pause, in milliseconds.
     #[option(name = "task.restart.backoff.max.ms", default = "300000", importance = Low)]
     pub restart_backoff_max: Duration,
+    /// Whether source connectors may have topics made with settings of their own: `topic.creation.*`.
+    #[option(name = "topic.creation.enable", default = "true", importance = Low)]
+    pub topic_creation: bool,
     /// The folder for connector configs, offsets and, without `bootstrap.servers`, the log.
     #[option(name = "data.dir", default = "sluice-data", importance = High)]
     pub data_dir: String,

@@ -35,3 +35,4 @@ mod secrets;
 mod stores;
 mod support;
 mod takeover;
+mod topic_creation;

@@ -115,8 +115,9 @@ pub struct SinkOptions {
 #[derive(Debug, Clone, ConnectorConfig)]
 #[config(group = "Common")]
 pub struct SourceOptions {
-    /// Groups of topics that are made with settings of their own.
-    #[option(name = "topic.creation.groups", default = "", importance = Low, width = Long, group = "Topic Creation", display = "Topic Creation Groups", validator = Validator::Custom(aliases), unsupported = "topics are made by the broker's defaults")]
+    /// Groups of topics that are made with settings of their own: `topic.creation.<group>.include`, `.exclude`, `.partitions`,
+    /// `.replication.factor` and settings of Kafka's topics. The group `default`, which must give numbers, takes the others.
+    #[option(name = "topic.creation.groups", default = "", importance = Low, width = Long, group = "Topic Creation", display = "Topic Creation Groups", validator = Validator::Custom(aliases))]
     pub topic_creation_groups: Vec<String>,
     /// Whether the connector insists on exactly-once delivery: `required` is refused by a worker that does not provide it.
     #[option(name = "exactly.once.support", default = "requested", importance = Medium, width = Short, group = "Exactly Once Support", display = "Exactly once support", validator = Validator::OneOfIgnoreCase(&["REQUIRED", "REQUESTED"]))]
@@ -238,24 +239,16 @@ fn dead_letter_error(config: &ConfigMap) -> Option<OptionError> {
 
 /// Keys of families that Kafka Connect knows and this worker does not support yet.
 pub fn unsupported_keys(config: &ConfigMap) -> Vec<OptionError> {
-    let families = [
-        (
-            "topic.creation.",
-            "topics are made by the broker's defaults",
-        ),
-        ("admin.override.", "there is no admin client per connector"),
-    ];
-    let mut errors = Vec::new();
-    for key in config.keys() {
-        for (prefix, why) in families {
-            if key.starts_with(prefix) && key != "topic.creation.groups" {
-                // Without the value: it may be a secret.
-                let message = format!("The configuration {key} is not supported yet: {why}");
-                errors.push(OptionError::new(key, message));
-            }
-        }
-    }
-    errors
+    let admin = config
+        .keys()
+        .filter(|key| key.starts_with("admin.override."));
+    admin
+        .map(|key| {
+            // Without the value: it may be a secret.
+            let text = format!("The configuration {key} is not supported yet: there is no admin client per connector");
+            OptionError::new(key, text)
+        })
+        .collect()
 }
 
 /// Kafka Connect's rule on names: something, and no control characters.

@@ -1,0 +1,110 @@
+//! Topics of sources, made with settings of their own on a real Kafka.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use serde_json::{Value, json};
+use sluice_services::Kafka;
+
+use crate::support::{WorkerProcess, wait_until};
+
+fn source(name: &str, more: &[(&str, &str)]) -> Value {
+    let mut config = json!({
+        "name": name,
+        "connector.class": "sluice.datagen.DatagenSourceConnector",
+        "kafka.topic": name,
+        "event.type": "sales",
+        "count": "5",
+        "rate": "1000",
+    });
+    for (key, value) in more {
+        config[*key] = json!(value);
+    }
+    config
+}
+
+fn describe(kafka: &Kafka, topic: &str) -> Result<String> {
+    let arguments = ["--describe", "--topic", topic];
+    let output = kafka.tool("org.apache.kafka.tools.TopicCommand", &arguments)?;
+    Ok(String::from_utf8(output.stdout)?)
+}
+
+#[tokio::test]
+async fn the_group_of_a_topic_says_how_it_is_made() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let kafka = Kafka::shared()?;
+    let worker = WorkerProcess::start(folder.path(), Some(kafka.bootstrap()))?;
+    let options = [
+        ("topic.creation.groups", "compacted"),
+        ("topic.creation.default.partitions", "2"),
+        ("topic.creation.default.replication.factor", "-1"),
+        ("topic.creation.compacted.include", "made-.*"),
+        ("topic.creation.compacted.partitions", "7"),
+        ("topic.creation.compacted.cleanup.policy", "compact"),
+    ];
+    for name in ["made-compacted", "plain-made"] {
+        worker.put_config(name, &source(name, &options)).await?;
+        let url = worker.url("/metrics");
+        let written = format!(
+            "kafka_connect_source_task_metrics_source_record_write_total{{connector=\"{name}\",task=\"0\"}} 5.0"
+        );
+        wait_until("all are written", Duration::from_secs(30), || async {
+            Ok(reqwest::get(&url).await?.text().await?.contains(&written))
+        })
+        .await?;
+    }
+    let compacted = describe(kafka, "made-compacted")?;
+    ensure!(
+        compacted.contains("PartitionCount: 7") && compacted.contains("cleanup.policy=compact"),
+        "{compacted}"
+    );
+    let plain = describe(kafka, "plain-made")?;
+    ensure!(
+        plain.contains("PartitionCount: 2") && !plain.contains("cleanup.policy=compact"),
+        "{plain}"
+    );
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_topic_that_is_there_stays_as_it_is() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let kafka = Kafka::shared()?;
+    kafka.create_topic("made-before", 1, &[])?;
+    let worker = WorkerProcess::start(folder.path(), Some(kafka.bootstrap()))?;
+    let options = [
+        ("topic.creation.default.partitions", "4"),
+        ("topic.creation.default.replication.factor", "1"),
+    ];
+    worker
+        .put_config("made-before", &source("made-before", &options))
+        .await?;
+    wait_until("it runs", Duration::from_secs(30), || async {
+        Ok(worker.states("made-before").await? == "RUNNING [RUNNING]")
+    })
+    .await?;
+    let before = describe(kafka, "made-before")?;
+    ensure!(before.contains("PartitionCount: 1"), "{before}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn options_that_are_wrong_fail_the_connector_and_not_its_creation() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let worker = WorkerProcess::start(folder.path(), None)?;
+    let options = [("topic.creation.default.partitions", "4")];
+    worker
+        .put_config("half-made", &source("half-made", &options))
+        .await?;
+    wait_until("it fails", Duration::from_secs(30), || async {
+        Ok(worker.states("half-made").await? == "FAILED []")
+    })
+    .await?;
+    let status = worker.get("/connectors/half-made/status").await?;
+    let trace = status["connector"]["trace"].as_str().context("a trace")?;
+    ensure!(
+        trace.contains("topic.creation.default.replication.factor"),
+        "{trace}"
+    );
+    Ok(())
+}
