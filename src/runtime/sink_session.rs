@@ -12,7 +12,7 @@ use connect_core::data::{Offset, Offsets, SinkRecord, TopicPartition};
 use connect_core::plugin::{Assignment, SinkRuntime, SinkTask};
 use connect_core::{Error, ErrorKind, Result};
 use tokio::sync::Mutex;
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
 use super::errors::{ErrorReport, RecordFailure, Stage};
 use super::metrics::TaskMetrics;
@@ -157,7 +157,9 @@ impl SinkSession {
                     continue;
                 }
             }
-            let fetched = match !self.stale && pipeline.looks_up() {
+            let position = (partition.clone(), offset);
+            let is_out = self.left_out.contains(&position) || self.refused.contains_key(&position);
+            let fetched = match !self.stale && !is_out && pipeline.looks_up() {
                 true => pipeline.fetch_for_sink(record).await,
                 false => Ok(()),
             };
@@ -262,11 +264,25 @@ impl SinkSession {
             Err(error) => match self.refused_record(&error) {
                 Some(position) => {
                     self.refused.insert(position, error);
+                    self.save_what_is_durable().await;
                     self.rewind().await
                 }
                 None => Err(error),
             },
             Ok(()) => Ok(()),
+        }
+    }
+
+    /// Commits what is durable before all else is read again, so that it is not written twice where that would show.
+    async fn save_what_is_durable(&mut self) {
+        if let Ok(durable) = self.task.flush().await {
+            self.uncommitted.extend(durable);
+        }
+        if let Err(error) = self.commit().await {
+            debug!(
+                error = self.status.trace_of(&error),
+                "what is durable is not committed"
+            );
         }
     }
 
@@ -281,6 +297,8 @@ impl SinkSession {
     }
 
     async fn try_to_work(&mut self, flush_due: bool) -> Result<()> {
+        // First: a task may move offsets by itself while it puts or flushes, never beyond a letter that waits.
+        self.report.deliver().await?;
         self.put_all().await?;
         for (partition, next) in &self.skipped {
             self.task.skipped(partition, *next).await?;
@@ -308,7 +326,10 @@ impl SinkSession {
                 .refused_record(&error)
                 .filter(|position| is_whole && first.as_ref() == Some(position))
             {
-                Some(position) => self.leave_out_first(&position, error)?,
+                Some(position) => {
+                    self.leave_out_first(&position, error)?;
+                    self.report.deliver().await?;
+                }
                 None => return Err(error),
             }
         }
@@ -324,10 +345,13 @@ impl SinkSession {
         self.pending
             .retain(|pending| position_of(pending) != *position);
         // What follows of its partition will say how far it is.
-        if self
-            .pending
-            .iter()
-            .any(|pending| pending.origin == position.0)
+        let of_partition = |pending: &&SinkRecord| pending.origin == position.0;
+        let last = self.pending.iter().rfind(of_partition);
+        if let Some(last) = last.map(|last| last.offset)
+            && self
+                .skipped
+                .get(&position.0)
+                .is_some_and(|next| *next <= last)
         {
             self.skipped.remove(&position.0);
         }
@@ -384,6 +408,8 @@ impl SinkSession {
         self.stale = true;
         let partitions: Vec<_> = self.owned.keys().cloned().collect();
         self.task.close(&partitions).await?;
+        self.waits_since = None;
+        self.note_first_offsets();
         self.unconverted.clear();
         self.pending.clear();
         self.originals.clear();
@@ -405,6 +431,16 @@ impl SinkSession {
         Ok(())
     }
 
+    /// Where to begin again in partitions of which nothing was converted or committed.
+    fn note_first_offsets(&mut self) {
+        for record in &self.unconverted {
+            let partition = TopicPartition::new(record.topic.clone(), record.partition);
+            if let Some(first @ None) = self.owned.get_mut(&partition) {
+                *first = Some(record.offset);
+            }
+        }
+    }
+
     async fn take_over(&mut self, partitions: &[TopicPartition]) -> Result<()> {
         let new = partitions.iter().map(|partition| (partition.clone(), None));
         self.owned.extend(new);
@@ -421,23 +457,23 @@ impl SinkSession {
 
     /// Flushes and commits once more while the partitions are still owned.
     async fn last_commit(&mut self) {
-        let flushed = tokio::time::timeout(LAST_FLUSH, self.task.flush()).await;
-        let outcome = match flushed {
-            Ok(Ok(durable)) => {
-                self.uncommitted.extend(durable);
-                self.commit().await
-            }
-            Ok(Err(error)) => Err(error),
-            Err(_) => {
-                Err(Error::external(format!("no end after {LAST_FLUSH:?}")).operation("last flush"))
-            }
-        };
+        let outcome = tokio::time::timeout(LAST_FLUSH, self.flush_and_commit()).await;
+        let outcome = outcome.unwrap_or_else(|_| {
+            Err(Error::external(format!("no end after {LAST_FLUSH:?}")).operation("last flush"))
+        });
         if let Err(error) = outcome {
             warn!(
                 error = self.status.trace_of(&error),
                 "what was not committed is read again by whoever gets the partitions"
             );
         }
+    }
+
+    async fn flush_and_commit(&mut self) -> Result<()> {
+        self.report.deliver().await?;
+        let durable = self.task.flush().await?;
+        self.uncommitted.extend(durable);
+        self.commit().await
     }
 
     async fn give_up(&mut self, partitions: &[TopicPartition]) -> Result<()> {
@@ -456,6 +492,7 @@ impl SinkSession {
         self.left_out
             .retain(|(partition, _)| !partitions.contains(partition));
         self.report.forget(partitions);
+        self.waits_since = None;
         for partition in partitions {
             self.owned.remove(partition);
             self.skipped.remove(partition);

@@ -12,6 +12,7 @@ use connect_core::plugin::{Connector, MemoryBudget, SinkTaskContext, TaskId};
 use connect_core::retry::RetryPolicy;
 use connect_core::{Error, Result};
 use tokio::sync::Mutex;
+use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tracing::{Instrument, info, warn};
 
@@ -39,6 +40,8 @@ const MAX_POLL_RECORDS: usize = 4_000;
 /// Bytes of a fetch, by the task's share of the memory budget. A larger one makes nothing faster.
 const SMALLEST_FETCH: usize = 1 << 20;
 const LARGEST_FETCH: usize = 2 << 20;
+/// How long the end of a task waits for dead letters that are left.
+const LAST_LETTERS: Duration = Duration::from_secs(3);
 /// Pauses between tries against a failing target.
 const RETRY: RetryPolicy = RetryPolicy {
     initial: Duration::from_millis(250),
@@ -94,7 +97,9 @@ pub(super) async fn run(spec: SinkTaskSpec, control: Control) -> Result<()> {
     let consumer = spec.log.consumer(options).await?;
     slot.fill(&consumer);
     let waker = wake_on_change(control.clone(), Arc::downgrade(&consumer));
-    let lag = tokio::spawn(lag::watch(spec.log.admin(), spec.metrics.clone()).in_current_span());
+    // Ends with this function, however that ends.
+    let mut beside = JoinSet::new();
+    beside.spawn(lag::watch(spec.log.admin(), spec.metrics.clone()).in_current_span());
     let mut sink = SinkLoop {
         next_flush: Instant::now() + spec.flush_interval,
         spec,
@@ -107,10 +112,13 @@ pub(super) async fn run(spec: SinkTaskSpec, control: Control) -> Result<()> {
     };
     let outcome = sink.run().await;
     waker.abort();
-    lag.abort();
+    drop(beside);
     let closed = consumer.close().await;
     let mut session = session.lock().await;
-    let letters = session.last_letters().await;
+    let letters = tokio::time::timeout(LAST_LETTERS, session.last_letters()).await;
+    let letters = letters.unwrap_or_else(|_| {
+        Err(Error::external(format!("no end after {LAST_LETTERS:?}")).operation("dead letters"))
+    });
     let failed = session.take_failure().map_or(Ok(()), Err);
     outcome.and(closed).and(failed).and(letters)
 }
@@ -264,22 +272,32 @@ impl SinkLoop {
         if self.retry.is_some_and(|at| Instant::now() < at) {
             return Ok(());
         }
-        if let Err(error) = session.convert(&mut self.spec.pipeline).await {
-            return self.recover(&mut session, error).await;
-        }
+        // What was converted before goes on its way whatever happens to the next.
+        let converted = session.convert(&mut self.spec.pipeline).await;
+        let attempts = self.attempts;
+        self.work(&mut session).await?;
+        let Err(error) = converted else {
+            return Ok(());
+        };
+        // That others got through does not shorten the pauses for this one.
+        self.attempts = self.attempts.max(attempts);
+        self.recover(&mut session, error).await
+    }
+
+    async fn work(&mut self, session: &mut SinkSession) -> Result<()> {
         let is_awake = |session: &SinkSession, now| session.wake_at().is_some_and(|at| at <= now);
-        let due = Instant::now() >= self.next_flush || is_awake(&session, self.spec.clock.now());
+        let due = Instant::now() >= self.next_flush || is_awake(session, self.spec.clock.now());
         match session.work(due).await {
             Ok(()) => {
                 self.succeeded();
                 // Records may have made a flush due: at once, not after the next poll.
-                if !due && is_awake(&session, self.spec.clock.now()) {
+                if !due && is_awake(session, self.spec.clock.now()) {
                     let again = session.work(true).await;
-                    return self.settle(&mut session, again).await;
+                    return self.settle(session, again).await;
                 }
                 Ok(())
             }
-            failed => self.settle(&mut session, failed).await,
+            failed => self.settle(session, failed).await,
         }
     }
 

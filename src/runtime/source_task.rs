@@ -234,7 +234,14 @@ impl SourceLoop {
                 provider.provide(topic).await?;
             }
         }
-        let results = self.producer.send(converted).await?;
+        let results = self.producer.send(converted).await;
+        let taken = results.as_ref().map_or(0, |results| {
+            results.iter().filter(|result| result.is_ok()).count()
+        });
+        self.spec
+            .metrics
+            .acknowledged(taken, if taken > 0 { bytes } else { 0 });
+        let results = results?;
         let mut results = results.into_iter().zip(&topics);
         let mut acknowledged = 0;
         for (partition, offset, end) in originals {
@@ -248,7 +255,6 @@ impl SourceLoop {
             acknowledged = end;
             self.acknowledge(partition, offset);
         }
-        self.spec.metrics.acknowledged(count, bytes);
         if let Some(tracker) = &mut self.spec.topics {
             distinct.iter().for_each(|topic| tracker.used(topic));
         }

@@ -101,6 +101,10 @@ impl StatusBoard {
         let metrics = TaskMetrics::default();
         let counted = metrics.clone();
         self.with(|board| {
+            // Why it was started anew is not forgotten with its numbers.
+            if let Some(before) = board.tasks.get(&task) {
+                metrics.remember(&before.metrics);
+            }
             let entry = TaskEntry {
                 state: State::Unassigned,
                 trace: None,

@@ -73,6 +73,7 @@ impl TaskRunner {
         };
         let span = info_span!("task", connector = &*plan.name, task);
         let metrics = self.status.new_task(task);
+        let counted = metrics.clone();
         let (control, line) = Control::line(wanted);
         let work = tokio::spawn(
             run_task(
@@ -87,6 +88,11 @@ impl TaskRunner {
         );
         let abort = work.abort_handle();
         let watching = watch_task(work, task, self.status.clone(), self.healer.clone());
+        let watching = async move {
+            watching.await;
+            // Whatever it held is gone.
+            counted.holds(0, None);
+        };
         let watcher = tokio::spawn(watching.instrument(span));
         self.tasks.insert(
             task,

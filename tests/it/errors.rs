@@ -242,7 +242,7 @@ async fn tolerated_errors_leave_out_the_bad_and_nothing_else() -> Result<()> {
     kafka.create_topic(name, 3, &[])?;
     produce(kafka, name, (0..RECORDS).map(value))?;
     let s3 = S3StandIn::start(S3Options::local(folder.path().join("s3"), "bronze")).await?;
-    let worker = WorkerProcess::start(folder.path(), Some(kafka.bootstrap()))?;
+    let mut worker = WorkerProcess::start(folder.path(), Some(kafka.bootstrap()))?;
     let config = sink_config(
         name,
         &s3,
@@ -268,7 +268,10 @@ async fn tolerated_errors_leave_out_the_bad_and_nothing_else() -> Result<()> {
         .filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok())
         .sum();
     assert_eq!(skipped as usize, RECORDS - good().len());
-    Ok(())
+    // Nothing more comes of what was on its way.
+    worker.stop()?;
+    wait_for_ids(&s3, &good()).await?;
+    check_queue(kafka, name)
 }
 
 #[tokio::test]
@@ -323,7 +326,8 @@ async fn an_error_that_is_not_tolerated_fails_the_task_and_nothing_is_lost_once_
 
 #[tokio::test]
 async fn rows_that_the_database_refuses_are_left_out_one_by_one() -> Result<()> {
-    const ROWS: usize = 20_000;
+    // The last of all is refused too: the group must not stay behind for it.
+    const ROWS: usize = 10 * 1_999;
     let is_refused = |id: usize| id % 1_999 == 1_998;
     let (folder, name) = (tempfile::tempdir()?, "refused-rows");
     let kafka = Kafka::shared()?;
@@ -381,6 +385,11 @@ async fn rows_that_the_database_refuses_are_left_out_one_by_one() -> Result<()> 
             .iter()
             .all(|letter| letter.error("stage") == "TASK_PUT")
     );
+    wait_until("all is committed", Duration::from_secs(30), || async {
+        let status = worker.get(&format!("/connectors/{name}/status")).await?;
+        Ok(status["tasks"][0]["sluice"]["lag"] == 0)
+    })
+    .await?;
     Ok(())
 }
 
@@ -472,5 +481,31 @@ async fn without_restarts_what_failed_stays_failed_as_in_kafka_connect() -> Resu
     .await?;
     let status = worker.get(&format!("/connectors/{name}/status")).await?;
     ensure!(status["connector"]["sluice"].is_null(), "{status}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_sink_may_not_read_its_own_dead_letters() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let worker = WorkerProcess::start(folder.path(), None)?;
+    let s3 = S3StandIn::start(S3Options::local(folder.path().join("s3"), "bronze")).await?;
+    for topics in [("topics", "other,own-dead"), ("topics.regex", "own.*")] {
+        let mut config = sink_config("own", &s3, &[topics]);
+        if topics.0 == "topics.regex" {
+            config
+                .as_object_mut()
+                .context("an object")?
+                .remove("topics");
+        }
+        let refused = worker
+            .put_config("own", &config)
+            .await
+            .unwrap_err()
+            .to_string();
+        ensure!(
+            refused.starts_with("400") && refused.contains("The DLQ topic 'own-dead'"),
+            "{refused}"
+        );
+    }
     Ok(())
 }

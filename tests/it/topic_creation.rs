@@ -14,6 +14,8 @@ fn source(name: &str, more: &[(&str, &str)]) -> Value {
         "connector.class": "sluice.datagen.DatagenSourceConnector",
         "kafka.topic": name,
         "event.type": "sales",
+        // A compacted topic takes no record without a key.
+        "key.field": "store_id",
         "count": "5",
         "rate": "1000",
     });
@@ -24,7 +26,14 @@ fn source(name: &str, more: &[(&str, &str)]) -> Value {
 }
 
 fn describe(kafka: &Kafka, topic: &str) -> Result<String> {
-    let arguments = ["--describe", "--topic", topic];
+    let bootstrap = kafka.bootstrap();
+    let arguments = [
+        "--bootstrap-server",
+        &bootstrap,
+        "--describe",
+        "--topic",
+        topic,
+    ];
     let output = kafka.tool("org.apache.kafka.tools.TopicCommand", &arguments)?;
     Ok(String::from_utf8(output.stdout)?)
 }

@@ -214,27 +214,37 @@ pub fn sink_topic_errors(config: &ConfigMap) -> Vec<OptionError> {
     let reason = match (given("topics"), given("topics.regex")) {
         (true, true) => "topics and topics.regex are mutually exclusive options, but both are set.",
         (false, false) => "Must configure one of topics or topics.regex",
-        _ => return dead_letter_error(config).into_iter().collect(),
+        _ => return dead_letter_errors(config),
     };
     ["topics", "topics.regex"]
         .map(|key| OptionError::new(key, reason))
         .into()
 }
 
-/// A sink that reads its own dead letters would never come to an end. What a regular expression matches is seen only where
-/// Java's are understood.
-fn dead_letter_error(config: &ConfigMap) -> Option<OptionError> {
-    let queue = config.get("errors.deadletterqueue.topic.name")?.trim();
-    let topics = config.get("topics")?;
-    let topics: Vec<_> = topics.split(',').map(str::trim).collect();
-    if queue.is_empty() || !topics.contains(&queue) {
-        return None;
+/// A sink must not read its own dead letters.
+fn dead_letter_errors(config: &ConfigMap) -> Vec<OptionError> {
+    let text = |key: &str| config.get(key).map_or("", |value| value.trim());
+    let queue = text("errors.deadletterqueue.topic.name");
+    if queue.is_empty() {
+        return Vec::new();
     }
-    let message = format!(
-        "The DLQ topic '{queue}' may not be included in the list of topics ('topics=[{}]') consumed by the connector",
-        topics.join(", ")
-    );
-    Some(OptionError::new("topics", message))
+    let refused = |key: &str, kind: &str, shown: &str| {
+        let message = format!(
+            "The DLQ topic '{queue}' may not be included in the {kind} ('{key}={shown}') consumed by the connector"
+        );
+        vec![OptionError::new(key, message)]
+    };
+    let topics: Vec<_> = text("topics").split(',').map(str::trim).collect();
+    if topics.contains(&queue) {
+        let shown = format!("[{}]", topics.join(", "));
+        return refused("topics", "list of topics", &shown);
+    }
+    let pattern = text("topics.regex");
+    let whole = regex::Regex::new(&format!("^(?:{pattern})$"));
+    if !pattern.is_empty() && whole.is_ok_and(|whole| whole.is_match(queue)) {
+        return refused("topics.regex", "regex matching the topics", pattern);
+    }
+    Vec::new()
 }
 
 /// Keys of families that Kafka Connect knows and this worker does not support yet.

@@ -41,6 +41,8 @@ pub(crate) struct PostgresSinkTask {
     /// A batch that is to be written again, before any other.
     failed: Option<Arc<Batch>>,
     durable: Offsets,
+    /// Partitions whose last records make no row, with the offset after them.
+    skipped: BTreeMap<TopicPartition, Offset>,
     /// Failed tries in a row.
     failures: u32,
     /// The topic of the record written last: its table is shown to operators.
@@ -77,6 +79,7 @@ impl PostgresSinkTask {
             under_way: None,
             failed: None,
             durable: Offsets::new(),
+            skipped: BTreeMap::new(),
             failures: 0,
             last_topic: None,
         })
@@ -219,6 +222,30 @@ impl PostgresSinkTask {
                 *committed = Some(span.next);
             }
         }
+        self.pass_skipped();
+    }
+
+    /// What was skipped is done once nothing before it waits any more.
+    fn pass_skipped(&mut self) {
+        let skipped = mem::take(&mut self.skipped);
+        for (partition, next) in skipped {
+            if self.is_waiting(&partition) {
+                self.skipped.insert(partition, next);
+            } else {
+                self.durable.insert(partition, next.into());
+            }
+        }
+    }
+
+    /// True if records of the partition are not yet in the database.
+    fn is_waiting(&self, partition: &TopicPartition) -> bool {
+        let under_way = self.under_way.as_ref().map(|under_way| &under_way.batch);
+        let mut batches = under_way.into_iter().chain(&self.failed);
+        batches.any(|batch| batch.spans.contains_key(partition))
+            || self
+                .pending
+                .iter()
+                .any(|record| record.origin == *partition)
     }
 
     /// The error with the pause that the options ask for, or as the last one.
@@ -319,6 +346,12 @@ impl SinkTask for PostgresSinkTask {
         self.advance().await
     }
 
+    async fn skipped(&mut self, partition: &TopicPartition, next: Offset) -> Result<()> {
+        self.skipped.insert(partition.clone(), next);
+        self.pass_skipped();
+        Ok(())
+    }
+
     async fn flush(&mut self) -> Result<Offsets> {
         match self.drain().await {
             Err(error) if self.durable.is_empty() => Err(error),
@@ -378,6 +411,7 @@ impl SinkTask for PostgresSinkTask {
         for partition in partitions {
             self.assigned.remove(partition);
             self.durable.remove(partition);
+            self.skipped.remove(partition);
         }
         if let Some(writer) = &mut self.writer {
             writer.forget(partitions);

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use connect_core::config::{ConfigMap, ConnectorConfig, SinkOptions};
 use connect_core::data::{RawHeaders, TopicPartition};
 use connect_core::plugin::TaskId;
-use connect_core::{Error, Result};
+use connect_core::{Error, ErrorKind, Result};
 
 use super::failure::RecordFailure;
 use crate::kafka::{ConsumedRecord, Log, NewTopic, Producer, ProducerOptions, ProducerRecord};
@@ -120,10 +120,15 @@ impl DeadLetterQueue {
     }
 
     fn failed(&self, cause: Error) -> Error {
-        let text = "the record was not taken by the dead letter queue";
-        // Not the record's fault any more: without its letter it is not left out.
+        let text = match cause.kind() {
+            ErrorKind::Data => {
+                "a letter is too large: raise max.message.bytes of the dead letter queue's topic and producer.override.max.request.size of the connector"
+            }
+            _ => "the record was not taken by the dead letter queue",
+        };
+        // Not the record's fault any more, nor one that goes away by itself: somebody must let larger letters in.
         let kind = match cause.kind() {
-            connect_core::ErrorKind::Data => connect_core::ErrorKind::External,
+            ErrorKind::Data => ErrorKind::Config,
             kind => kind,
         };
         Error::new(kind, text)

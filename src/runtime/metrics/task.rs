@@ -88,6 +88,12 @@ impl TaskMetrics {
         self.change(|numbers| numbers.clone())
     }
 
+    /// Takes over the last error of the same task's life before.
+    pub(in crate::runtime) fn remember(&self, before: &Self) {
+        let last = before.change(|numbers| numbers.errors.last.clone());
+        self.change(|numbers| numbers.errors.last = last);
+    }
+
     /// A batch came from the log.
     pub(in crate::runtime) fn consumed(&self, records: &[ConsumedRecord]) {
         if records.is_empty() {
