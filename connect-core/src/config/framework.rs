@@ -228,21 +228,25 @@ fn dead_letter_errors(config: &ConfigMap) -> Vec<OptionError> {
     if queue.is_empty() {
         return Vec::new();
     }
-    let refused = |key: &str, kind: &str, shown: &str| {
+    let refused = |key: &str, how: &str, shown: &str| {
         let message = format!(
-            "The DLQ topic '{queue}' may not be included in the {kind} ('{key}={shown}') consumed by the connector"
+            "The DLQ topic '{queue}' may not be {how} ('{key}={shown}') consumed by the connector"
         );
         vec![OptionError::new(key, message)]
     };
     let topics: Vec<_> = text("topics").split(',').map(str::trim).collect();
     if topics.contains(&queue) {
         let shown = format!("[{}]", topics.join(", "));
-        return refused("topics", "list of topics", &shown);
+        return refused("topics", "included in the list of topics", &shown);
     }
     let pattern = text("topics.regex");
     let whole = regex::Regex::new(&format!("^(?:{pattern})$"));
     if !pattern.is_empty() && whole.is_ok_and(|whole| whole.is_match(queue)) {
-        return refused("topics.regex", "regex matching the topics", pattern);
+        return refused(
+            "topics.regex",
+            "matched by the regex for the topics",
+            pattern,
+        );
     }
     Vec::new()
 }

@@ -70,11 +70,6 @@ pub(super) const INTENDED: &[Intended] = &[
         reason: "`schema.content` of the JsonConverter is not supported yet.",
     },
     Intended {
-        key: "dead-letters",
-        fields: &[Body],
-        reason: "Whether a regular expression matches the dead letter queue is not looked at yet.",
-    },
-    Intended {
         key: "rename",
         fields: &[Status, Message, Body],
         reason: "Kafka Connect stores a config whose name is not the connector's; it is refused as with PUT.",
