@@ -219,7 +219,7 @@ struct Page {
 
 /// Three users, on the first page.
 async fn users(Query(page): Query<Page>) -> Json<Value> {
-    let ids = if page.page == 1 { 1..=3 } else { 1..=0 };
+    let ids = if page.page == 1 { 1..4 } else { 0..0 };
     let rows: Vec<_> = ids
         .map(|id| json!({ "id": id, "name": format!("user {id}") }))
         .collect();
