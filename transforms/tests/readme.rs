@@ -11,8 +11,6 @@ use connect_core::config::reference::{BEGIN, END, rewrite};
 use connect_core::plugin::{predicate_plugins, transform_plugins};
 use sluice_transforms as _;
 
-const HEAD: &str = "| Key | Type | Default | Importance | What it does |\n|---|---|---|---|---|\n";
-
 /// Each class, those for keys and values together, with its options.
 fn classes() -> Vec<(String, ConfigDef)> {
     let transforms = transform_plugins();
@@ -33,12 +31,16 @@ fn classes() -> Vec<(String, ConfigDef)> {
 
 fn section(names: &str, definition: &ConfigDef) -> String {
     let table = rewrite(&format!("{BEGIN}{END}"), definition).unwrap();
-    let table = table.replace(BEGIN, "").replace(END, "");
+    // Under the class' own title it needs no other.
+    let table = table
+        .replace(BEGIN, "")
+        .replace(END, "")
+        .replace("### Options", "");
     let class = names.trim_matches('`').split(['$', '`']).next().unwrap();
     let title = class.rsplit('.').next().unwrap();
     match table.trim() {
         "" => format!("\n### {title}\n\n{names}: no options.\n"),
-        rows => format!("\n### {title}\n\n{names}\n\n{HEAD}{rows}\n"),
+        rows => format!("\n### {title}\n\n{names}\n\n{rows}\n"),
     }
 }
 
