@@ -9,6 +9,7 @@ use connect_core::plugin::{RecordPosition, TransformRecord, Transformed};
 use connect_core::{Error, Result};
 
 use super::errors::{RecordFailure, Stage};
+use super::worker_config::wrong_options;
 
 /// The transforms of one task.
 pub(super) struct Chain {
@@ -21,10 +22,8 @@ type Passing = (TransformRecord, Option<u32>);
 impl Chain {
     /// The transforms a connector names.
     pub(super) fn of(config: &ConfigMap) -> Result<Self> {
-        let links = transform_chain(config).map_err(|errors| {
-            let text: Vec<_> = errors.iter().map(ToString::to_string).collect();
-            Error::config(text.join("; ")).operation("transforms")
-        })?;
+        let links = transform_chain(config)
+            .map_err(|errors| wrong_options(&errors).operation("transforms"))?;
         Ok(Self { links })
     }
 

@@ -19,6 +19,7 @@ use super::info::{State, TargetState};
 use super::status::{BoardOwner, StatusBoard};
 use super::task_runner::{TaskPlan, TaskRunner};
 use super::topic_creation::TopicCreation;
+use super::worker_config::wrong_options;
 
 /// How long a connector may take to look at the outside world before it counts as failed.
 const START_DEADLINE: Duration = Duration::from_secs(60);
@@ -384,10 +385,7 @@ fn wanted_of(target: TargetState) -> Wanted {
 
 /// How many tasks a configuration makes.
 pub(super) fn task_count(connector: &dyn Connector, config: &ConfigMap) -> Result<u32> {
-    let options = CommonOptions::from_map(config).map_err(|errors| {
-        let text: Vec<_> = errors.iter().map(ToString::to_string).collect();
-        Error::config(text.join("; "))
-    })?;
+    let options = CommonOptions::from_map(config).map_err(|errors| wrong_options(&errors))?;
     Ok(connector
         .task_count(options.tasks_max)
         .min(options.tasks_max))

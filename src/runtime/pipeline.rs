@@ -10,7 +10,7 @@ use connect_core::{Error, Result};
 
 use super::chain::Chain;
 use super::errors::{RecordFailure, Stage};
-use super::worker_config::{WorkerSettings, strip_prefix};
+use super::worker_config::{WorkerSettings, strip_prefix, wrong_options};
 use crate::kafka::{ConsumedRecord, ProducerRecord};
 
 /// A plugin with its class.
@@ -260,8 +260,7 @@ fn chosen(
 }
 
 fn wrong(option: &str, errors: &[connect_core::config::OptionError]) -> Error {
-    let text: Vec<_> = errors.iter().map(ToString::to_string).collect();
-    Error::config(text.join("; ")).operation(option)
+    wrong_options(errors).operation(option)
 }
 
 fn missing(option: &str, class: &str, what: &str) -> Error {

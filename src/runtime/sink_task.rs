@@ -27,7 +27,7 @@ use super::sink_session::{
     ConsumerSlot, SessionListener, SessionMetrics, SinkSession, is_conflict,
 };
 use super::status::StatusBoard;
-use super::worker_config::strip_prefix;
+use super::worker_config::{strip_prefix, wrong_options};
 use crate::kafka::{AutoOffsetReset, Consumer, ConsumerOptions, Isolation, Log, Subscription};
 
 #[cfg(test)]
@@ -124,10 +124,7 @@ pub(super) async fn run(spec: SinkTaskSpec, control: Control) -> Result<()> {
 }
 
 async fn error_report(spec: &SinkTaskSpec) -> Result<ErrorReport> {
-    let options = CommonOptions::from_map(&spec.config).map_err(|errors| {
-        let text: Vec<_> = errors.iter().map(ToString::to_string).collect();
-        Error::config(text.join("; "))
-    })?;
+    let options = CommonOptions::from_map(&spec.config).map_err(|errors| wrong_options(&errors))?;
     let mut producer = spec.producer_settings.clone();
     producer.extend(strip_prefix(&spec.config, "producer.override."));
     Ok(ErrorReport {
@@ -155,10 +152,7 @@ fn consumer_options(
     overrides.extend(strip_prefix(&spec.config, "consumer.override."));
     overrides.remove("group.id");
     let group = group_id(&spec.id.connector, &spec.config, &spec.consumer_settings);
-    let options = SinkOptions::from_map(&spec.config).map_err(|errors| {
-        let text: Vec<_> = errors.iter().map(ToString::to_string).collect();
-        Error::config(text.join("; "))
-    })?;
+    let options = SinkOptions::from_map(&spec.config).map_err(|errors| wrong_options(&errors))?;
     let subscription = if options.topics_regex.is_empty() {
         Subscription::Topics(options.topics)
     } else {

@@ -25,7 +25,7 @@ use super::metrics::TaskMetrics;
 use super::pipeline::Pipeline;
 use super::status::StatusBoard;
 use super::topic_creation::{TopicCreation, TopicProvider};
-use super::worker_config::strip_prefix;
+use super::worker_config::{strip_prefix, wrong_options};
 use crate::kafka::{Log, Producer, ProducerOptions, ProducerRecord};
 use crate::storage::OffsetStorage;
 
@@ -91,10 +91,7 @@ pub(super) async fn run(spec: SourceTaskSpec, control: Control) -> Result<()> {
         }),
     })?;
     task.start().await?;
-    let options = CommonOptions::from_map(&spec.config).map_err(|errors| {
-        let text: Vec<_> = errors.iter().map(ToString::to_string).collect();
-        Error::config(text.join("; "))
-    })?;
+    let options = CommonOptions::from_map(&spec.config).map_err(|errors| wrong_options(&errors))?;
     let creation = match spec.makes_topics {
         true => TopicCreation::of(&spec.config)?,
         false => None,

@@ -200,8 +200,13 @@ pub(super) fn strip_prefix(properties: &ConfigMap, prefix: &str) -> ConfigMap {
 }
 
 fn wrong(errors: &[OptionError]) -> Error {
+    wrong_options(errors).operation("worker configuration")
+}
+
+/// One error that names every wrong key.
+pub(super) fn wrong_options(errors: &[OptionError]) -> Error {
     let text: Vec<_> = errors.iter().map(ToString::to_string).collect();
-    Error::config(text.join("; ")).operation("worker configuration")
+    Error::config(text.join("; "))
 }
 
 fn warnings(properties: &ConfigMap, in_cluster: bool) -> Vec<String> {

@@ -10,6 +10,7 @@ use connect_core::{Error, ErrorKind, Result};
 
 use super::failure::RecordFailure;
 use crate::kafka::{ConsumedRecord, Log, NewTopic, Producer, ProducerOptions, ProducerRecord};
+use crate::runtime::worker_config::wrong_options;
 
 /// What the names of all headers begin with that say what happened.
 pub const ERROR_HEADERS: &str = "__connect.errors.";
@@ -32,10 +33,7 @@ impl DeadLetterQueue {
         producer: ConfigMap,
         log: &dyn Log,
     ) -> Result<Option<Self>> {
-        let options = SinkOptions::from_map(config).map_err(|errors| {
-            let text: Vec<_> = errors.iter().map(ToString::to_string).collect();
-            Error::config(text.join("; "))
-        })?;
+        let options = SinkOptions::from_map(config).map_err(|errors| wrong_options(&errors))?;
         if options.dead_letter_topic.is_empty() {
             return Ok(None);
         }
