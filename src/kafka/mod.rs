@@ -7,6 +7,11 @@
 pub mod cluster;
 pub mod compacted;
 pub mod embedded;
+mod group;
+
+pub use group::{
+    Generation, GroupMember, GroupMemberOptions, GroupProtocol, MemberMetadata, Rebalance,
+};
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -36,6 +41,15 @@ pub trait Log: Send + Sync {
         transactional_id: &str,
         options: ProducerOptions,
     ) -> Result<Arc<dyn TransactionalProducer>>;
+
+    /// A member of a group that is led by one of its members; it has not joined yet.
+    ///
+    /// # Errors
+    /// `Config` where there is no group coordinator: a log on local disk.
+    async fn group_member(&self, options: GroupMemberOptions) -> Result<Box<dyn GroupMember>> {
+        let text = "needs brokers: set bootstrap.servers";
+        Err(Error::config(format!("the group {} {text}", options.group)))
+    }
 
     /// The admin client.
     fn admin(&self) -> Arc<dyn Admin>;

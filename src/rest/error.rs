@@ -59,7 +59,7 @@ impl From<HerderError> for RestError {
             HerderError::NotFound(_) => StatusCode::NOT_FOUND,
             HerderError::BadRequest(_) => StatusCode::BAD_REQUEST,
             HerderError::Forbidden(_) => StatusCode::FORBIDDEN,
-            HerderError::Conflict(_) => StatusCode::CONFLICT,
+            HerderError::Conflict(_) | HerderError::Forward { .. } => StatusCode::CONFLICT,
             HerderError::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
         };
         Self::new(status, error.to_string())

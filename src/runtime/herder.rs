@@ -24,12 +24,28 @@ pub enum HerderError {
     /// 409
     #[error("{0}")]
     Conflict(String),
+    /// Another worker of the cluster must be asked: REST asks it. `None` while nobody knows which (409).
+    #[error(
+        "Cannot complete request momentarily due to no known leader URL, likely because a rebalance was underway."
+    )]
+    Forward {
+        /// Where that worker's REST API is.
+        url: Option<String>,
+    },
     /// 500
     #[error("{0}")]
     Internal(String),
 }
 
 impl HerderError {
+    /// 409: a config changed, or the group was shared anew, while the request was worked on.
+    pub fn stale() -> Self {
+        Self::Conflict(
+            "Cannot complete request momentarily due to stale configuration (typically caused by a concurrent config change)"
+                .to_owned(),
+        )
+    }
+
     /// A config holds another name than that of the connector it is for.
     pub fn other_name(held: &str, name: &str) -> Self {
         Self::BadRequest(format!(
