@@ -44,7 +44,8 @@ pub trait GroupProtocol: Send + Sync {
     /// As the leader: what each member is given, by member id. `protocol` is what all members understand.
     ///
     /// # Errors
-    /// The group has no assignment then, and joins again after a pause.
+    /// The group has no assignment then. If the error is retriable it is joined again after a pause, otherwise the join
+    /// fails.
     async fn assign(
         &self,
         protocol: &str,

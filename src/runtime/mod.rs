@@ -6,6 +6,7 @@ mod cluster_options;
 mod config_providers;
 mod connector_actor;
 mod control;
+pub mod distributed;
 mod environment;
 mod errors;
 mod healing;

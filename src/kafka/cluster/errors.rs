@@ -83,6 +83,8 @@ fn kind_of_code(code: ErrorCode) -> ErrorKind {
         | ErrorCode::InvalidPartitions
         | ErrorCode::InvalidReplicationFactor
         | ErrorCode::InvalidConfig
+        | ErrorCode::InvalidGroupId
+        | ErrorCode::InvalidSessionTimeout
         | ErrorCode::PolicyViolation => ErrorKind::Config,
         ErrorCode::MessageTooLarge | ErrorCode::InvalidRecord => ErrorKind::Data,
         _ => ErrorKind::External,

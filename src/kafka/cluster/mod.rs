@@ -5,6 +5,7 @@
 mod admin;
 mod consumer;
 mod errors;
+mod group;
 mod producer;
 mod security;
 pub(super) mod settings;
@@ -19,7 +20,8 @@ use connect_core::{Error, Result};
 use krafka::Kafka;
 
 use super::{
-    Admin, Consumer, ConsumerOptions, Log, Producer, ProducerOptions, TransactionalProducer,
+    Admin, Consumer, ConsumerOptions, GroupMember, GroupMemberOptions, Log, Producer,
+    ProducerOptions, TransactionalProducer,
 };
 use errors::mapped;
 use settings::ConnectionSettings;
@@ -112,6 +114,17 @@ impl Log for ClusterLog {
         let client = self.client(&mut options).await?;
         let opened = producer::ClusterTransaction::open(&client, transactional_id, &options);
         Ok(Arc::new(opened.await?))
+    }
+
+    async fn group_member(&self, options: GroupMemberOptions) -> Result<Box<dyn GroupMember>> {
+        let settings = ConnectionSettings::read(&self.properties)?;
+        let timeout = settings
+            .request_timeout
+            .min(group::request_timeout(&options));
+        let key = "request.timeout.ms".to_owned();
+        let connection = [(key, timeout.as_millis().to_string())].into();
+        let client = self.client_with(&options.client_id, self.metadata_max_age, connection);
+        Ok(Box::new(group::ClusterMember::new(client.await?, options)))
     }
 
     fn admin(&self) -> Arc<dyn Admin> {

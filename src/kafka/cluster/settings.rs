@@ -24,7 +24,7 @@ pub(super) struct ConnectionSettings {
     client_id: String,
     /// Milliseconds one request may take.
     #[option(name = "request.timeout.ms", default = "30000")]
-    request_timeout: Duration,
+    pub(super) request_timeout: Duration,
     /// Milliseconds until a connection is given up.
     #[option(name = "socket.connection.setup.timeout.ms", default = "10000")]
     connect_timeout: Duration,
