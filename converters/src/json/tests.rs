@@ -3,7 +3,7 @@ use connect_core::data::{Decimal, Type, Value};
 
 fn converter(schemas: &str) -> JsonConverter {
     let options = [("schemas.enable".to_owned(), schemas.to_owned())].into();
-    JsonConverter::new(&JsonOptions::from_map(&options).unwrap())
+    JsonConverter::new(&JsonOptions::from_map(&options).unwrap()).unwrap()
 }
 
 fn read(schemas: &str, text: &'static str) -> Result<Datum> {
