@@ -5,14 +5,14 @@
 
 use std::time::Duration;
 
-use connect_core::{Error, Result, Secret};
+use connect_core::{Error, ErrorKind, Result, Secret};
 use tokio::task::JoinHandle;
 use tokio_postgres::config::TargetSessionAttrs;
 use tokio_postgres::{Client, NoTls};
 use tracing::{debug, info};
 
 use crate::config::{PostgresSinkConfig, SslMode};
-use crate::error::WriteError;
+use crate::error::{Cause, WriteError};
 use crate::tls::{Tls, TlsSettings, mode_named};
 use crate::url::Parameter;
 
@@ -111,11 +111,13 @@ impl Target {
         let connecting = async {
             let connection = match &self.tls {
                 None => {
-                    let (client, driver) = self.config.connect(NoTls).await?;
+                    let connected = self.config.connect(NoTls).await;
+                    let (client, driver) = connected.map_err(|error| self.refused(error))?;
                     Connection::drive(client, driver)
                 }
                 Some(tls) => {
-                    let (client, driver) = self.config.connect(tls.clone()).await?;
+                    let connected = self.config.connect(tls.clone()).await;
+                    let (client, driver) = connected.map_err(|error| self.refused(error))?;
                     Connection::drive(client, driver)
                 }
             };
@@ -136,6 +138,24 @@ impl Target {
             .unwrap_or(Err(WriteError::Deadline(deadline)))?;
         info!(server = self.shown, "connected");
         Ok(connection)
+    }
+
+    /// Why no connection came about: what neither the server said nor the network is a login that we cannot do.
+    fn refused(&self, error: tokio_postgres::Error) -> WriteError {
+        let error = WriteError::from(error);
+        if error.is_from_server() || error.cause() != Cause::Other {
+            return error;
+        }
+        let text = match self.config.get_password() {
+            Some(_) => "logging in failed",
+            None => "logging in failed, and connection.password is not set",
+        };
+        WriteError::Known(
+            Error::new(ErrorKind::Auth, text)
+                .operation("connect to")
+                .target(&self.shown)
+                .source(error),
+        )
     }
 }
 

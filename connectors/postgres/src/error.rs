@@ -75,6 +75,11 @@ impl WriteError {
         }
     }
 
+    /// True if the server itself has refused.
+    pub(crate) fn is_from_server(&self) -> bool {
+        matches!(self, Self::Database(error) if error.as_db_error().is_some())
+    }
+
     /// True if it says that a row with this key exists.
     pub(crate) fn is_duplicate(&self) -> bool {
         matches!(self, Self::Database(error) if error.code().is_some_and(|code| code.code() == "23505"))

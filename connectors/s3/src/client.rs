@@ -43,6 +43,8 @@ pub(crate) struct Destination {
 pub(crate) struct Bucket {
     client: Client,
     options: BucketOptions,
+    /// Where it is, for messages.
+    server: String,
 }
 
 impl Bucket {
@@ -84,6 +86,7 @@ impl Bucket {
         Self {
             client: Client::from_conf(config.build()),
             options: options.clone(),
+            server: server(options, shared.endpoint_url()),
         }
     }
 
@@ -97,7 +100,7 @@ impl Bucket {
         match status(&error) {
             Some(301 | 403) => Ok(()),
             Some(404) => {
-                let server = self.options.store_url.as_deref().unwrap_or("AWS");
+                let server = &self.server;
                 Err(Error::config(format!(
                     "Non-existent S3 bucket {name} at {server}: make it, or correct s3.bucket.name"
                 )))
@@ -286,6 +289,15 @@ impl Bucket {
             .as_deref()
             .map(ObjectCannedAcl::from)
     }
+}
+
+/// Where requests go: to the connector's `store.url`, else to what the worker's environment names in place of AWS.
+fn server(options: &BucketOptions, of_environment: Option<&str>) -> String {
+    let own = options.store_url.clone();
+    let for_s3 = || std::env::var("AWS_ENDPOINT_URL_S3").ok();
+    let for_all = || of_environment.map(str::to_owned);
+    let server = own.or_else(for_s3).or_else(for_all);
+    server.unwrap_or_else(|| "AWS".to_owned())
 }
 
 fn parts_gone(operation: &str, key: &str) -> Error {

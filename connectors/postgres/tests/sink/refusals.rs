@@ -186,6 +186,13 @@ async fn a_wrong_password_or_database_fails_the_connector_at_its_start_and_shows
     let error = start("connection.password", "hunter2").await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Auth);
     assert!(!error.trace().contains("hunter2"));
+    let mut without = config(&postgres, &[]);
+    without.remove("connection.password");
+    let error = connector_from_map(&without).unwrap().start().await;
+    let error = error.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Auth, "{error}");
+    assert!(!error.is_retriable());
+    assert!(error.to_string().contains("connection.password"), "{error}");
     let error = start("connection.url", &postgres.jdbc_url("nowhere"))
         .await
         .unwrap_err();

@@ -1,5 +1,6 @@
 //! What a refused request means.
 
+use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::operation::RequestId;
 use connect_core::{Error, ErrorKind, RetryVerdict};
@@ -35,6 +36,9 @@ pub(super) fn failed<E>(operation: &str, target: &str, error: SdkError<E>) -> Er
 where
     E: ProvideErrorMetadata + RequestId + std::error::Error + Send + Sync + 'static,
 {
+    if has_no_credentials(&error) {
+        return no_credentials(operation, target).source(error);
+    }
     let status = status(&error);
     let code = error.code().map(str::to_owned);
     let request = error
@@ -55,6 +59,29 @@ where
         .operation(operation)
         .target(target)
         .source(error)
+}
+
+/// True if no place that may hold credentials holds usable ones. One that could not be asked in time may be asked again.
+fn has_no_credentials(error: &(dyn std::error::Error + 'static)) -> bool {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if let Some(error) = error.downcast_ref::<CredentialsError>() {
+            return matches!(
+                error,
+                CredentialsError::CredentialsNotLoaded(_)
+                    | CredentialsError::InvalidConfiguration(_)
+            );
+        }
+        next = error.source();
+    }
+    false
+}
+
+fn no_credentials(operation: &str, target: &str) -> Error {
+    let text = "no AWS credentials: set aws.access.key.id and aws.secret.access.key, or give the worker some (environment, profile, role of its machine)";
+    Error::new(ErrorKind::Auth, text)
+        .operation(operation)
+        .target(target)
 }
 
 /// Whose fault it is, and whether the same request may succeed later. The code counts before the status: an upload in parts

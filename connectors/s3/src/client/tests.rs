@@ -1,5 +1,8 @@
 //! Requests against a server that gives the same answer to each.
 
+use aws_config::meta::credentials::CredentialsProviderChain;
+use aws_credential_types::provider::error::CredentialsError;
+use aws_credential_types::provider::{ProvideCredentials, future};
 use connect_core::config::{ConfigMap, ConnectorConfig};
 use connect_core::{ErrorKind, RetryVerdict};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -94,4 +97,35 @@ async fn parts_of_an_upload_that_is_gone_make_the_task_read_again() {
     assert_eq!(part.await.unwrap_err().kind(), ErrorKind::Conflict);
     let error = complete(404, Some("NoSuchUpload")).await;
     assert_eq!(error.kind(), ErrorKind::Conflict);
+}
+
+#[tokio::test]
+async fn credentials_that_are_nowhere_are_not_waited_for() {
+    let options = [("s3.bucket.name", "b"), ("store.url", "http://127.0.0.1:9")];
+    let options = options.map(|(key, value)| (key.to_owned(), value.to_owned()));
+    let mut bucket =
+        Bucket::open(&BucketOptions::from_map(&ConfigMap::from(options)).unwrap()).await;
+    let chain = CredentialsProviderChain::first_try("nowhere", Nowhere);
+    let config = bucket.client.config().to_builder();
+    bucket.client = Client::from_conf(config.credentials_provider(chain).build());
+    for error in [
+        bucket.check().await.unwrap_err(),
+        bucket.begin(&destination()).await.unwrap_err(),
+    ] {
+        assert_eq!(error.kind(), ErrorKind::Auth, "{error:?}");
+        assert_eq!(error.verdict(), RetryVerdict::Never, "{error:?}");
+        assert!(error.to_string().contains("aws.access.key.id"), "{error}");
+    }
+}
+
+#[derive(Debug)]
+struct Nowhere;
+
+impl ProvideCredentials for Nowhere {
+    fn provide_credentials<'a>(&'a self) -> future::ProvideCredentials<'a>
+    where
+        Self: 'a,
+    {
+        future::ProvideCredentials::ready(Err(CredentialsError::not_loaded("not set")))
+    }
 }
