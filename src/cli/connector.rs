@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use super::deployment::{self, exit_code, has_failed, tasks, text, traces, wait_until_settled};
 use super::output::{Table, print_text};
 use super::ready_config::ReadyConfig;
-use super::rest_client::{RestClient, connector_path};
+use super::rest_client::{RestClient, WorkerUrl, connector_path};
 
 /// Works with any Kafka Connect worker.
 #[derive(Debug, Args)]
@@ -20,14 +20,8 @@ use super::rest_client::{RestClient, connector_path};
     after_help = "Examples:\n  sluice connector deploy connector-configs/s3-sink-sales.json\n  sluice connector status\n  sluice connector restart s3-sink-sales --include-tasks --only-failed"
 )]
 pub(super) struct ConnectorArgs {
-    /// The worker's address
-    #[arg(
-        long,
-        global = true,
-        env = "CONNECT_REST_URL",
-        default_value = "http://localhost:8083"
-    )]
-    url: String,
+    #[command(flatten)]
+    worker: WorkerUrl,
     /// Print JSON
     #[arg(long, global = true)]
     json: bool,
@@ -98,9 +92,9 @@ enum Action {
 }
 
 pub(super) async fn run(args: ConnectorArgs) -> Result<ExitCode> {
-    let client = RestClient::new(&args.url)?;
+    let client = RestClient::new(&args.worker.url)?;
     let put = |name: String, rest: &'static str| async move {
-        RestClient::new(&args.url)?
+        RestClient::new(&args.worker.url)?
             .call(Method::PUT, &connector_path(&name, rest), None)
             .await?;
         Ok(ExitCode::SUCCESS)

@@ -3,9 +3,23 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
+use clap::Args;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::{Client, Method, StatusCode};
 use serde_json::Value;
+
+/// Which worker is called.
+#[derive(Debug, Args)]
+pub(super) struct WorkerUrl {
+    /// The worker's address
+    #[arg(
+        long,
+        global = true,
+        env = "CONNECT_REST_URL",
+        default_value = "http://localhost:8083"
+    )]
+    pub(super) url: String,
+}
 
 /// A running worker, by URL.
 #[derive(Debug)]

@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use super::letter::Place;
 use crate::cli::environment;
-use crate::cli::rest_client::{RestClient, connector_path, is_not_found};
+use crate::cli::rest_client::{RestClient, WorkerUrl, connector_path, is_not_found};
 use crate::kafka::Log;
 use crate::kafka::cluster::ClusterLog;
 use crate::kafka::embedded::EmbeddedLog;
@@ -22,14 +22,9 @@ const QUEUE_OPTION: &str = "errors.deadletterqueue.topic.name";
 
 #[derive(Debug, Args)]
 pub(super) struct HomeArgs {
-    /// The worker's address: its connector's config names the queue
-    #[arg(
-        long,
-        global = true,
-        env = "CONNECT_REST_URL",
-        default_value = "http://localhost:8083"
-    )]
-    url: String,
+    /// Its connector's config names the queue.
+    #[command(flatten)]
+    worker: WorkerUrl,
     /// The queue's topic, instead of a connector
     #[arg(long, global = true)]
     topic: Option<String>,
@@ -68,12 +63,12 @@ impl HomeArgs {
     }
 
     async fn queue_of(&self, connector: &str) -> Result<String> {
-        let client = RestClient::new(&self.url)?;
+        let client = RestClient::new(&self.worker.url)?;
         let asked = client.get(&connector_path(connector, "/config")).await;
         let config = asked.map_err(|error| match is_not_found(&error) {
             true => anyhow!(
                 "there is no connector {connector} at {}: `sluice connector list` shows those there are",
-                self.url
+                self.worker.url
             ),
             false => error.context(format!("asking for the queue of {connector}; --topic names it too")),
         })?;
@@ -128,7 +123,7 @@ impl HomeArgs {
     }
 
     async fn no_brokers(&self) -> &'static str {
-        let client = RestClient::new(&self.url);
+        let client = RestClient::new(&self.worker.url);
         let is_embedded = match client {
             Ok(client) => client.get("/").await.is_ok_and(|root| {
                 root.get("kafka_cluster_id").and_then(Value::as_str) == Some("embedded")

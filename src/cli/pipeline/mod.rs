@@ -14,7 +14,7 @@ use std::time::Duration;
 use anyhow::Result;
 use clap::{Args, Subcommand};
 
-use super::rest_client::RestClient;
+use super::rest_client::{RestClient, WorkerUrl};
 use configs::{Changes, Connectors, Selection};
 use down::Down;
 
@@ -48,13 +48,8 @@ enum Action {
 struct WorkerPipeline {
     /// The pipeline; `sluice pipeline list` shows them
     name: String,
-    /// The worker's address
-    #[arg(
-        long,
-        env = "CONNECT_REST_URL",
-        default_value = "http://127.0.0.1:8083"
-    )]
-    url: String,
+    #[command(flatten)]
+    worker: WorkerUrl,
     #[command(flatten)]
     selection: Selection,
 }
@@ -99,7 +94,7 @@ pub(super) async fn run(args: PipelineArgs) -> Result<ExitCode> {
         }
         Some(Action::Up(args)) => up(&args).await,
         Some(Action::Status(StatusArgs { pipeline, json })) => {
-            let client = RestClient::new(&pipeline.url)?;
+            let client = RestClient::new(&pipeline.worker.url)?;
             let known = catalog::named(&pipeline.name)?;
             status::status(&client, known, &pipeline.selection, json).await
         }
@@ -112,21 +107,21 @@ pub(super) async fn run(args: PipelineArgs) -> Result<ExitCode> {
 async fn up(args: &UpArgs) -> Result<ExitCode> {
     let WorkerPipeline {
         name,
-        url,
+        worker,
         selection,
     } = &args.pipeline;
     let connectors = Connectors::of(catalog::named(name)?, selection, &args.changes)?;
     let timeout = Duration::from_secs(args.timeout);
-    up::up(&RestClient::new(url)?, &connectors, timeout).await
+    up::up(&RestClient::new(&worker.url)?, &connectors, timeout).await
 }
 
 async fn take_down(args: &DownArgs) -> Result<ExitCode> {
     let WorkerPipeline {
         name,
-        url,
+        worker,
         selection,
     } = &args.pipeline;
-    let client = RestClient::new(url)?;
+    let client = RestClient::new(&worker.url)?;
     let statuses = status::statuses(&client, catalog::named(name)?, selection).await?;
     let down = Down {
         drain: Duration::from_secs(args.drain),
