@@ -141,6 +141,12 @@ impl StatusBoard {
         });
     }
 
+    /// The connector has a new configuration: what it was with the old one says nothing any more.
+    pub(super) fn reconfigured(&self) {
+        self.clear_tasks();
+        self.connector(State::Unassigned);
+    }
+
     /// Forgets all tasks.
     pub(super) fn clear_tasks(&self) {
         self.with(|board| {

@@ -298,6 +298,32 @@ async fn a_connector_that_does_not_run_says_why() -> Result<()> {
     Ok(())
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn an_update_is_judged_by_its_own_start() -> Result<()> {
+    let place = Place::new(Way::Binary)?;
+    let s3 = S3StandIn::start(S3Options::local(place.folder.path().join("s3"), "bronze")).await?;
+    let url = s3.url();
+    let file = |bucket: &str| {
+        let changes = [
+            ("store.url", url.as_str()),
+            ("s3.bucket.name", bucket),
+            ("aws.access.key.id", "test"),
+            ("aws.secret.access.key", "test-secret"),
+        ];
+        place.file("sink.json", &ready_config("s3-sink-sales.json", &changes)?)
+    };
+    // What the one before has left must never be taken for the answer, whichever it was.
+    for round in 0..5 {
+        place.succeed(DEPLOY, &[&file("bronze")?])?;
+        let ran = place.run(DEPLOY, &[&file("not-there")?])?;
+        ensure!(
+            !ran.success && ran.err.contains("not-there"),
+            "round {round}: {ran:?}"
+        );
+    }
+    Ok(())
+}
+
 #[test]
 fn a_worker_that_is_not_there_is_named() -> Result<()> {
     let folder = tempfile::tempdir()?;

@@ -188,6 +188,7 @@ impl StandaloneHerder {
         self.store(name, &config, managed.target, tasks).await?;
         managed.config = config.clone();
         managed.tasks = tasks;
+        managed.status.reconfigured();
         if std::ptr::eq(managed.plugin, plugin) {
             managed.tell(Command::Configure(config)).await?;
         } else {
