@@ -4,6 +4,7 @@
 //! (tests/it/log_conformance) runs on both. Everything above this module sees only the traits here; nothing outside
 //! `cluster` names the Kafka client crate.
 
+pub mod client_options;
 pub mod cluster;
 pub mod compacted;
 pub mod embedded;
@@ -51,8 +52,16 @@ pub trait Log: Send + Sync {
         Err(Error::config(format!("the group {} {text}", options.group)))
     }
 
-    /// The admin client.
+    /// The worker's own admin client.
     fn admin(&self) -> Arc<dyn Admin>;
+
+    /// An admin client with settings above the worker's own, under Kafka's names, already stripped of `admin.` or
+    /// `admin.override.`; the worker's own if there are none. An unsupported key is refused by name.
+    async fn admin_with(
+        &self,
+        client_id: &str,
+        overrides: BTreeMap<String, String>,
+    ) -> Result<Arc<dyn Admin>>;
 }
 
 /// A record as read from the log.

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use axum::extract::Request;
 use axum::{Router, ServiceExt, middleware};
+use connect_core::config::wrong_options;
 use connect_core::{Error, Result};
 use rustls::ServerConfig;
 use tokio::net::TcpListener;
@@ -176,10 +177,8 @@ impl LazyTls<'_> {
         if let Some(config) = &self.config {
             return Ok(config.clone());
         }
-        let options = TlsOptions::of(&self.settings.properties).map_err(|errors| {
-            let text: Vec<_> = errors.iter().map(ToString::to_string).collect();
-            Error::config(text.join("; ")).operation("listeners")
-        })?;
+        let options = TlsOptions::of(&self.settings.properties)
+            .map_err(|errors| wrong_options(&errors).operation("listeners"))?;
         let config = tls::server_config(&options)?;
         self.config = Some(config.clone());
         Ok(config)

@@ -2,6 +2,7 @@
 
 mod active_topics;
 mod chain;
+mod client_overrides;
 mod cluster_options;
 mod config_providers;
 mod connector_actor;

@@ -13,6 +13,7 @@ use connect_core::plugin::{
 };
 use serde_json::Value;
 
+use super::client_overrides;
 use super::config_providers::Resolved;
 use super::herder::{GivenConfig, HerderError};
 use super::info::{ConfigInfos, PluginInfo};
@@ -131,6 +132,8 @@ pub(super) async fn validate(
         nullable.insert(key.clone(), Some(value.clone()));
     }
     let mut infos = config_infos(found, &nullable);
+    let policy = settings.override_policy();
+    client_overrides::add_to(&mut infos, found.kind, &nullable, &policy);
     if infos.get("error_count").and_then(Value::as_u64) == Some(0) {
         for error in looked_at(&resolved.config).await {
             add_error(&mut infos, &error);

@@ -18,7 +18,7 @@ use tracing::{Instrument, info, warn};
 
 use super::active_topics::TopicTracker;
 use super::control::{Control, Wanted};
-use super::errors::{DeadLetterQueue, ErrorHandling, ErrorReport};
+use super::errors::{DeadLetterQueue, ErrorHandling, ErrorReport, QueueClients};
 use super::info::State;
 use super::lag;
 use super::metrics::TaskMetrics;
@@ -27,7 +27,7 @@ use super::sink_session::{
     ConsumerSlot, SessionListener, SessionMetrics, SinkSession, is_conflict,
 };
 use super::status::StatusBoard;
-use super::worker_config::{strip_prefix, wrong_options};
+use super::worker_config::wrong_options;
 use crate::kafka::{AutoOffsetReset, Consumer, ConsumerOptions, Isolation, Log, Subscription};
 
 #[cfg(test)]
@@ -54,10 +54,12 @@ pub(super) struct SinkTaskSpec {
     pub(super) connector: Arc<dyn Connector>,
     pub(super) config: ConfigMap,
     pub(super) log: Arc<dyn Log>,
-    /// The worker's `consumer.` settings.
+    /// The settings of its consumer: the worker's with the connector's above them.
     pub(super) consumer_settings: ConfigMap,
-    /// The worker's `producer.` settings, for the dead letter queue.
+    /// Those of the producer of its dead letter queue.
     pub(super) producer_settings: ConfigMap,
+    /// Those of the admin client that makes the topic of that queue.
+    pub(super) admin_settings: ConfigMap,
     pub(super) pipeline: Pipeline,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) memory: MemoryBudget,
@@ -125,14 +127,16 @@ pub(super) async fn run(spec: SinkTaskSpec, control: Control) -> Result<()> {
 
 async fn error_report(spec: &SinkTaskSpec) -> Result<ErrorReport> {
     let options = CommonOptions::from_map(&spec.config).map_err(|errors| wrong_options(&errors))?;
-    let mut producer = spec.producer_settings.clone();
-    producer.extend(strip_prefix(&spec.config, "producer.override."));
+    let clients = QueueClients {
+        producer: spec.producer_settings.clone(),
+        admin: spec.admin_settings.clone(),
+    };
     Ok(ErrorReport {
         handling: ErrorHandling::of(&options),
         status: spec.status.clone(),
         metrics: spec.metrics.clone(),
         clock: spec.clock.clone(),
-        queue: DeadLetterQueue::open(&spec.id, &spec.config, producer, &*spec.log).await?,
+        queue: DeadLetterQueue::open(&spec.id, &spec.config, clients, &*spec.log).await?,
     })
 }
 
@@ -149,7 +153,6 @@ fn consumer_options(
     session: Arc<Mutex<SinkSession>>,
 ) -> Result<ConsumerOptions> {
     let mut overrides = spec.consumer_settings.clone();
-    overrides.extend(strip_prefix(&spec.config, "consumer.override."));
     overrides.remove("group.id");
     let group = group_id(&spec.id.connector, &spec.config, &spec.consumer_settings);
     let options = SinkOptions::from_map(&spec.config).map_err(|errors| wrong_options(&errors))?;

@@ -25,7 +25,7 @@ use super::metrics::TaskMetrics;
 use super::pipeline::Pipeline;
 use super::status::StatusBoard;
 use super::topic_creation::{TopicCreation, TopicProvider};
-use super::worker_config::{strip_prefix, wrong_options};
+use super::worker_config::wrong_options;
 use crate::kafka::{Log, Producer, ProducerOptions, ProducerRecord};
 use crate::storage::OffsetStorage;
 
@@ -45,8 +45,10 @@ pub(super) struct SourceTaskSpec {
     pub(super) connector: Arc<dyn Connector>,
     pub(super) config: ConfigMap,
     pub(super) log: Arc<dyn Log>,
-    /// The worker's `producer.` settings.
+    /// The settings of its producer: the worker's with the connector's above them.
     pub(super) producer_settings: ConfigMap,
+    /// Those of its admin client, which makes topics.
+    pub(super) admin_settings: ConfigMap,
     /// Whether `topic.creation.*` counts.
     pub(super) makes_topics: bool,
     pub(super) pipeline: Pipeline,
@@ -73,11 +75,9 @@ impl OffsetReader for ConnectorOffsets {
 
 /// Runs until told to stop.
 pub(super) async fn run(spec: SourceTaskSpec, control: Control) -> Result<()> {
-    let mut overrides = spec.producer_settings.clone();
-    overrides.extend(strip_prefix(&spec.config, "producer.override."));
     let options = ProducerOptions {
         client_id: format!("connector-producer-{}", spec.id),
-        overrides,
+        overrides: spec.producer_settings.clone(),
         ..ProducerOptions::default()
     };
     let producer = spec.log.producer(options).await?;
@@ -92,12 +92,9 @@ pub(super) async fn run(spec: SourceTaskSpec, control: Control) -> Result<()> {
     })?;
     task.start().await?;
     let options = CommonOptions::from_map(&spec.config).map_err(|errors| wrong_options(&errors))?;
-    let creation = match spec.makes_topics {
-        true => TopicCreation::of(&spec.config)?,
-        false => None,
-    };
+    let provider = topic_provider(&spec).await?;
     let mut source = SourceLoop {
-        provider: creation.map(|creation| TopicProvider::new(creation, spec.log.admin())),
+        provider,
         report: ErrorReport {
             handling: ErrorHandling::of(&options),
             status: spec.status.clone(),
@@ -118,6 +115,19 @@ pub(super) async fn run(spec: SourceTaskSpec, control: Control) -> Result<()> {
     let stopped = task.stop().await;
     let closed = producer.close().await;
     outcome.and(stored).and(stopped).and(closed)
+}
+
+/// What makes the connector's topics; `None` if the broker does.
+async fn topic_provider(spec: &SourceTaskSpec) -> Result<Option<TopicProvider>> {
+    if !spec.makes_topics {
+        return Ok(None);
+    }
+    let Some(creation) = TopicCreation::of(&spec.config)? else {
+        return Ok(None);
+    };
+    let client_id = format!("connector-adminclient-{}", spec.id);
+    let admin = spec.log.admin_with(&client_id, spec.admin_settings.clone());
+    Ok(Some(TopicProvider::new(creation, admin.await?)))
 }
 
 /// Where a record stands after the attempt to convert it.

@@ -11,6 +11,7 @@ use tokio::sync::watch;
 use tokio::task::{AbortHandle, JoinHandle};
 use tracing::{Instrument, error, info, info_span, warn};
 
+use super::client_overrides::client_settings;
 use super::control::{Control, Wanted};
 use super::environment::Environment;
 use super::healing::{Healer, Part};
@@ -19,6 +20,7 @@ use super::metrics::TaskMetrics;
 use super::pipeline::Pipeline;
 use super::status::StatusBoard;
 use super::{sink_task, source_task};
+use crate::kafka::client_options::Client;
 
 struct RunningTask {
     control: watch::Sender<Wanted>,
@@ -181,6 +183,7 @@ async fn run_task(
     let log = environment.log.clone();
     let clock = environment.clock.clone();
     let flush_interval = settings.config.offset_flush_interval;
+    let client = |client| client_settings(client, &settings.client_settings(client), &plan.config);
     let tracked = settings.config.topic_tracking;
     let topics = tracked.then(|| environment.active_topics.tracker(&plan.name, id.task));
     match plan.kind {
@@ -188,8 +191,9 @@ async fn run_task(
             let spec = sink_task::SinkTaskSpec {
                 id,
                 connector: plan.connector,
-                consumer_settings: settings.with_prefix("consumer."),
-                producer_settings: settings.with_prefix("producer."),
+                consumer_settings: client(Client::Consumer),
+                producer_settings: client(Client::Producer),
+                admin_settings: client(Client::Admin),
                 config: plan.config,
                 log,
                 pipeline,
@@ -207,7 +211,8 @@ async fn run_task(
                 id,
                 task_count: plan.count,
                 connector: plan.connector,
-                producer_settings: settings.with_prefix("producer."),
+                producer_settings: client(Client::Producer),
+                admin_settings: client(Client::Admin),
                 makes_topics: settings.config.topic_creation,
                 config: plan.config,
                 log,

@@ -4,15 +4,18 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
+pub(super) use connect_core::config::wrong_options;
 use connect_core::config::{
     ConfigMap, ConnectorConfig, OptionError, OptionValue, find_converter_plugin, nearest,
 };
 use connect_core::retry::RetryPolicy;
 use connect_core::{Error, Result};
 
+use super::client_overrides::{OverridePolicy, policy};
 use super::cluster_options::ClusterOptions;
 use super::config_providers::{ConfigProviders, Redaction, Resolved};
 use super::rest_options::RestOptions;
+use crate::kafka::client_options::Client;
 
 /// Options of the worker.
 #[derive(Debug, Clone, ConnectorConfig)]
@@ -61,6 +64,14 @@ pub struct WorkerConfig {
     /// Whether source connectors may have topics made with settings of their own: `topic.creation.*`.
     #[option(name = "topic.creation.enable", default = "true", importance = Low)]
     pub topic_creation: bool,
+    /// Which settings of its clients a connector may override with `producer.override.*`, `consumer.override.*` and
+    /// `admin.override.*`: `All`, `None`, `Principal` (`sasl.jaas.config`, `sasl.mechanism`, `security.protocol`) or
+    /// `Allowlist`; the names of Kafka Connect's classes mean the same.
+    #[option(name = "connector.client.config.override.policy", default = "All", importance = Medium, validator = Validator::Custom(policy))]
+    pub override_policy: String,
+    /// The settings that the policy `Allowlist` allows, without a prefix.
+    #[option(name = "connector.client.config.override.allowlist", default = "", importance = Medium, validator = Validator::UniqueList)]
+    pub override_allowlist: Vec<String>,
     /// The folder for connector configs, offsets and, without `bootstrap.servers`, the log.
     #[option(name = "data.dir", default = "sluice-data", importance = High)]
     pub data_dir: String,
@@ -91,6 +102,7 @@ const PASSED_ON: &[&str] = &[
     "socket.",
     "consumer.",
     "producer.",
+    "admin.",
     "key.converter.",
     "value.converter.",
     "header.converter.",
@@ -108,7 +120,6 @@ const OTHERS: &[&str] = &[
     "scheduled.rebalance.",
     "worker.sync.",
     "worker.unsync.",
-    "admin.",
     "internal.",
     "plugin.",
     "rest.",
@@ -183,6 +194,25 @@ impl WorkerSettings {
         })
     }
 
+    /// What connectors may set of their clients.
+    pub(super) fn override_policy(&self) -> OverridePolicy {
+        let WorkerConfig {
+            override_policy,
+            override_allowlist,
+            ..
+        } = &self.config;
+        // The name was checked.
+        OverridePolicy::of(override_policy, override_allowlist).unwrap_or(OverridePolicy::None)
+    }
+
+    /// Settings for the clients of all connectors: the properties that begin with the client's name.
+    pub(super) fn client_settings(&self, client: Client) -> ConfigMap {
+        let mut settings = self.with_prefix(&format!("{}.", client.name()));
+        // Where `/admin` is served.
+        settings.retain(|key, _| key != "listeners" && !key.starts_with("listeners."));
+        settings
+    }
+
     /// Bytes sink tasks may hold together.
     pub fn memory_budget(&self) -> usize {
         self.config
@@ -201,12 +231,6 @@ pub(super) fn strip_prefix(properties: &ConfigMap, prefix: &str) -> ConfigMap {
 
 fn wrong(errors: &[OptionError]) -> Error {
     wrong_options(errors).operation("worker configuration")
-}
-
-/// One error that names every wrong key.
-pub(super) fn wrong_options(errors: &[OptionError]) -> Error {
-    let text: Vec<_> = errors.iter().map(ToString::to_string).collect();
-    Error::config(text.join("; "))
 }
 
 fn warnings(properties: &ConfigMap, in_cluster: bool) -> Vec<String> {

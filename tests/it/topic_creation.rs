@@ -76,6 +76,43 @@ async fn the_group_of_a_topic_says_how_it_is_made() -> Result<()> {
 }
 
 #[tokio::test]
+async fn topics_are_made_by_the_connectors_own_admin_client() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let bootstrap = Kafka::shared()?.bootstrap();
+    let settings = ["admin.client.id=topic-maker"];
+    let worker = WorkerProcess::start_with(folder.path(), Some(bootstrap), &settings)?;
+    let creation = [
+        ("topic.creation.default.partitions", "1"),
+        ("topic.creation.default.replication.factor", "1"),
+    ];
+    let refused = [
+        ("admin.override.bootstrap.servers", "127.0.0.1:1"),
+        ("admin.override.retries", "5"),
+    ];
+    for (name, (key, value)) in ["made-nowhere", "made-wrongly"].into_iter().zip(refused) {
+        let mut options = creation.to_vec();
+        options.push((key, value));
+        worker.put_config(name, &source(name, &options)).await?;
+        wait_until("a failure", Duration::from_secs(60), || async {
+            Ok(worker.states(name).await?.contains("FAILED"))
+        })
+        .await?;
+        let status = worker.get(&format!("/connectors/{name}/status")).await?;
+        let named = key.trim_start_matches("admin.override.");
+        let shown = status.to_string();
+        ensure!(shown.contains(named) || shown.contains(value), "{shown}");
+    }
+    let options = [&creation[..], &[("admin.override.client.id", "mine")]].concat();
+    worker
+        .put_config("made-by-me", &source("made-by-me", &options))
+        .await?;
+    wait_until("it runs", Duration::from_secs(30), || async {
+        Ok(worker.states("made-by-me").await? == "RUNNING [RUNNING]")
+    })
+    .await
+}
+
+#[tokio::test]
 async fn a_topic_that_is_there_stays_as_it_is() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let kafka = Kafka::shared()?;

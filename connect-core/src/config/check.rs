@@ -35,6 +35,18 @@ impl ConfigDef {
     }
 }
 
+/// Checks a value that was given for `option` under `key`; null is one.
+pub(super) fn check_given(option: &OptionDef, key: &str, given: Option<&str>) -> CheckedOption {
+    match given {
+        Some(_) => check_option(option, key, given),
+        None => CheckedOption {
+            definition: option.clone(),
+            value: OptionValue::Null,
+            errors: Vec::new(),
+        },
+    }
+}
+
 /// Parses and validates; like Kafka, a value that cannot be parsed becomes null and is then still validated.
 fn check_option(option: &OptionDef, key: &str, given: Option<&str>) -> CheckedOption {
     let mut errors = Vec::new();

@@ -1,6 +1,7 @@
 //! What an option is: name, type, default, importance, group, documentation, validator.
 
 use super::{OptionValue, Validator, ValueOf};
+use crate::Error;
 
 /// How much an option matters to most users.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -302,6 +303,12 @@ impl OptionError {
     pub fn below(self, prefix: &str) -> Self {
         Self::new(format!("{prefix}{}", self.key), self.message)
     }
+}
+
+/// One configuration error that names every wrong key.
+pub fn wrong_options(errors: &[OptionError]) -> Error {
+    let text: Vec<_> = errors.iter().map(ToString::to_string).collect();
+    Error::config(text.join("; "))
 }
 
 impl std::fmt::Display for OptionError {

@@ -69,7 +69,8 @@ pub struct CommonOptions {
     /// Names of the predicates that transforms may use.
     #[option(name = "predicates", default = "", importance = Low, width = Long, display = "Predicates", group = "Predicates", validator = Validator::Custom(aliases))]
     pub predicates: Vec<String>,
-    /// What the worker does when a value from a config provider expires.
+    /// What the worker does when a value from a config provider expires. No provider here lets one expire: values are looked
+    /// up anew at each start.
     #[option(name = "config.action.reload", default = "restart", importance = Low, width = Medium, display = "Reload Action", validator = Validator::OneOf(&["none", "restart"]))]
     pub config_reload: ConfigReload,
     /// For how long, in milliseconds, what a record needs and cannot get now (its schema, while the registry is down) is tried
@@ -249,20 +250,6 @@ fn dead_letter_errors(config: &ConfigMap) -> Vec<OptionError> {
         );
     }
     Vec::new()
-}
-
-/// Keys of families that Kafka Connect knows and this worker does not support yet.
-pub fn unsupported_keys(config: &ConfigMap) -> Vec<OptionError> {
-    let admin = config
-        .keys()
-        .filter(|key| key.starts_with("admin.override."));
-    admin
-        .map(|key| {
-            // Without the value: it may be a secret.
-            let text = format!("The configuration {key} is not supported yet: there is no admin client per connector");
-            OptionError::new(key, text)
-        })
-        .collect()
 }
 
 /// Kafka Connect's rule on names: something, and no control characters.

@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
+use super::check::check_given;
 use super::transforms::{below, chain_infos};
 use super::{
     CheckedOption, ConfigDef, ConfigMap, Importance, OptionDef, OptionError, OptionType,
     OptionValue, exactly_once_errors, find_converter_plugin, find_predicate_plugin,
     find_transform_plugin, framework_definition, plugin_version_errors, sink_topic_errors,
-    unsupported_keys,
 };
 use crate::plugin::{ConnectorPlugin, ConnectorType, ConverterPlugin};
 
@@ -101,8 +101,7 @@ pub fn config_infos(plugin: &ConnectorPlugin, config: &BTreeMap<String, Option<S
 
 /// Errors that need several options at once.
 fn cross_errors(plugin: &ConnectorPlugin, config: &ConfigMap) -> Vec<OptionError> {
-    let mut errors = unsupported_keys(config);
-    errors.extend(plugin_version_errors(plugin, config));
+    let mut errors = plugin_version_errors(plugin, config);
     errors.extend(match plugin.kind {
         ConnectorType::Sink => sink_topic_errors(config),
         ConnectorType::Source => exactly_once_errors(config),
@@ -159,19 +158,62 @@ fn converter_infos(config: &ConfigMap) -> ConverterInfos {
         let prefix = format!("{kind}.converter.");
         let mut given = below(config, &prefix);
         given.insert(CONVERTER_TYPE.to_owned(), kind.to_owned());
-        for checked in definition.check(&given) {
-            let mut info = config_info(&definition, &checked);
-            for pointer in ["/definition/name", "/value/name"] {
-                if let Some(place) = info.pointer_mut(pointer) {
-                    *place = format!("{prefix}{}", checked.definition.name).into();
-                }
-            }
-            infos.configs.push(info);
-        }
+        let checked = definition.check(&given);
+        let shown = checked.iter();
+        infos
+            .configs
+            .extend(shown.map(|checked| config_info_below(&prefix, &definition, checked)));
         let groups = groups(&[&definition]).into_iter().map(str::to_owned);
         infos.groups.extend(groups);
     }
     infos
+}
+
+/// An option that is given below `prefix`, under its whole key.
+fn config_info_below(prefix: &str, definition: &ConfigDef, checked: &CheckedOption) -> Value {
+    let mut info = config_info(definition, checked);
+    for pointer in ["/definition/name", "/value/name"] {
+        if let Some(place) = info.pointer_mut(pointer) {
+            *place = format!("{prefix}{}", checked.definition.name).into();
+        }
+    }
+    info
+}
+
+/// The options that `config` gives below `prefix`, of a definition or not, with what is wrong with each: `refused` says why an
+/// option may not be given.
+pub fn infos_of_given(
+    prefix: &str,
+    definition: &ConfigDef,
+    config: &BTreeMap<String, Option<String>>,
+    refused: impl Fn(&str) -> Option<String>,
+) -> Vec<Value> {
+    let given = config
+        .iter()
+        .filter_map(|(key, value)| Some((key, key.strip_prefix(prefix)?, value.as_deref())));
+    given
+        .filter(|(_, name, _)| !name.is_empty())
+        .map(|(key, name, value)| {
+            let refused = refused(name);
+            let Some(option) = definition.option(name) else {
+                return plain_info(key, value, refused.as_slice());
+            };
+            let mut checked = check_given(option, key, value);
+            checked.errors.extend(refused);
+            config_info_below(prefix, definition, &checked)
+        })
+        .collect()
+}
+
+/// Adds options without a group to a validation.
+pub fn add_infos(infos: &mut Value, more: Vec<Value>) {
+    if let Some(configs) = infos.get_mut("configs").and_then(Value::as_array_mut) {
+        configs.extend(more);
+        let count = count_errors(configs);
+        if let Some(infos) = infos.as_object_mut() {
+            infos.insert("error_count".to_owned(), count.into());
+        }
+    }
 }
 
 /// JSON null is a value: nothing stands in for it.
@@ -229,19 +271,22 @@ fn errors_of_unknown(config: &ConfigMap, errors: Vec<OptionError>) -> Vec<Value>
     }
     by_key
         .into_iter()
-        .map(|(key, messages)| {
-            json!({
-                "definition": null,
-                "value": {
-                    "name": key,
-                    "value": config.get(&key),
-                    "recommended_values": [],
-                    "errors": messages,
-                    "visible": true,
-                },
-            })
-        })
+        .map(|(key, messages)| plain_info(&key, config.get(&key).map(String::as_str), &messages))
         .collect()
+}
+
+/// A key that no definition holds.
+pub fn plain_info(key: &str, value: Option<&str>, errors: &[String]) -> Value {
+    json!({
+        "definition": null,
+        "value": {
+            "name": key,
+            "value": value,
+            "recommended_values": [],
+            "errors": errors,
+            "visible": true,
+        },
+    })
 }
 
 fn count_errors(configs: &[Value]) -> usize {
@@ -267,12 +312,8 @@ fn groups(definitions: &[&ConfigDef]) -> Vec<&'static str> {
     groups
 }
 
-/// All errors of a configuration, in the order in which validate lists them.
-pub fn config_errors(
-    plugin: &ConnectorPlugin,
-    config: &BTreeMap<String, Option<String>>,
-) -> Vec<String> {
-    let infos = config_infos(plugin, config);
+/// All errors of a validation, in the order in which it lists them.
+pub fn error_messages(infos: &Value) -> Vec<String> {
     let configs = infos.get("configs").and_then(Value::as_array);
     configs
         .into_iter()

@@ -21,14 +21,16 @@ use serde::{Deserialize, Deserializer, de};
 pub use connect_macros::ConnectorConfig;
 
 pub use check::{CheckedOption, OptionReader};
-pub use def::{ConfigDef, Default, Importance, OptionDef, OptionError, OptionType, Width};
+pub use def::{
+    ConfigDef, Default, Importance, OptionDef, OptionError, OptionType, Width, wrong_options,
+};
 pub use framework::{
     CommonOptions, ConfigReload, ErrorTolerance, SinkOptions, SourceOptions, exactly_once_errors,
-    framework_definition, plugin_version_errors, sink_topic_errors, unsupported_keys,
+    framework_definition, plugin_version_errors, sink_topic_errors,
 };
 pub use infos::{
-    config_errors, config_infos, config_key_infos, converter_definition, error_message,
-    invalid_message,
+    add_infos, config_infos, config_key_infos, converter_definition, error_message, error_messages,
+    infos_of_given, invalid_message, plain_info,
 };
 pub use registry::{
     connector_from_map, find_connector_plugin, find_converter_plugin, find_predicate_plugin,

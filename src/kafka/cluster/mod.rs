@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use connect_core::{Error, Result};
+use connect_core::Result;
 use krafka::Kafka;
 
 use super::{
@@ -64,12 +64,23 @@ impl ClusterLog {
         metadata_max_age: Duration,
         connection: BTreeMap<String, String>,
     ) -> Result<Kafka> {
+        let mut own = BTreeMap::new();
+        let millis = metadata_max_age.as_millis().to_string();
+        own.insert("metadata.max.age.ms".to_owned(), millis);
+        own.extend(connection);
+        connect(&self.properties_with(client_id, own), true).await
+    }
+
+    /// The worker's own settings with those of a client above them.
+    fn properties_with(
+        &self,
+        client_id: &str,
+        own: BTreeMap<String, String>,
+    ) -> BTreeMap<String, String> {
         let mut properties = self.properties.clone();
         properties.insert("client.id".to_owned(), client_id.to_owned());
-        let millis = metadata_max_age.as_millis().to_string();
-        properties.insert("metadata.max.age.ms".to_owned(), millis);
-        properties.extend(connection);
-        connect(&properties, true).await
+        properties.extend(own);
+        properties
     }
 }
 
@@ -130,12 +141,21 @@ impl Log for ClusterLog {
     fn admin(&self) -> Arc<dyn Admin> {
         Arc::new(admin::ClusterAdmin::new(&self.kafka))
     }
-}
 
-/// A configuration error that lists what is wrong with each key.
-fn wrong_keys(errors: &[connect_core::config::OptionError]) -> Error {
-    let text: Vec<_> = errors.iter().map(ToString::to_string).collect();
-    Error::config(text.join("; "))
+    async fn admin_with(
+        &self,
+        client_id: &str,
+        overrides: BTreeMap<String, String>,
+    ) -> Result<Arc<dyn Admin>> {
+        if overrides.is_empty() {
+            return Ok(self.admin());
+        }
+        let (connection, others) = settings::divided(overrides);
+        settings::none_of(&others)?;
+        let properties = self.properties_with(client_id, connection);
+        let kafka = connect(&properties, false).await?;
+        Ok(Arc::new(admin::ClusterAdmin::new(&kafka)))
+    }
 }
 
 /// The partition, of `partitions`, that Kafka's default partitioner gives to a key.

@@ -6,11 +6,11 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use connect_core::config::{ConfigMap, ConnectorConfig, OptionError};
+use connect_core::config::{ConfigMap, ConnectorConfig, OptionError, wrong_options};
 use connect_core::{Result, option_names};
 use krafka::{Kafka, KafkaBuilder};
 
-use super::{security, wrong_keys};
+use super::security;
 
 /// How to reach the cluster.
 #[derive(Debug, ConnectorConfig)]
@@ -38,11 +38,11 @@ pub(super) struct ConnectionSettings {
 
 impl ConnectionSettings {
     pub(super) fn read(properties: &ConfigMap) -> Result<Self> {
-        Self::from_map(properties).map_err(|errors| wrong_keys(&errors))
+        Self::from_map(properties).map_err(|errors| wrong_options(&errors))
     }
 
     pub(super) fn builder(&self, properties: &ConfigMap) -> Result<KafkaBuilder> {
-        let security = security::settings(properties).map_err(|errors| wrong_keys(&errors))?;
+        let security = security::settings(properties).map_err(|errors| wrong_options(&errors))?;
         Ok(Kafka::builder(self.bootstrap_servers.join(","))
             .client_id(&self.client_id)
             .security(security)
@@ -175,23 +175,33 @@ pub(super) fn divided(overrides: BTreeMap<String, String>) -> (ConfigMap, Config
     })
 }
 
+/// Refuses every one of these settings by name.
+pub(in crate::kafka) fn none_of(given: &BTreeMap<String, String>) -> Result<()> {
+    let errors: Vec<_> = given.keys().map(|key| not_supported(key)).collect();
+    if errors.is_empty() {
+        return Ok(());
+    }
+    Err(wrong_options(&errors))
+}
+
+/// Without the value: it may be a secret.
+fn not_supported(key: &str) -> OptionError {
+    OptionError::new(key, format!("the client setting {key} is not supported"))
+}
+
 /// Reads overrides; a key that is not understood is refused by name.
 pub(in crate::kafka) fn overrides<T: ConnectorConfig>(
     given: &BTreeMap<String, String>,
 ) -> Result<T> {
     let definition = T::definition();
-    let mut errors: Vec<_> = given
-        .iter()
-        .filter(|(key, _)| definition.option(key).is_none())
-        // Without the value: it may be a secret.
-        .map(|(key, _)| OptionError::new(key, format!("the client setting {key} is not supported")))
-        .collect();
+    let unknown = given.keys().filter(|key| definition.option(key).is_none());
+    let mut errors: Vec<_> = unknown.map(|key| not_supported(key)).collect();
     match T::from_map(given) {
         Ok(settings) if errors.is_empty() => Ok(settings),
-        Ok(_) => Err(wrong_keys(&errors)),
+        Ok(_) => Err(wrong_options(&errors)),
         Err(more) => {
             errors.extend(more);
-            Err(wrong_keys(&errors))
+            Err(wrong_options(&errors))
         }
     }
 }

@@ -18,6 +18,7 @@ mod retention;
 mod store;
 mod topic_settings;
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -25,7 +26,7 @@ use async_trait::async_trait;
 use connect_core::Result;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use super::cluster::settings::{ProducerSettings, overrides};
+use super::cluster::settings::{ProducerSettings, none_of, overrides};
 use super::{
     Admin, Consumer, ConsumerOptions, Log, Producer, ProducerOptions, TransactionalProducer,
 };
@@ -112,6 +113,15 @@ impl Log for EmbeddedLog {
 
     fn admin(&self) -> Arc<dyn Admin> {
         Arc::new(admin::EmbeddedAdmin(self.inner.clone()))
+    }
+
+    async fn admin_with(
+        &self,
+        _client_id: &str,
+        overrides: BTreeMap<String, String>,
+    ) -> Result<Arc<dyn Admin>> {
+        none_of(&overrides)?;
+        Ok(self.admin())
     }
 }
 

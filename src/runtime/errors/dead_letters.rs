@@ -9,7 +9,9 @@ use connect_core::plugin::TaskId;
 use connect_core::{Error, ErrorKind, Result};
 
 use super::failure::RecordFailure;
-use crate::kafka::{ConsumedRecord, Log, NewTopic, Producer, ProducerOptions, ProducerRecord};
+use crate::kafka::{
+    Admin, ConsumedRecord, Log, NewTopic, Producer, ProducerOptions, ProducerRecord,
+};
 use crate::runtime::worker_config::wrong_options;
 
 /// What the names of all headers begin with that say what happened.
@@ -25,22 +27,30 @@ pub(in crate::runtime) struct DeadLetterQueue {
     waiting: Vec<(TopicPartition, ProducerRecord)>,
 }
 
+/// The settings of a queue's own clients.
+pub(in crate::runtime) struct QueueClients {
+    pub(in crate::runtime) producer: ConfigMap,
+    pub(in crate::runtime) admin: ConfigMap,
+}
+
 impl DeadLetterQueue {
     /// The queue of a connector; none if it names none. Its topic is made if it is not there.
     pub(in crate::runtime) async fn open(
         task: &TaskId,
         config: &ConfigMap,
-        producer: ConfigMap,
+        clients: QueueClients,
         log: &dyn Log,
     ) -> Result<Option<Self>> {
         let options = SinkOptions::from_map(config).map_err(|errors| wrong_options(&errors))?;
         if options.dead_letter_topic.is_empty() {
             return Ok(None);
         }
-        provide_topic(&options, log).await?;
+        let admin_id = format!("connector-dlq-adminclient-{task}");
+        let admin = log.admin_with(&admin_id, clients.admin).await?;
+        provide_topic(&options, &*admin).await?;
         let settings = ProducerOptions {
             client_id: format!("connector-dlq-producer-{task}"),
-            overrides: producer,
+            overrides: clients.producer,
             ..ProducerOptions::default()
         };
         Ok(Some(Self {
@@ -147,8 +157,7 @@ impl DeadLetterQueue {
     }
 }
 
-async fn provide_topic(options: &SinkOptions, log: &dyn Log) -> Result<()> {
-    let admin = log.admin();
+async fn provide_topic(options: &SinkOptions, admin: &dyn Admin) -> Result<()> {
     let topic = &options.dead_letter_topic;
     if admin.describe_topic(topic).await?.is_some() {
         return Ok(());

@@ -7,7 +7,7 @@ mod dead_letters;
 mod failure;
 mod report;
 
-pub(super) use dead_letters::DeadLetterQueue;
 pub use dead_letters::ERROR_HEADERS;
+pub(super) use dead_letters::{DeadLetterQueue, QueueClients};
 pub(super) use failure::{RecordFailure, Stage};
 pub(super) use report::{ErrorHandling, ErrorReport};

@@ -186,6 +186,7 @@ fn spec_with(
         log,
         consumer_settings: ConfigMap::new(),
         producer_settings: ConfigMap::new(),
+        admin_settings: ConfigMap::new(),
         clock,
         memory: memory.clone(),
         flush_interval: Duration::from_millis(50),

@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 
 use connect_core::config::{
-    ConfigMap, config_errors, find_connector_plugin, framework_definition, invalid_message,
-    unknown_keys,
+    ConfigMap, config_infos, error_messages, find_connector_plugin, framework_definition,
+    invalid_message, unknown_keys,
 };
 use connect_core::plugin::{ConnectorPlugin, ConnectorType};
 use tracing::warn;
 
 use super::{Answer, StandaloneHerder, internal};
+use crate::runtime::client_overrides;
 use crate::runtime::herder::HerderError;
 use crate::runtime::plugin_catalog::no_connector_type;
 
@@ -48,7 +49,10 @@ impl StandaloneHerder {
         for (key, value) in &resolved.config {
             nullable.insert(key.clone(), Some(value.clone()));
         }
-        let errors = config_errors(plugin, &nullable);
+        let mut infos = config_infos(plugin, &nullable);
+        let policy = self.environment.settings.override_policy();
+        client_overrides::add_to(&mut infos, plugin.kind, &nullable, &policy);
+        let errors = error_messages(&infos);
         if !errors.is_empty() {
             let message = resolved.redaction.apply(invalid_message(&errors));
             return Err(HerderError::BadRequest(message));

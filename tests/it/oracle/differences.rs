@@ -65,9 +65,9 @@ pub(super) const INTENDED: &[Intended] = &[
         reason: "The options of the connector there is are shown all the same.",
     },
     Intended {
-        key: "schema-content",
-        fields: &[Body],
-        reason: "`schema.content` of the JsonConverter is not supported yet.",
+        key: "override-value",
+        fields: &[Status, Message, Body],
+        reason: "A value of the wrong type is an error of its key, as everywhere else, not one of the worker.",
     },
     Intended {
         key: "rename",

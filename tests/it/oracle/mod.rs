@@ -1,5 +1,6 @@
 //! The same calls sent to the real Kafka Connect 4.3.1 and to ours; the answers must be the same.
 
+mod clients;
 mod compare;
 mod differences;
 mod http;
@@ -69,22 +70,9 @@ async fn every_call_is_answered_as_kafka_connect_answers_it() -> Result<()> {
     )?;
 
     let mut findings = Findings::default();
-    for step in script::steps()? {
-        match step {
-            Step::Until { path, text } => {
-                until(&theirs, "Kafka Connect", &path, &text).await?;
-                until(&ours, "Sluice", &path, &text).await?;
-            }
-            Step::Call(call) => findings.take(call, &theirs, &ours).await?,
-        }
-    }
+    findings.run(script::LISTS, &theirs, &ours).await?;
     findings.check_keys();
-    ensure!(
-        findings.wrong.is_empty(),
-        "{} differences that nobody intends:\n{}",
-        findings.wrong.len(),
-        findings.wrong.join("\n")
-    );
+    findings.nothing_wrong()?;
     report::check(&report::page(&findings.sections, &findings.rows))
 }
 
@@ -117,6 +105,30 @@ async fn until(side: &Side, who: &str, path: &str, text: &str) -> Result<()> {
 }
 
 impl Findings {
+    /// Sends the calls of these lists to both.
+    async fn run(&mut self, lists: &[(&str, &str)], theirs: &Side, ours: &Side) -> Result<()> {
+        for step in script::steps(lists)? {
+            match step {
+                Step::Until { path, text } => {
+                    until(theirs, "Kafka Connect", &path, &text).await?;
+                    until(ours, "Sluice", &path, &text).await?;
+                }
+                Step::Call(call) => self.take(call, theirs, ours).await?,
+            }
+        }
+        Ok(())
+    }
+
+    fn nothing_wrong(&self) -> Result<()> {
+        ensure!(
+            self.wrong.is_empty(),
+            "{} differences that nobody intends:\n{}",
+            self.wrong.len(),
+            self.wrong.join("\n")
+        );
+        Ok(())
+    }
+
     async fn take(&mut self, call: Call, theirs: &Side, ours: &Side) -> Result<()> {
         let shown = call.shown();
         let answers = tokio::join!(settled(theirs, &call), ours.call(&call));

@@ -10,7 +10,7 @@ use super::differences::INTENDED;
 use super::script::Call;
 
 /// Set to write the page anew instead of comparing it.
-const WRITE: &str = "SLUICE_WRITE_DOCS";
+pub(super) const WRITE: &str = "SLUICE_WRITE_DOCS";
 
 /// A call that was answered otherwise on purpose.
 pub(super) struct Row {

@@ -40,7 +40,7 @@ pub(super) struct Call {
 }
 
 /// The lists, in the order in which they run.
-const LISTS: &[(&str, &str)] = &[
+pub(super) const LISTS: &[(&str, &str)] = &[
     ("root.http", include_str!("calls/root.http")),
     ("create.http", include_str!("calls/create.http")),
     ("connector.http", include_str!("calls/connector.http")),
@@ -52,10 +52,14 @@ const LISTS: &[(&str, &str)] = &[
     ("hostile.http", include_str!("calls/hostile.http")),
 ];
 
-/// All steps of all lists.
-pub(super) fn steps() -> Result<Vec<Step>> {
+/// The list for workers that do not let connectors override every setting of their clients.
+pub(super) const POLICIES: &[(&str, &str)] =
+    &[("policies.http", include_str!("calls/policies.http"))];
+
+/// All steps of these lists.
+pub(super) fn steps(lists: &[(&str, &str)]) -> Result<Vec<Step>> {
     let mut steps = Vec::new();
-    for (file, text) in LISTS {
+    for (file, text) in lists {
         let mut section = String::new();
         for (number, line) in text.lines().enumerate() {
             let line = line.trim();

@@ -3,9 +3,33 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
+use connect_core::config::OptionType;
+use sluice::kafka::client_options::Client;
 
 use super::http::{self, Answer, Request};
 use super::script::Call;
+
+/// A value for every option of a client, as members of a JSON object.
+fn all_overrides(client: Client) -> String {
+    let value = |kind: OptionType| match kind {
+        OptionType::Boolean => "True",
+        OptionType::Int | OptionType::Short | OptionType::Long => " 7 ",
+        OptionType::Double => "0.5",
+        OptionType::List => "a , b",
+        OptionType::Class => "java.lang.String",
+        OptionType::String | OptionType::Password => " text ",
+    };
+    let options = client.definition().options().iter();
+    let members = options.map(|option| {
+        format!(
+            "\"{}.override.{}\":\"{}\"",
+            client.name(),
+            option.name,
+            value(option.kind)
+        )
+    });
+    members.collect::<Vec<_>>().join(",")
+}
 
 /// A worker under comparison.
 pub(super) struct Side {
@@ -35,6 +59,13 @@ impl Side {
         }
         let folder = self.folder.display();
         let deep_object = || format!("{}1{}", "{\"a\":".repeat(20_000), "}".repeat(20_000));
+        let mut text = text.to_owned();
+        for client in [Client::Producer, Client::Consumer, Client::Admin] {
+            let variable = format!("$ALL_{}", client.name().to_ascii_uppercase());
+            if text.contains(&variable) {
+                text = text.replace(&variable, &all_overrides(client));
+            }
+        }
         text.replace("$VERY_LONG", &"n".repeat(100_000))
             .replace("$LONG", &"n".repeat(5000))
             .replace("$MEGABYTES", &"x".repeat(if text.contains("$MEGABYTES") { 3 << 20 } else { 0 }))
