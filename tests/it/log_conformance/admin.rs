@@ -21,7 +21,11 @@ pub(super) async fn a_topic_is_made_once_with_its_settings<H: Home>(home: &H) ->
         name: name.clone(),
         partitions: 3,
     };
-    ensure!(admin.describe_topic(&name).await? == Some(expected));
+    // A broker may learn of it a moment after the controller made it.
+    wait_until("the topic is there as it was made", DEADLINE, || async {
+        Ok(admin.describe_topic(&name).await?.as_ref() == Some(&expected))
+    })
+    .await?;
     ensure!(admin.list_topics().await?.contains(&name));
     let shown = admin.topic_settings(&name).await?;
     let setting = |key: &str| shown.get(key).map(String::as_str);
@@ -36,7 +40,6 @@ pub(super) async fn a_topic_is_made_once_with_its_settings<H: Home>(home: &H) ->
         ..new_topic(&unique("defaults"), 1, &[])
     };
     ensure!(admin.create_topic(&unsaid).await?);
-    // A broker may learn of it a moment after the controller made it.
     wait_until("the topic with defaults is there", DEADLINE, || async {
         let described = admin.describe_topic(&unsaid.name).await?;
         Ok(described.is_some_and(|topic| topic.partitions == 1))
