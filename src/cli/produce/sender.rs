@@ -19,6 +19,8 @@ use crate::kafka::cluster::partition_of_key;
 
 /// Requests under way, all partitions together.
 const UNDER_WAY: usize = 24;
+/// Bytes of the largest batch: while the brokers have enough to do, batches grow instead of waiting.
+const LARGEST_BATCH: usize = 16 * BATCH_BYTES;
 const CONNECT_DEADLINE: Duration = Duration::from_secs(10);
 /// How long one try may take; within it rskafka looks for a new leader and connects again.
 const TRY_DEADLINE: Duration = Duration::from_secs(15);
@@ -95,9 +97,14 @@ impl Sender {
             headers: std::collections::BTreeMap::new(),
             timestamp: SystemTime::now().into(),
         });
-        if batch.bytes >= BATCH_BYTES
-            && let Some((client, records)) = batch.take()
-        {
+        if batch.bytes < BATCH_BYTES {
+            return Ok(());
+        }
+        while let Some(outcome) = self.sending.try_join_next() {
+            outcome??;
+        }
+        let may_grow = self.sending.len() >= UNDER_WAY && batch.bytes < LARGEST_BATCH;
+        if !may_grow && let Some((client, records)) = batch.take() {
             self.send_batch(client, records).await?;
         }
         Ok(())
