@@ -10,7 +10,7 @@ use connect_core::data::{Offset, TopicPartition};
 use connect_core::{Error, Result};
 
 use super::{
-    AutoOffsetReset, ConsumedRecord, Consumer, ConsumerOptions, Isolation, Log, Subscription,
+    Admin, AutoOffsetReset, ConsumedRecord, Consumer, ConsumerOptions, Isolation, Log, Subscription,
 };
 
 /// Records a poll returns at the most.
@@ -24,6 +24,7 @@ const POLL: Duration = Duration::from_millis(200);
 pub struct CompactedTopic {
     topic: Arc<str>,
     consumer: Arc<dyn Consumer>,
+    admin: Arc<dyn Admin>,
     partitions: Vec<TopicPartition>,
 }
 
@@ -33,7 +34,8 @@ impl CompactedTopic {
     /// # Errors
     /// `Config` if there is no such topic.
     pub async fn open(log: &dyn Log, topic: &str, client_id: &str) -> Result<Self> {
-        let described = log.admin().describe_topic(topic).await?;
+        let admin = log.admin();
+        let described = admin.describe_topic(topic).await?;
         let described =
             described.ok_or_else(|| Error::config(format!("there is no topic {topic}")))?;
         let topic: Arc<str> = topic.into();
@@ -56,6 +58,7 @@ impl CompactedTopic {
         Ok(Self {
             topic,
             consumer,
+            admin,
             partitions,
         })
     }
@@ -73,18 +76,50 @@ impl CompactedTopic {
     pub async fn read_to_end(
         &self,
         deadline: Duration,
-        mut take: impl FnMut(ConsumedRecord) + Send,
+        take: impl FnMut(ConsumedRecord) + Send,
     ) -> Result<()> {
         let until = Instant::now() + deadline;
-        let mut behind = Vec::with_capacity(self.partitions.len());
+        let mut ends = Vec::with_capacity(self.partitions.len());
         for partition in &self.partitions {
-            behind.push((partition, self.end(partition, until).await?));
+            ends.push((partition.clone(), self.end(partition, until).await?));
         }
+        self.read_to(ends, until, take).await
+    }
+
+    /// As [`CompactedTopic::read_to_end`], but transactions that are open now are waited for: until they end, nothing that
+    /// was committed behind their beginning is read.
+    ///
+    /// # Errors
+    /// `External`, worth retrying, if the end is not reached within `deadline`: the next call goes on from there.
+    pub async fn read_through(
+        &self,
+        deadline: Duration,
+        take: impl FnMut(ConsumedRecord) + Send,
+    ) -> Result<()> {
+        let until = Instant::now() + deadline;
+        let ends = loop {
+            match self.admin.end_offsets(&self.partitions).await {
+                Ok(ends) => break ends,
+                Err(error) if error.is_retriable() && Instant::now() < until => {
+                    tokio::time::sleep(POLL).await;
+                }
+                Err(error) => return Err(error),
+            }
+        };
+        self.read_to(ends.into_iter().collect(), until, take).await
+    }
+
+    async fn read_to(
+        &self,
+        mut behind: Vec<(TopicPartition, Offset)>,
+        until: Instant,
+        mut take: impl FnMut(ConsumedRecord) + Send,
+    ) -> Result<()> {
         loop {
             let mut still = Vec::with_capacity(behind.len());
             for (partition, end) in behind {
                 // A partition has no position before its first poll.
-                let position = self.consumer.position(partition).await.unwrap_or_default();
+                let position = self.consumer.position(&partition).await.unwrap_or_default();
                 if position < end {
                     still.push((partition, end));
                 }
@@ -95,7 +130,7 @@ impl CompactedTopic {
             }
             if Instant::now() >= until {
                 return Err(Error::external(format!(
-                    "the end of {} partitions was not reached within {deadline:?}",
+                    "the end of {} partitions was not reached in time",
                     behind.len()
                 ))
                 .operation("read topic")

@@ -21,7 +21,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use connect_core::data::{Offset, Offsets, RawHeaders, RecordTimestamp, Timestamp, TopicPartition};
-use connect_core::{Error, Result};
+use connect_core::{Error, ErrorKind, Result};
 
 /// A home of the log: makes clients that share its connections.
 ///
@@ -281,6 +281,15 @@ pub trait TransactionalProducer: Send + Sync {
 
     /// Drops the records.
     async fn abort(&self) -> Result<()>;
+
+    /// Drops the records after a call has failed; what that comes to. A producer that was fenced out often learns it only
+    /// when it ends its transaction: then that is the error.
+    async fn abort_after(&self, failure: Error) -> Error {
+        match self.abort().await {
+            Err(fenced) if fenced.kind() == ErrorKind::Conflict => fenced,
+            Ok(()) | Err(_) => failure,
+        }
+    }
 
     /// Aborts what is open and closes.
     async fn close(&self) -> Result<()>;

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use connect_core::config::{ConfigDef, ConfigMap, ConnectorConfig, OptionError, OptionValue};
 
+use super::exactly_once::SourceSupport;
 use super::worker_config::strip_prefix;
 use crate::storage::{StorageTopicOptions, TopicPurpose};
 
@@ -51,12 +52,10 @@ struct GroupConfig {
     #[option(name = "rebalance.timeout.ms", default = "60000", importance = Low)]
     rebalance_timeout: Duration,
     /// Whether records of source connectors and their offsets are written in one transaction.
-    #[option(
-        name = "exactly.once.source.support",
-        default = "disabled",
-        unsupported = "exactly-once delivery of source connectors"
-    )]
-    _exactly_once: String,
+    /// `preparing`: not yet, but the other workers of the group may go over; a cluster goes from one to the next, all workers
+    /// each time.
+    #[option(name = "exactly.once.source.support", default = "disabled", importance = High)]
+    exactly_once: SourceSupport,
 }
 
 /// The group of a worker and its topics, checked.
@@ -69,6 +68,7 @@ pub(super) struct ClusterOptions {
     pub(super) session_timeout: Duration,
     pub(super) heartbeat_interval: Duration,
     pub(super) rebalance_timeout: Duration,
+    pub(super) exactly_once: SourceSupport,
 }
 
 impl ClusterOptions {
@@ -78,7 +78,7 @@ impl ClusterOptions {
     /// Every wrong key.
     pub(super) fn of(properties: &ConfigMap) -> Result<Option<Self>, Vec<OptionError>> {
         if !properties.contains_key("group.id") {
-            return Ok(None);
+            return without_group(properties).map(|()| None);
         }
         let config = GroupConfig::from_map(properties)?;
         if properties
@@ -121,6 +121,7 @@ impl ClusterOptions {
             session_timeout: config.session_timeout,
             heartbeat_interval: config.heartbeat_interval,
             rebalance_timeout: config.rebalance_timeout,
+            exactly_once: config.exactly_once,
         }))
     }
 
@@ -128,6 +129,19 @@ impl ClusterOptions {
     pub(super) fn definition() -> ConfigDef {
         GroupConfig::definition()
     }
+}
+
+/// What a worker alone cannot do: its offsets are in a file, which no transaction reaches.
+fn without_group(properties: &ConfigMap) -> Result<(), Vec<OptionError>> {
+    const KEY: &str = "exactly.once.source.support";
+    let given = properties.get(KEY).map_or("", |given| given.trim());
+    if given.is_empty() || given.eq_ignore_ascii_case("disabled") {
+        return Ok(());
+    }
+    let text = format!(
+        "Invalid value {given} for configuration {KEY}: a worker alone keeps source offsets in a file, out of reach of transactions; give it a group.id and the topics of a group"
+    );
+    Err(vec![OptionError::new(KEY, text)])
 }
 
 /// -1 stands for the brokers' default.
@@ -150,7 +164,7 @@ fn client_id(properties: &ConfigMap, group: &str, purpose: TopicPurpose) -> Stri
     let own = own.map_or(group, String::as_str);
     let purpose = match purpose {
         TopicPurpose::Configs => "configs",
-        TopicPurpose::Offsets => "offsets",
+        TopicPurpose::Offsets | TopicPurpose::ConnectorOffsets => "offsets",
         TopicPurpose::Statuses => "statuses",
     };
     format!("{own}-{purpose}")
@@ -202,6 +216,23 @@ mod tests {
             (None, None)
         );
         assert_eq!(options.statuses.partitions, Some(5));
+    }
+
+    #[test]
+    fn exactly_once_is_for_a_worker_with_a_group() {
+        let enabled = [("exactly.once.source.support", "ENABLED")];
+        let options = ClusterOptions::of(&properties(&enabled)).unwrap().unwrap();
+        assert_eq!(options.exactly_once, SourceSupport::Enabled);
+        let mut alone = properties(&enabled);
+        alone.remove("group.id");
+        let errors = ClusterOptions::of(&alone).unwrap_err();
+        assert_eq!(errors.len(), 1);
+        assert!(errors[0].to_string().contains("give it a group.id"));
+        alone.insert(
+            "exactly.once.source.support".to_owned(),
+            "disabled".to_owned(),
+        );
+        assert!(ClusterOptions::of(&alone).unwrap().is_none());
     }
 
     #[test]

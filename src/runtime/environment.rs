@@ -7,6 +7,7 @@ use connect_core::plugin::MemoryBudget;
 
 use super::active_topics::ActiveTopics;
 use super::config_providers::ConfigProviders;
+use super::exactly_once::TaskGate;
 use super::metrics::Startups;
 use super::status_writer::StatusWriter;
 use super::worker_config::WorkerSettings;
@@ -21,6 +22,8 @@ pub(super) struct Environment {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) memory: MemoryBudget,
     pub(super) offsets: OffsetStorage,
+    /// What tasks of sources ask before they start; `None` unless they deliver exactly once.
+    pub(super) gate: Option<Arc<dyn TaskGate>>,
     pub(super) active_topics: ActiveTopics,
     pub(super) statuses: StatusWriter,
     pub(super) connector_startups: Startups,

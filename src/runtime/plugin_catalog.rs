@@ -131,7 +131,7 @@ pub(super) async fn validate(
     for (key, value) in &resolved.config {
         nullable.insert(key.clone(), Some(value.clone()));
     }
-    let mut infos = config_infos(found, &nullable);
+    let mut infos = config_infos(found, &nullable, settings.abilities());
     let policy = settings.override_policy();
     client_overrides::add_to(&mut infos, found.kind, &nullable, &policy);
     if infos.get("error_count").and_then(Value::as_u64) == Some(0) {

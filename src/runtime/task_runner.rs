@@ -18,8 +18,9 @@ use super::healing::{Healer, Part};
 use super::info::State;
 use super::metrics::TaskMetrics;
 use super::pipeline::Pipeline;
+use super::source_task::ExactlyOnceSpec;
 use super::status::StatusBoard;
-use super::{sink_task, source_task};
+use super::{sink_task, source_offsets, source_task};
 use crate::kafka::client_options::Client;
 
 struct RunningTask {
@@ -207,6 +208,8 @@ async fn run_task(
             sink_task::run(spec, control).await
         }
         ConnectorType::Source => {
+            let offsets = source_offsets::open(&environment, &plan.name, &plan.config).await?;
+            let exactly_once = exactly_once_of(&environment, &plan.config);
             let spec = source_task::SourceTaskSpec {
                 id,
                 task_count: plan.count,
@@ -218,13 +221,24 @@ async fn run_task(
                 log,
                 pipeline,
                 clock,
-                offsets: environment.offsets.clone(),
+                offsets,
                 flush_interval,
                 status,
                 metrics,
                 topics,
+                exactly_once,
             };
             source_task::run(spec, control).await
         }
     }
+}
+
+/// What the tasks of sources need to deliver exactly once, if the worker is to.
+fn exactly_once_of(environment: &Environment, config: &ConfigMap) -> Option<ExactlyOnceSpec> {
+    let cluster = environment.settings.cluster.as_ref()?;
+    Some(ExactlyOnceSpec {
+        group: cluster.group_id.clone(),
+        gate: environment.gate.clone()?,
+        offsets_topic: source_offsets::first_topic(environment, config)?,
+    })
 }

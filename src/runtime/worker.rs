@@ -14,6 +14,7 @@ use tracing::{info, warn};
 use super::active_topics::ActiveTopics;
 use super::cluster_options::ClusterOptions;
 use super::environment::Environment;
+use super::exactly_once::{SourceSupport, TaskGate, ZombieFence, id_of_leader};
 use super::herder::Herder;
 use super::membership::Membership;
 use super::metrics::Startups;
@@ -23,7 +24,9 @@ use super::worker_config::WorkerSettings;
 use crate::kafka::Log;
 use crate::kafka::cluster::ClusterLog;
 use crate::kafka::embedded::EmbeddedLog;
-use crate::storage::{ConfigStorage, ConfigTopic, FileStore, OffsetStorage, TopicStore};
+use crate::storage::{
+    ConfigStorage, ConfigTopic, FileStore, LeaderWriter, OffsetStorage, TopicStore,
+};
 
 /// A running worker.
 pub struct Worker {
@@ -46,6 +49,8 @@ struct Ground {
     log: Arc<dyn Log>,
     configs: ConfigStorage,
     offsets: OffsetStorage,
+    /// `None`: sources deliver at least once.
+    gate: Option<Arc<dyn TaskGate>>,
     statuses: StatusWriter,
     place: Place,
 }
@@ -73,6 +78,7 @@ impl Worker {
             settings,
             clock,
             offsets: ground.offsets,
+            gate: ground.gate,
             active_topics: ActiveTopics::kept_in(ground.statuses.clone()),
             statuses: ground.statuses.clone(),
             connector_startups: Startups::default(),
@@ -162,6 +168,7 @@ async fn alone(settings: &WorkerSettings) -> Result<Ground> {
         log,
         configs: ConfigStorage::new(Arc::new(configs)),
         offsets: OffsetStorage::open(Arc::new(offsets)).await?,
+        gate: None,
         statuses: StatusWriter::default(),
         place: Place::Alone(lock),
     })
@@ -176,17 +183,34 @@ async fn in_cluster(
     clock: Arc<dyn Clock>,
 ) -> Result<Ground> {
     let log = open_log(settings).await?;
-    let configs = ConfigTopic::open(&*log, &options.configs).await?;
+    let configs = Arc::new(config_topic(&log, options).await?);
     let offsets = TopicStore::open(&*log, &options.offsets).await?;
     let statuses = TopicStore::open(&*log, &options.statuses).await?;
     let membership = Membership::join(&log, options).await?;
+    configs.lead().await?;
+    let gate = (options.exactly_once == SourceSupport::Enabled).then(|| -> Arc<dyn TaskGate> {
+        let group = options.group_id.clone();
+        Arc::new(ZombieFence::new(log.clone(), configs.clone(), group))
+    });
     Ok(Ground {
         configs: ConfigStorage::on_topic(configs),
+        gate,
         offsets: OffsetStorage::open(Arc::new(offsets)).await?,
         statuses: StatusWriter::open(statuses, worker_id.to_owned(), clock).await?,
         place: Place::Cluster(membership),
         log,
     })
+}
+
+/// The config topic, written in transactions if sources deliver exactly once, or are about to.
+async fn config_topic(log: &Arc<dyn Log>, options: &ClusterOptions) -> Result<ConfigTopic> {
+    let topic = ConfigTopic::open(&**log, &options.configs).await?;
+    if !options.exactly_once.leads_in_transactions() {
+        return Ok(topic);
+    }
+    let id = id_of_leader(&options.group_id);
+    let client_id = format!("{}-leader", options.configs.client_id);
+    Ok(topic.written_by(LeaderWriter::new(log.clone(), id, client_id)))
 }
 
 async fn open_log(settings: &WorkerSettings) -> Result<Arc<dyn Log>> {

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 pub(super) use connect_core::config::wrong_options;
 use connect_core::config::{
-    ConfigMap, ConnectorConfig, OptionError, OptionValue, find_converter_plugin, nearest,
+    ConfigMap, ConnectorConfig, OptionError, OptionValue, WorkerAbilities, find_converter_plugin,
+    nearest,
 };
 use connect_core::retry::RetryPolicy;
 use connect_core::{Error, Result};
@@ -14,6 +15,7 @@ use connect_core::{Error, Result};
 use super::client_overrides::{OverridePolicy, policy};
 use super::cluster_options::ClusterOptions;
 use super::config_providers::{ConfigProviders, Redaction, Resolved};
+use super::exactly_once::SourceSupport;
 use super::rest_options::RestOptions;
 use crate::kafka::client_options::Client;
 
@@ -183,6 +185,15 @@ impl WorkerSettings {
     /// Properties that begin with `prefix`, without it.
     pub fn with_prefix(&self, prefix: &str) -> BTreeMap<String, String> {
         strip_prefix(&self.properties, prefix)
+    }
+
+    /// What connectors may insist on.
+    pub(super) fn abilities(&self) -> WorkerAbilities {
+        let cluster = self.cluster.as_ref();
+        WorkerAbilities {
+            exactly_once: cluster
+                .is_some_and(|cluster| cluster.exactly_once == SourceSupport::Enabled),
+        }
     }
 
     /// The pauses before restarts of what has failed; none if nothing is restarted.

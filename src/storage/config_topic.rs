@@ -13,6 +13,8 @@ use serde_json::{Value, json};
 use tokio::sync::Mutex;
 
 use super::configs::{StoredConnector, properties, state_json, target_state};
+use super::generations::{self, Generations, TaskGeneration};
+use super::leader::LeaderWriter;
 use super::topic::{Entry, StorageTopic, StorageTopicOptions};
 use crate::kafka::{ConsumedRecord, Log};
 
@@ -23,6 +25,8 @@ const STOPPED: &str = "STOPPED";
 pub struct ConfigTopic {
     topic: StorageTopic,
     state: Mutex<ConfigState>,
+    /// `None`: whoever is the leader writes without a transaction.
+    leader: Option<LeaderWriter>,
 }
 
 impl ConfigTopic {
@@ -34,7 +38,46 @@ impl ConfigTopic {
         Ok(Self {
             topic: StorageTopic::open(log, options).await?,
             state: Mutex::default(),
+            leader: None,
         })
+    }
+
+    /// Has everything but target states written by `leader`.
+    #[must_use]
+    pub fn written_by(mut self, leader: LeaderWriter) -> Self {
+        self.leader = Some(leader);
+        self
+    }
+
+    /// Takes the place of whoever wrote as the leader before. To be called by a worker that has become the leader.
+    ///
+    /// # Errors
+    /// What the log says.
+    pub async fn lead(&self) -> Result<()> {
+        match &self.leader {
+            Some(leader) => leader.claim().await,
+            None => Ok(()),
+        }
+    }
+
+    /// Which tasks of a connector are the newest, by all that was written by now.
+    ///
+    /// # Errors
+    /// What the log says.
+    pub async fn generation(&self, connector: &str) -> Result<TaskGeneration> {
+        let mut state = self.state.lock().await;
+        self.read(&mut state).await?;
+        Ok(state.generations.of(connector))
+    }
+
+    /// Records that so many tasks of a connector may write, and no others.
+    ///
+    /// # Errors
+    /// What the log says.
+    pub async fn put_task_count(&self, connector: &str, tasks: u32) -> Result<()> {
+        let mut state = self.state.lock().await;
+        let record = generations::task_count(connector, tasks);
+        self.write(&mut state, vec![record]).await
     }
 
     pub(super) async fn load(&self) -> Result<BTreeMap<String, StoredConnector>> {
@@ -68,7 +111,10 @@ impl ConfigTopic {
             (key.into(), value.map(|value| value.to_string().into()))
         };
         let entries = changes.into_iter().map(entry).collect();
-        self.topic.write(entries).await?;
+        match &self.leader {
+            Some(leader) => leader.write(self.topic.records(entries)).await?,
+            None => self.topic.write(entries).await?,
+        }
         self.read(state).await
     }
 
@@ -76,10 +122,15 @@ impl ConfigTopic {
         let take = |record: ConsumedRecord| {
             let key = record.key.unwrap_or_default();
             if let Ok(key) = std::str::from_utf8(&key) {
-                state.apply(key, record.value.as_ref());
+                let (offset, value) = (record.offset.value(), record.value.as_ref());
+                state
+                    .generations
+                    .apply(offset, key, value.map(AsRef::as_ref));
+                state.apply(key, value);
             }
         };
-        self.topic.read_to_end(take).await
+        // A commit is over before a reader of committed records sees it.
+        self.topic.read_through(take).await
     }
 }
 
@@ -99,6 +150,7 @@ struct ConfigState {
     targets: BTreeMap<String, String>,
     /// Task configs that wait for their commit, by connector.
     uncommitted: BTreeMap<String, BTreeMap<u64, ConfigMap>>,
+    generations: Generations,
 }
 
 impl ConfigState {

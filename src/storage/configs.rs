@@ -39,8 +39,8 @@ impl ConfigStorage {
     }
 
     /// Stands on the config topic of a cluster.
-    pub fn on_topic(topic: ConfigTopic) -> Self {
-        Self(Home::Topic(Arc::new(topic)))
+    pub fn on_topic(topic: impl Into<Arc<ConfigTopic>>) -> Self {
+        Self(Home::Topic(topic.into()))
     }
 
     /// All connectors, by name.

@@ -4,14 +4,13 @@
 //! as it was when reading began.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use connect_core::{Error, Result};
 use serde_json::Value;
-use tokio::sync::Mutex;
 use tracing::warn;
 
 use super::KeyValueStore;
@@ -22,6 +21,9 @@ use crate::kafka::{
 
 /// How long reading to the end may take.
 const READ_DEADLINE: Duration = Duration::from_secs(60);
+/// The same if open transactions are waited for: one that nobody ends is ended by the broker after a minute, as producers
+/// are set unless somebody sets them otherwise.
+const SETTLE_DEADLINE: Duration = Duration::from_secs(90);
 /// How long a topic that was made may take to be known.
 const APPEAR_DEADLINE: Duration = Duration::from_secs(30);
 /// How often it is looked for.
@@ -35,16 +37,19 @@ pub enum TopicPurpose {
     Configs,
     /// Source offsets.
     Offsets,
+    /// Source offsets of one connector.
+    ConnectorOffsets,
     /// States and used topics.
     Statuses,
 }
 
 impl TopicPurpose {
-    /// The worker's option that names the topic.
+    /// The option that names the topic: the worker's, or a connector's.
     pub fn option(self) -> &'static str {
         match self {
             Self::Configs => "config.storage.topic",
             Self::Offsets => "offset.storage.topic",
+            Self::ConnectorOffsets => "offsets.storage.topic",
             Self::Statuses => "status.storage.topic",
         }
     }
@@ -53,7 +58,7 @@ impl TopicPurpose {
     fn content(self) -> &'static str {
         match self {
             Self::Configs => "connector configurations",
-            Self::Offsets => "source connector offsets",
+            Self::Offsets | Self::ConnectorOffsets => "source connector offsets",
             Self::Statuses => "connector and task statuses",
         }
     }
@@ -114,6 +119,15 @@ impl StorageTopic {
 
     /// Writes entries in order; all are acknowledged when this returns.
     pub(super) async fn write(&self, entries: Vec<Entry>) -> Result<()> {
+        let records = self.records(entries);
+        let failed = |error: Error| error.operation("write to topic").target(&*self.name);
+        let written = self.producer.send(records).await.map_err(failed)?;
+        let all: Result<Vec<_>> = written.into_iter().collect();
+        all.map(drop).map_err(failed)
+    }
+
+    /// The records that [`StorageTopic::write`] would write.
+    pub(super) fn records(&self, entries: Vec<Entry>) -> Vec<ProducerRecord> {
         let record = |(key, value)| ProducerRecord {
             topic: self.name.clone(),
             partition: None,
@@ -122,16 +136,18 @@ impl StorageTopic {
             key: Some(key),
             value,
         };
-        let records = entries.into_iter().map(record).collect();
-        let failed = |error: Error| error.operation("write to topic").target(&*self.name);
-        let written = self.producer.send(records).await.map_err(failed)?;
-        let all: Result<Vec<_>> = written.into_iter().collect();
-        all.map(drop).map_err(failed)
+        entries.into_iter().map(record).collect()
     }
 
-    /// Hands over every record that was not handed over before, up to the end. One call at a time.
+    /// Hands over every committed record that was not handed over before, up to the first open transaction. One call at a
+    /// time.
     pub(super) async fn read_to_end(&self, take: impl FnMut(ConsumedRecord) + Send) -> Result<()> {
         self.reader.read_to_end(READ_DEADLINE, take).await
+    }
+
+    /// The same to the end: open transactions are waited for.
+    pub(super) async fn read_through(&self, take: impl FnMut(ConsumedRecord) + Send) -> Result<()> {
+        self.reader.read_through(SETTLE_DEADLINE, take).await
     }
 }
 
@@ -222,7 +238,10 @@ type KeyForm = fn(&str) -> String;
 pub struct TopicStore {
     topic: StorageTopic,
     form: KeyForm,
+    /// Never held while something is waited for: whoever writes must not wait for whoever reads.
     known: Mutex<Known>,
+    /// Held while the topic is read.
+    reading: tokio::sync::Mutex<()>,
 }
 
 impl TopicStore {
@@ -232,41 +251,66 @@ impl TopicStore {
     /// `Config` if the topic would lose entries; otherwise what the log says.
     pub async fn open(log: &dyn Log, options: &StorageTopicOptions) -> Result<Self> {
         let form = match options.purpose {
-            TopicPurpose::Offsets => super::offsets::own_key,
+            TopicPurpose::Offsets | TopicPurpose::ConnectorOffsets => super::offsets::own_key,
             TopicPurpose::Configs | TopicPurpose::Statuses => str::to_owned,
         };
         let store = Self {
             topic: StorageTopic::open(log, options).await?,
             form,
             known: Mutex::default(),
+            reading: tokio::sync::Mutex::default(),
         };
         store.load().await?;
         Ok(store)
+    }
+
+    fn take(&self, record: ConsumedRecord) {
+        let key = record.key.unwrap_or_default();
+        self.known().take(self.form, &key, record.value.as_ref());
+    }
+
+    fn values(&self) -> Vec<(String, Value)> {
+        self.known().values.clone().into_iter().collect()
+    }
+
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn entries(&self, changes: Vec<(String, Option<Value>)>) -> Vec<Entry> {
+        let known = self.known();
+        let entry = |(key, value): (String, Option<Value>)| {
+            let bytes = value.map(|value| Bytes::from(value.to_string()));
+            (known.key_bytes((self.form)(&key)), bytes)
+        };
+        changes.into_iter().map(entry).collect()
     }
 }
 
 #[async_trait]
 impl KeyValueStore for TopicStore {
     async fn load(&self) -> Result<Vec<(String, Value)>> {
-        let mut known = self.known.lock().await;
-        let take = |record: ConsumedRecord| {
-            let key = record.key.unwrap_or_default();
-            known.take(self.form, &key, record.value.as_ref());
-        };
-        self.topic.read_to_end(take).await?;
-        Ok(known.values.clone().into_iter().collect())
+        let _one_at_a_time = self.reading.lock().await;
+        let taken = self.topic.read_to_end(|record| self.take(record));
+        taken.await?;
+        Ok(self.values())
+    }
+
+    async fn load_settled(&self) -> Result<Vec<(String, Value)>> {
+        let _one_at_a_time = self.reading.lock().await;
+        let taken = self.topic.read_through(|record| self.take(record));
+        taken.await?;
+        Ok(self.values())
     }
 
     async fn put(&self, changes: Vec<(String, Option<Value>)>) -> Result<()> {
-        let entries = {
-            let known = self.known.lock().await;
-            let entry = |(key, value): (String, Option<Value>)| {
-                let bytes = value.map(|value| Bytes::from(value.to_string()));
-                (known.key_bytes((self.form)(&key)), bytes)
-            };
-            changes.into_iter().map(entry).collect()
-        };
+        let entries = self.entries(changes);
         self.topic.write(entries).await
+    }
+
+    async fn records(&self, changes: Vec<(String, Option<Value>)>) -> Result<Vec<ProducerRecord>> {
+        let entries = self.entries(changes);
+        Ok(self.topic.records(entries))
     }
 }
 

@@ -12,6 +12,7 @@ mod deploy_scripts;
 mod dlq;
 mod errors;
 mod errors_compared;
+mod exactly_once;
 mod filestream;
 mod guides;
 mod image;

@@ -125,8 +125,8 @@ async fn source_offsets_are_there_after_opening_again() -> Result<()> {
         let partition = |file: &str| BTreeMap::from([("file".to_owned(), json!(file))]);
         let offset = |at: i64| BTreeMap::from([("position".to_owned(), json!(at))]);
         for at in 1..=3 {
-            let offsets = [(Arc::new(partition("x")), offset(at))];
-            storage.put("c", &offsets).await?;
+            let offsets = [(partition("x"), Some(offset(at)))];
+            storage.alter("c", &offsets).await?;
         }
         let changes = [(partition("y"), Some(offset(7))), (partition("x"), None)];
         storage.alter("other", &changes).await?;

@@ -120,17 +120,20 @@ pub struct SourceOptions {
     /// `.replication.factor` and settings of Kafka's topics. The group `default`, which must give numbers, takes the others.
     #[option(name = "topic.creation.groups", default = "", importance = Low, width = Long, group = "Topic Creation", display = "Topic Creation Groups", validator = Validator::Custom(aliases))]
     pub topic_creation_groups: Vec<String>,
-    /// Whether the connector insists on exactly-once delivery: `required` is refused by a worker that does not provide it.
+    /// Whether the connector insists on exactly-once delivery: `required` is refused if the worker or the connector does not
+    /// provide it.
     #[option(name = "exactly.once.support", default = "requested", importance = Medium, width = Short, group = "Exactly Once Support", display = "Exactly once support", validator = Validator::OneOfIgnoreCase(&["REQUIRED", "REQUESTED"]))]
     pub exactly_once: String,
-    /// Where transactions end. Without meaning while sources deliver at least once.
+    /// Where transactions end, if sources deliver exactly once: with each `poll`, every so often (`interval`), or where the
+    /// `connector` says.
     #[option(name = "transaction.boundary", default = "poll", importance = Medium, width = Short, group = "Exactly Once Support", display = "Transaction Boundary", validator = Validator::OneOfIgnoreCase(&["INTERVAL", "POLL", "CONNECTOR"]))]
     pub transaction_boundary: String,
-    /// Milliseconds between two transactions. Without meaning while sources deliver at least once.
+    /// Milliseconds between two transactions that end by `interval`; the worker's `offset.flush.interval.ms` if not given.
     #[option(name = "transaction.boundary.interval.ms", importance = Low, width = Short, group = "Exactly Once Support", display = "Transaction boundary interval", validator = Validator::AtLeast(0))]
     pub transaction_interval: Option<i64>,
-    /// A topic of the connector's own for its offsets.
-    #[option(name = "offsets.storage.topic", importance = Low, width = Long, validator = Validator::NonEmpty, group = "offsets.topic", display = "Offsets topic", unsupported = "offsets are kept by the worker")]
+    /// A compacted topic of the connector's own for its offsets, made if it is not there; where it has none for a source
+    /// partition, that of the worker counts.
+    #[option(name = "offsets.storage.topic", importance = Low, width = Long, validator = Validator::NonEmpty, group = "offsets.topic", display = "Offsets topic")]
     pub offsets_topic: Option<String>,
 }
 
@@ -162,30 +165,6 @@ pub fn framework_definition(kind: ConnectorType) -> ConfigDef {
         });
     }
     definition
-}
-
-/// What a source may not insist on: sources deliver at least once.
-pub fn exactly_once_errors(config: &ConfigMap) -> Vec<OptionError> {
-    let refused = [
-        (
-            "exactly.once.support",
-            "required",
-            "This worker does not have exactly-once source support enabled.",
-        ),
-        (
-            "transaction.boundary",
-            "connector",
-            "The connector does not support connector-defined transaction boundaries with the given configuration. Please reconfigure it to use a different transaction boundary definition.",
-        ),
-    ];
-    let asked = |key: &str, value: &str| {
-        let given = config.get(key).map(|given| given.trim());
-        given.is_some_and(|given| given.eq_ignore_ascii_case(value))
-    };
-    let wrong = refused.iter().filter(|(key, value, _)| asked(key, value));
-    wrong
-        .map(|(key, _, message)| OptionError::new(*key, *message))
-        .collect()
 }
 
 /// A version that is asked for must be that of the plugin there is: an error on the class and on the version.

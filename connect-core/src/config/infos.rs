@@ -5,10 +5,11 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use super::check::check_given;
+use super::exactly_once::exactly_once_errors;
 use super::transforms::{below, chain_infos};
 use super::{
     CheckedOption, ConfigDef, ConfigMap, Importance, OptionDef, OptionError, OptionType,
-    OptionValue, exactly_once_errors, find_converter_plugin, find_predicate_plugin,
+    OptionValue, WorkerAbilities, find_converter_plugin, find_predicate_plugin,
     find_transform_plugin, framework_definition, plugin_version_errors, sink_topic_errors,
 };
 use crate::plugin::{ConnectorPlugin, ConnectorType, ConverterPlugin};
@@ -41,14 +42,18 @@ fn key_info(definition: &ConfigDef, option: &OptionDef) -> Value {
 /// `PUT /connector-plugins/{plugin}/config/validate`: every option with its value and what is wrong with it.
 ///
 /// `None` values came as JSON null.
-pub fn config_infos(plugin: &ConnectorPlugin, config: &BTreeMap<String, Option<String>>) -> Value {
+pub fn config_infos(
+    plugin: &ConnectorPlugin,
+    config: &BTreeMap<String, Option<String>>,
+    worker: WorkerAbilities,
+) -> Value {
     let given: ConfigMap = config
         .iter()
         .filter_map(|(key, value)| Some((key.clone(), value.clone()?)))
         .collect();
     let framework = framework_definition(plugin.kind);
     let own = (plugin.definition)();
-    let mut extra = cross_errors(plugin, &given);
+    let mut extra = cross_errors(plugin, &given, worker);
     extra.extend(
         config
             .iter()
@@ -100,11 +105,15 @@ pub fn config_infos(plugin: &ConnectorPlugin, config: &BTreeMap<String, Option<S
 }
 
 /// Errors that need several options at once.
-fn cross_errors(plugin: &ConnectorPlugin, config: &ConfigMap) -> Vec<OptionError> {
+fn cross_errors(
+    plugin: &ConnectorPlugin,
+    config: &ConfigMap,
+    worker: WorkerAbilities,
+) -> Vec<OptionError> {
     let mut errors = plugin_version_errors(plugin, config);
     errors.extend(match plugin.kind {
         ConnectorType::Sink => sink_topic_errors(config),
-        ConnectorType::Source => exactly_once_errors(config),
+        ConnectorType::Source => exactly_once_errors(plugin, config, worker),
     });
     let single_errors = (plugin.definition)()
         .check(config)

@@ -5,6 +5,7 @@
 
 mod check;
 mod def;
+mod exactly_once;
 mod framework;
 mod infos;
 pub mod reference;
@@ -24,9 +25,10 @@ pub use check::{CheckedOption, OptionReader};
 pub use def::{
     ConfigDef, Default, Importance, OptionDef, OptionError, OptionType, Width, wrong_options,
 };
+pub use exactly_once::WorkerAbilities;
 pub use framework::{
-    CommonOptions, ConfigReload, ErrorTolerance, SinkOptions, SourceOptions, exactly_once_errors,
-    framework_definition, plugin_version_errors, sink_topic_errors,
+    CommonOptions, ConfigReload, ErrorTolerance, SinkOptions, SourceOptions, framework_definition,
+    plugin_version_errors, sink_topic_errors,
 };
 pub use infos::{
     add_infos, config_infos, config_key_infos, converter_definition, error_message, error_messages,

@@ -87,7 +87,7 @@ pub fn connector_from_map(config: &ConfigMap) -> Result<Box<dyn Connector>> {
     }
 }
 
-fn plugin_errors(plugin: &ConnectorPlugin, config: &ConfigMap) -> Vec<OptionError> {
+pub(super) fn plugin_errors(plugin: &ConnectorPlugin, config: &ConfigMap) -> Vec<OptionError> {
     let checked = (plugin.definition)().check(config);
     checked
         .into_iter()

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use super::{SinkTask, SinkTaskContext, SourceTask, SourceTaskContext};
+use super::{ExactlyOnceSupport, SinkTask, SinkTaskContext, SourceTask, SourceTaskContext};
 use crate::config::OptionError;
 use crate::data::{Offset, SourceOffset, SourcePartition, TopicPartition};
 use crate::{Error, Result};
@@ -84,6 +84,16 @@ pub trait Connector: Send + Sync + fmt::Debug {
     async fn alter_offsets(&self, changes: &OffsetChanges) -> Result<bool> {
         let _unknown = changes;
         Ok(false)
+    }
+
+    /// Whether a source, so configured, can deliver each record exactly once; `None` if it does not say.
+    fn exactly_once_support(&self) -> Option<ExactlyOnceSupport> {
+        None
+    }
+
+    /// Whether the tasks of a source, so configured, can say where transactions end.
+    fn defines_transactions(&self) -> bool {
+        false
     }
 
     /// Makes a sink task. Called for sinks only.

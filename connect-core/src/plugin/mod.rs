@@ -5,6 +5,7 @@ mod converter;
 mod registry;
 mod sink;
 mod source;
+mod transactions;
 mod transform;
 
 pub use connector::{Connector, ConnectorType, OffsetChanges, TaskId};
@@ -15,6 +16,7 @@ pub use registry::{
 };
 pub use sink::{Assignment, MemoryBudget, MemoryShare, SinkRuntime, SinkTask, SinkTaskContext};
 pub use source::{OffsetReader, Polled, SourceTask, SourceTaskContext};
+pub use transactions::{ExactlyOnceSupport, TransactionBoundaries, TransactionEnd};
 pub use transform::{
     MakePredicate, MakeTransform, Predicate, PredicatePlugin, RecordPosition, Transform,
     TransformPlugin, TransformRecord, Transformed, predicate_plugins, transform_plugins,

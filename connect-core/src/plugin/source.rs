@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use super::TaskId;
+use super::{TaskId, TransactionBoundaries};
 use crate::Result;
 use crate::clock::Clock;
 use crate::data::{SourceOffset, SourcePartition, SourceRecord};
@@ -27,6 +27,9 @@ pub struct SourceTaskContext {
     pub clock: Arc<dyn Clock>,
     /// Stored offsets.
     pub offsets: Arc<dyn OffsetReader>,
+    /// For saying where transactions end; `None` unless records are delivered exactly once and the user has left it to the
+    /// connector (`transaction.boundary=connector`).
+    pub transactions: Option<TransactionBoundaries>,
 }
 
 impl std::fmt::Debug for SourceTaskContext {
@@ -57,7 +60,8 @@ pub trait SourceTask: Send {
     /// Waits for records. May be dropped at any await to pause or stop the task: what it had not returned must not be lost.
     async fn poll(&mut self) -> Result<Polled>;
 
-    /// `count` records, in the order polled, are acknowledged by the log and their offsets stored.
+    /// `count` records, in the order polled, are acknowledged by the log and their offsets stored; if they were in
+    /// transactions, these are committed.
     async fn acked(&mut self, count: usize) -> Result<()> {
         let _acknowledged = count;
         Ok(())

@@ -12,7 +12,7 @@ use async_trait::async_trait;
 use connect_core::Result;
 use connect_core::config::{ConnectorConfig, OptionError};
 use connect_core::plugin::{
-    Connector, ConnectorPlugin, ConnectorType, SourceTask, SourceTaskContext,
+    Connector, ConnectorPlugin, ConnectorType, ExactlyOnceSupport, SourceTask, SourceTaskContext,
 };
 
 use config::DatagenConfig;
@@ -25,6 +25,11 @@ const CLASS: &str = "sluice.datagen.DatagenSourceConnector";
 impl Connector for DatagenConfig {
     fn check(&self) -> Vec<OptionError> {
         self.cross_errors()
+    }
+
+    /// The offset of a batch is the number of the next event.
+    fn exactly_once_support(&self) -> Option<ExactlyOnceSupport> {
+        Some(ExactlyOnceSupport::Supported)
     }
 
     fn source_task(&self, context: SourceTaskContext) -> Result<Box<dyn SourceTask>> {

@@ -188,6 +188,7 @@ mod tests {
             task_count: 1,
             clock: Arc::new(ManualClock::at(Timestamp::from_millis(1_705_314_600_123))),
             offsets: Arc::new(Stored(stored)),
+            transactions: None,
         };
         let mut task = DatagenTask::new(DatagenConfig::from_map(&options).unwrap(), context);
         task.start().await.unwrap();

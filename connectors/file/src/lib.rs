@@ -24,7 +24,7 @@ use async_trait::async_trait;
 use connect_core::Result;
 use connect_core::config::{ConnectorConfig, OptionError};
 use connect_core::plugin::{
-    Connector, ConnectorPlugin, ConnectorType, SourceTask, SourceTaskContext,
+    Connector, ConnectorPlugin, ConnectorType, ExactlyOnceSupport, SourceTask, SourceTaskContext,
 };
 
 use config::FileSourceConfig;
@@ -50,6 +50,11 @@ impl Connector for FileSourceConfig {
         } else {
             tasks_max
         }
+    }
+
+    /// The offset of a batch is the place behind its last row.
+    fn exactly_once_support(&self) -> Option<ExactlyOnceSupport> {
+        Some(ExactlyOnceSupport::Supported)
     }
 
     fn source_task(&self, context: SourceTaskContext) -> Result<Box<dyn SourceTask>> {

@@ -8,7 +8,8 @@ use async_trait::async_trait;
 use connect_core::config::ConnectorConfig;
 use connect_core::data::{Datum, Schema, SourceOffset, SourcePartition, SourceRecord, Type, Value};
 use connect_core::plugin::{
-    Connector, ConnectorPlugin, ConnectorType, OffsetChanges, Polled, SourceTask, SourceTaskContext,
+    Connector, ConnectorPlugin, ConnectorType, ExactlyOnceSupport, OffsetChanges, Polled,
+    SourceTask, SourceTaskContext,
 };
 use connect_core::{Error, Result};
 use serde_json::json;
@@ -56,6 +57,14 @@ impl Connector for FileStreamSourceConfig {
     /// A file has one reader.
     fn task_count(&self, _tasks_max: u32) -> u32 {
         1
+    }
+
+    /// Standard input has no place to go on from.
+    fn exactly_once_support(&self) -> Option<ExactlyOnceSupport> {
+        Some(match self.path() {
+            Some(_) => ExactlyOnceSupport::Supported,
+            None => ExactlyOnceSupport::Unsupported,
+        })
     }
 
     async fn alter_offsets(&self, changes: &OffsetChanges) -> Result<bool> {

@@ -16,12 +16,12 @@ use async_trait::async_trait;
 use connect_core::Result;
 use connect_core::config::{ConnectorConfig, OptionError};
 use connect_core::plugin::{
-    Connector, ConnectorPlugin, ConnectorType, SourceTask, SourceTaskContext,
+    Connector, ConnectorPlugin, ConnectorType, ExactlyOnceSupport, SourceTask, SourceTaskContext,
 };
 use tracing::warn;
 
 use client::Client;
-use config::HttpSourceConfig;
+use config::{HttpSourceConfig, PaginationMode};
 use request::Requests;
 
 /// The class name; it replaces no Java class.
@@ -46,6 +46,17 @@ impl Connector for HttpSourceConfig {
     /// Pages follow one another: there is nothing to share out.
     fn task_count(&self, _tasks_max: u32) -> u32 {
         1
+    }
+
+    /// The offset of a page's last record is the next page, which a server may have forgotten, or moved, after a crash. A fetch
+    /// of one page has no such place.
+    fn exactly_once_support(&self) -> Option<ExactlyOnceSupport> {
+        Some(match self.pagination.mode {
+            PaginationMode::None => ExactlyOnceSupport::Supported,
+            PaginationMode::Link | PaginationMode::Page | PaginationMode::Cursor => {
+                ExactlyOnceSupport::Unsupported
+            }
+        })
     }
 
     fn source_task(&self, context: SourceTaskContext) -> Result<Box<dyn SourceTask>> {

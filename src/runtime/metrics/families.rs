@@ -92,6 +92,9 @@ families! {
         "source_record_active_count": "Records sent to the log and not yet acknowledged" = |task| Some(task.numbers.active_now as f64);
         "source_record_active_count_max": "Most records sent and not acknowledged in the last half minute" = |task| task.numbers.active.max(task.now);
         "source_record_active_count_avg": "Mean number of records sent and not acknowledged in the last half minute" = |task| task.numbers.active.average(task.now);
+        "transaction_size_min": "Fewest records of a transaction committed in the last half minute; with exactly-once delivery" = |task| task.numbers.transactions.min(task.now);
+        "transaction_size_max": "Most records of a transaction committed in the last half minute; with exactly-once delivery" = |task| task.numbers.transactions.max(task.now);
+        "transaction_size_avg": "Mean number of records of a transaction committed in the last half minute; with exactly-once delivery" = |task| task.numbers.transactions.average(task.now);
     }
 }
 

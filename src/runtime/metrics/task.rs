@@ -28,6 +28,8 @@ pub(in crate::runtime) struct TaskNumbers {
     /// Records on their way: read and not committed, or sent and not acknowledged.
     pub(super) active: Window,
     pub(super) active_now: u64,
+    /// Records of a committed transaction.
+    pub(super) transactions: Window,
     /// Milliseconds of commits.
     pub(super) commit_times: Window,
     /// 1 for a commit that succeeded, 0 for one that failed.
@@ -138,6 +140,12 @@ impl TaskMetrics {
             numbers.batch_sizes.record(records as f64, now);
             numbers.batch_times.record(millis(took), now);
         });
+    }
+
+    /// A transaction with so many records of a source was committed.
+    pub(in crate::runtime) fn transaction(&self, records: usize) {
+        let now = Instant::now();
+        self.change(|numbers| numbers.transactions.record(records as f64, now));
     }
 
     /// Records of a source are on their way to the log.

@@ -63,6 +63,11 @@ impl Window {
         self.summary(now).map(|summary| summary.max)
     }
 
+    /// The smallest of the values that still count.
+    pub(super) fn min(&self, now: Instant) -> Option<f64> {
+        self.summary(now).map(|summary| summary.min)
+    }
+
     /// The sum of the values a second; 0 if none still counts.
     pub(super) fn rate(&self, now: Instant) -> f64 {
         let (Some(summary), Some(first)) = (self.summary(now), self.samples(now).next()) else {

@@ -49,8 +49,9 @@ impl StandaloneHerder {
         for (key, value) in &resolved.config {
             nullable.insert(key.clone(), Some(value.clone()));
         }
-        let mut infos = config_infos(plugin, &nullable);
-        let policy = self.environment.settings.override_policy();
+        let settings = &self.environment.settings;
+        let mut infos = config_infos(plugin, &nullable, settings.abilities());
+        let policy = settings.override_policy();
         client_overrides::add_to(&mut infos, plugin.kind, &nullable, &policy);
         let errors = error_messages(&infos);
         if !errors.is_empty() {

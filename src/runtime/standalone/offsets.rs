@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use connect_core::config::{ConfigMap, connector_from_map};
-use connect_core::data::TopicPartition;
+use connect_core::data::{SourceOffset, SourcePartition, TopicPartition};
 use connect_core::plugin::{Connector, ConnectorType, OffsetChanges};
 use connect_core::{Error, ErrorKind};
 use tokio::sync::{OwnedMutexGuard, oneshot};
@@ -17,6 +17,7 @@ use crate::runtime::herder::HerderError;
 use crate::runtime::info::{ConnectorOffset, ConnectorOffsets, TargetState};
 use crate::runtime::offsets::{changes_of, shown_sink, shown_source};
 use crate::runtime::sink_task::group_id;
+use crate::runtime::source_offsets;
 
 /// What is done with offsets; the words of Kafka Connect's messages.
 #[derive(Clone, Copy)]
@@ -55,6 +56,8 @@ const STOP_DEADLINE: Duration = Duration::from_secs(60);
 struct Stopped {
     _held: Option<OwnedMutexGuard<()>>,
     name: String,
+    /// Placeholders looked up.
+    config: ConfigMap,
     connector: Arc<dyn Connector>,
     /// The group of a sink.
     group: Option<String>,
@@ -71,8 +74,7 @@ impl StandaloneHerder {
         let config = resolved.map_err(|error| internal(&error))?.config;
         let offsets = match kind {
             ConnectorType::Source => {
-                let stored = self.environment.offsets.of_connector(name);
-                let stored = stored.map_err(|error| internal(&error))?;
+                let stored = self.source_offsets(name, &config).await?;
                 stored.into_iter().map(shown_source).collect()
             }
             ConnectorType::Sink => {
@@ -107,8 +109,10 @@ impl StandaloneHerder {
         let stopped = self.stopped(name).await?;
         let changes = match &stopped.group {
             None => {
-                let stored = self.environment.offsets.of_connector(name);
-                let stored = stored.map_err(|error| internal(&error))?.into_iter();
+                let stored = self
+                    .source_offsets(name, &stopped.config)
+                    .await?
+                    .into_iter();
                 OffsetChanges::Source(
                     stored
                         .map(|(partition, _)| (Some(partition), None))
@@ -127,6 +131,20 @@ impl StandaloneHerder {
             }
         };
         self.apply(&stopped, Change::Reset, changes).await
+    }
+
+    /// What is stored of a source, by whatever worker.
+    async fn source_offsets(
+        &self,
+        name: &str,
+        config: &ConfigMap,
+    ) -> Answer<Vec<(SourcePartition, SourceOffset)>> {
+        let read = async {
+            let offsets = source_offsets::open(&self.environment, name, config).await?;
+            offsets.refresh().await?;
+            offsets.all()
+        };
+        read.await.map_err(|error| internal(&error))
     }
 
     pub(super) fn group_of(&self, name: &str, config: &ConfigMap) -> String {
@@ -173,6 +191,7 @@ impl StandaloneHerder {
             name: name.to_owned(),
             connector: connector.into(),
             group: sink.then(|| self.group_of(name, &resolved.config)),
+            config: resolved.config,
         })
     }
 
@@ -198,8 +217,8 @@ impl StandaloneHerder {
                     };
                     stored.push((partition, offset));
                 }
-                let offsets = &self.environment.offsets;
-                let altered = offsets.alter(&stopped.name, &stored).await;
+                let (name, config) = (&stopped.name, &stopped.config);
+                let altered = source_offsets::alter(&self.environment, name, config, &stored).await;
                 altered.map_err(|error| internal(&error))?;
             }
             OffsetChanges::Sink(changes) => {

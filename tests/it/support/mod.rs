@@ -109,6 +109,24 @@ impl WorkerProcess {
             .kill9()
     }
 
+    /// Its process id.
+    pub(crate) fn pid(&self) -> Result<u32> {
+        let service = self.service.as_ref();
+        Ok(service.context("the worker is not running")?.pid())
+    }
+
+    /// Sends it a signal by name.
+    pub(crate) fn signal(&self, name: &str) -> Result<()> {
+        let service = self.service.as_ref();
+        service.context("the worker is not running")?.signal(name)
+    }
+
+    /// Somebody has killed it: waits until it is gone.
+    pub(crate) fn has_died(&mut self) -> Result<()> {
+        drop(self.service.take().context("the worker is not running")?);
+        Ok(())
+    }
+
     pub(crate) fn stop(&mut self) -> Result<()> {
         self.service
             .take()

@@ -10,7 +10,7 @@ mod task;
 use async_trait::async_trait;
 use connect_core::config::{ConnectorConfig, OptionError};
 use connect_core::plugin::{
-    Connector, ConnectorPlugin, ConnectorType, SourceTask, SourceTaskContext,
+    Connector, ConnectorPlugin, ConnectorType, ExactlyOnceSupport, SourceTask, SourceTaskContext,
 };
 use connect_core::{Error, Result};
 
@@ -31,6 +31,11 @@ impl Connector for DatagenConnectorConfig {
             .into_iter()
             .filter_map(std::result::Result::err)
             .collect()
+    }
+
+    /// The offset of a record holds all that the next one depends on.
+    fn exactly_once_support(&self) -> Option<ExactlyOnceSupport> {
+        Some(ExactlyOnceSupport::Supported)
     }
 
     fn source_task(&self, context: SourceTaskContext) -> Result<Box<dyn SourceTask>> {

@@ -124,6 +124,7 @@ impl Place {
             task_count,
             clock: Arc::new(SystemClock),
             offsets: self.stored.clone(),
+            transactions: None,
         };
         let mut task = self.connector.source_task(context).unwrap();
         task.start().await.unwrap();

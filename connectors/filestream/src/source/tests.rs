@@ -50,6 +50,7 @@ async fn started(file: &Path, stored: Option<i64>, batch: &str) -> Box<dyn Sourc
         task_count: connector.task_count(7),
         clock: Arc::new(ManualClock::at(Timestamp::from_millis(17))),
         offsets: Arc::new(Stored(stored.map(Into::into))),
+        transactions: None,
     };
     let mut task = connector.source_task(context).unwrap();
     task.start().await.unwrap();

@@ -228,6 +228,7 @@ impl Worker {
             task_count: 1,
             clock: Arc::new(SystemClock),
             offsets: self.stored.clone(),
+            transactions: None,
         };
         let mut task = self.connector.source_task(context).unwrap();
         task.start().await.unwrap();

@@ -42,6 +42,7 @@ async fn all(
         task_count: 2,
         clock: Arc::new(SystemClock),
         offsets: Arc::new(Stored(stored)),
+        transactions: None,
     };
     let mut task = connector(options).unwrap().source_task(context).unwrap();
     task.start().await.unwrap();
