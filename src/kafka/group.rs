@@ -3,6 +3,7 @@
 //! Kafka's group coordinator says who is in the group and who leads it; what the members tell each other, and what the
 //! leader gives them, are bytes to it. The distributed herder is the caller.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -79,9 +80,27 @@ pub enum Rebalance {
     Lost(Error),
 }
 
+/// Is told what a member does, from within it: must not wait for anything.
+pub trait GroupObserver: Send + Sync {
+    /// A heartbeat was answered.
+    fn heartbeat_answered(&self, took: Duration);
+
+    /// The group is being joined, for the first time or again.
+    fn join_started(&self);
+
+    /// It is stable, with this member in it.
+    fn joined(&self, generation: &Generation, took: Duration);
+
+    /// The join has failed, or was given up.
+    fn join_failed(&self);
+}
+
 /// A member of a group. Dropped without [`GroupMember::leave`], the group notices after the session timeout.
 #[async_trait]
 pub trait GroupMember: Send {
+    /// Has `observer` told of all that follows; only the first is.
+    fn observe(&mut self, observer: Arc<dyn GroupObserver>);
+
     /// Joins, or joins again, and waits until the group is stable. A leader that joins again starts a rebalance; so does
     /// any member whose metadata have changed.
     ///

@@ -11,7 +11,8 @@ pub mod embedded;
 mod group;
 
 pub use group::{
-    Generation, GroupMember, GroupMemberOptions, GroupProtocol, MemberMetadata, Rebalance,
+    Generation, GroupMember, GroupMemberOptions, GroupObserver, GroupProtocol, MemberMetadata,
+    Rebalance,
 };
 
 use std::collections::BTreeMap;

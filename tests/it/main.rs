@@ -37,3 +37,4 @@ mod stores;
 mod support;
 mod takeover;
 mod topic_creation;
+mod worker_group;

@@ -1,6 +1,6 @@
 //! The heartbeats of a member: they go on whatever its worker does, and end the session when they are not answered.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use connect_core::Error;
@@ -15,7 +15,7 @@ use tracing::{debug, warn};
 use super::coordinator::Coordinator;
 use super::mapped;
 use super::session::{Beat, Session};
-use crate::kafka::Rebalance;
+use crate::kafka::{GroupObserver, Rebalance};
 
 pub(super) const PAUSES: RetryPolicy = RetryPolicy {
     initial: Duration::from_millis(100),
@@ -26,6 +26,7 @@ pub(super) const PAUSES: RetryPolicy = RetryPolicy {
 pub(super) struct SharedSession {
     session: Mutex<Session>,
     changed: Notify,
+    observer: OnceLock<Arc<dyn GroupObserver>>,
 }
 
 impl SharedSession {
@@ -33,6 +34,18 @@ impl SharedSession {
         Self {
             session: Mutex::new(session),
             changed: Notify::new(),
+            observer: OnceLock::new(),
+        }
+    }
+
+    pub(super) fn observe(&self, observer: Arc<dyn GroupObserver>) {
+        let _first_counts = self.observer.set(observer);
+    }
+
+    /// Tells whoever observes the member.
+    pub(super) fn tell(&self, tell: impl FnOnce(&dyn GroupObserver)) {
+        if let Some(observer) = self.observer.get() {
+            tell(&**observer);
         }
     }
 
@@ -133,6 +146,7 @@ async fn beat_once(
         Err(_) => return answer,
     };
     session.change(|session| session.answered(beat, code));
+    session.tell(|observer| observer.heartbeat_answered(beat.sent.elapsed()));
     match code {
         ErrorCode::None
         | ErrorCode::RebalanceInProgress

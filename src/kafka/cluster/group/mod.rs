@@ -25,7 +25,8 @@ use tracing::{info, warn};
 
 use super::errors::mapped;
 use crate::kafka::{
-    Generation, GroupMember, GroupMemberOptions, GroupProtocol, MemberMetadata, Rebalance,
+    Generation, GroupMember, GroupMemberOptions, GroupObserver, GroupProtocol, MemberMetadata,
+    Rebalance,
 };
 use coordinator::Coordinator;
 use heartbeats::{PAUSES, SharedSession};
@@ -216,6 +217,10 @@ impl ClusterMember {
 
 #[async_trait]
 impl GroupMember for ClusterMember {
+    fn observe(&mut self, observer: Arc<dyn GroupObserver>) {
+        self.session.observe(observer);
+    }
+
     async fn join(&mut self, protocol: &dyn GroupProtocol) -> Result<Generation> {
         let joining = Joining::begin(&self.session);
         let joined = tokio::select! {
@@ -223,17 +228,20 @@ impl GroupMember for ClusterMember {
             lost = self.session.lost() => Err(lost),
             joined = self.join_with_retries(protocol) => joined,
         };
-        drop(joining);
         match &joined {
-            Ok(generation) => info!(
-                group = self.options.group,
-                generation = generation.id,
-                member = generation.member_id,
-                is_leader = generation.is_leader,
-                protocol = generation.protocol,
-                "joined the group"
-            ),
+            Ok(generation) => {
+                joining.ended_well(generation);
+                info!(
+                    group = self.options.group,
+                    generation = generation.id,
+                    member = generation.member_id,
+                    is_leader = generation.is_leader,
+                    protocol = generation.protocol,
+                    "joined the group"
+                );
+            }
             Err(_) => {
+                drop(joining);
                 self.session.change(Session::give_up);
                 self.coordinator.hang_up().await;
             }
@@ -255,7 +263,10 @@ impl GroupMember for ClusterMember {
         self.coordinator.hang_up().await;
         let late = |_| KrafkaError::timeout("leave group");
         match left.map_err(late).flatten() {
-            Err(KrafkaError::Broker { code, .. }) if code == ErrorCode::UnknownMemberId => Ok(()),
+            Err(KrafkaError::Broker {
+                code: ErrorCode::UnknownMemberId,
+                ..
+            }) => Ok(()),
             left => left.map_err(|error| {
                 mapped(error)
                     .operation("leave group")
@@ -266,18 +277,37 @@ impl GroupMember for ClusterMember {
 }
 
 /// A join that goes on; it has ended when this is dropped, however that comes.
-struct Joining<'a>(&'a SharedSession);
+struct Joining<'a> {
+    session: &'a SharedSession,
+    started: Instant,
+    has_failed: bool,
+}
 
 impl<'a> Joining<'a> {
     fn begin(session: &'a SharedSession) -> Self {
         session.change(Session::begin_join);
-        Self(session)
+        session.tell(|observer| observer.join_started());
+        Self {
+            session,
+            started: Instant::now(),
+            has_failed: true,
+        }
+    }
+
+    fn ended_well(mut self, generation: &Generation) {
+        self.has_failed = false;
+        let took = self.started.elapsed();
+        self.session
+            .tell(|observer| observer.joined(generation, took));
     }
 }
 
 impl Drop for Joining<'_> {
     fn drop(&mut self) {
-        self.0.change(Session::end_join);
+        self.session.change(Session::end_join);
+        if self.has_failed {
+            self.session.tell(|observer| observer.join_failed());
+        }
     }
 }
 
