@@ -44,7 +44,9 @@ pub use info::{
     TaskError, TaskInfo, TaskName, TaskState,
 };
 pub use log_levels::{LevelError, LogLevels, LoggerLevel};
-pub use metrics::{MetricReference, MetricsSnapshot, metric_reference};
+pub use metrics::{
+    MetricReference, MetricsSnapshot, RebalanceSample, Rebalances, metric_reference,
+};
 pub use rest_options::{ClientAuth, RestOptions, TlsOptions};
 pub use worker::Worker;
 pub use worker_config::{WorkerConfig, WorkerSettings};

@@ -11,8 +11,9 @@ use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Registry;
 
 use super::families::{
-    BUILD_INFO, CONNECTOR, CONNECTOR_INFO, CONNECTOR_INFO_LABELS, Family, OWN_TASK, PARTITION,
-    PROCESS, TASK, TASK_ERROR, TASK_STATUS, WORKER, of_kind, status_text,
+    BUILD_INFO, CONNECTOR, CONNECTOR_INFO, CONNECTOR_INFO_LABELS, COORDINATOR, Family, OWN_TASK,
+    PARTITION, PROCESS, REBALANCE, REBALANCE_INFO, TASK, TASK_ERROR, TASK_STATUS, WORKER, of_kind,
+    status_text,
 };
 use super::snapshot::{ConnectorSample, MetricsSnapshot, TaskSample};
 
@@ -34,6 +35,7 @@ impl Collector for MetricsSnapshot {
         for family in WORKER.iter().chain(PROCESS) {
             family.encode(&mut encoder, [(Labels::new(), self)])?;
         }
+        self.encode_group(&mut encoder)?;
         ones(
             &mut encoder,
             CONNECTOR_INFO,
@@ -68,6 +70,22 @@ impl Collector for MetricsSnapshot {
 }
 
 impl MetricsSnapshot {
+    /// What there is of the worker's group.
+    fn encode_group(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let Some(group) = &self.rebalances else {
+            return Ok(());
+        };
+        ones(encoder, REBALANCE_INFO, group.names())?;
+        for family in REBALANCE {
+            family.encode(encoder, [(Labels::new(), group)])?;
+        }
+        for family in COORDINATOR {
+            let client_id = vec![("client_id", group.numbers.client_id.clone())];
+            family.encode(encoder, [(client_id, group)])?;
+        }
+        Ok(())
+    }
+
     /// The tasks with their labels; those of one kind of connector, or all.
     fn tasks(&self, kind: Option<ConnectorType>) -> impl Iterator<Item = (Labels, &TaskSample)> {
         let wanted =

@@ -4,6 +4,7 @@
 
 use connect_core::plugin::ConnectorType;
 
+use super::rebalances::RebalanceSample;
 use super::snapshot::{ConnectorSample, MetricsSnapshot, TaskSample};
 use super::task::PartitionNumbers;
 use crate::runtime::info::State;
@@ -51,6 +52,35 @@ families! {
         "process_cpu_seconds_total": "User and system CPU time of the process in seconds" = |all| all.worker.process.cpu_seconds;
         "process_resident_memory_bytes": "Resident memory of the process in bytes" = |all| all.worker.process.resident_bytes;
         "process_open_fds": "Open files and sockets of the process" = |all| all.worker.process.open_files;
+    }
+}
+
+families! {
+    /// No labels; workers of a group.
+    REBALANCE of RebalanceSample, "kafka_connect_connect_worker_rebalance_metrics_" {
+        "epoch": "Generation of the worker's group" = |group| group.numbers.epoch.map(f64::from);
+        "completed_rebalances_total": "Rebalances of the group that this worker took part in" = |group| Some(group.numbers.joins.total() as f64);
+        "rebalancing": "1 while the worker joins its group, else 0" = |group| Some(f64::from(u8::from(group.numbers.joining)));
+        "rebalance_max_time_ms": "Longest rebalance of the last half minute, in milliseconds" = |group| group.numbers.join_times.max(group.now);
+        "rebalance_avg_time_ms": "Mean rebalance of the last half minute, in milliseconds" = |group| group.numbers.join_times.average(group.now);
+        "time_since_last_rebalance_ms": "Milliseconds since the last rebalance" = |group| group.since_joined();
+    }
+}
+
+families! {
+    /// Label `client_id`; workers of a group.
+    COORDINATOR of RebalanceSample, "kafka_connect_connect_coordinator_metrics_" {
+        "assigned_connectors": "Connectors that the group has given to this worker" = |group| Some(group.numbers.connectors as f64);
+        "assigned_tasks": "Tasks that the group has given to this worker" = |group| Some(group.numbers.tasks as f64);
+        "heartbeat_total": "Heartbeats that the group's coordinator has answered" = |group| Some(group.numbers.heartbeats.total() as f64);
+        "heartbeat_rate": "Heartbeats a second that the group's coordinator has answered" = |group| Some(group.numbers.heartbeats.rate(group.now));
+        "heartbeat_response_time_max": "Longest wait of the last half minute for such an answer, in milliseconds" = |group| group.numbers.heartbeat_times.max(group.now);
+        "last_heartbeat_seconds_ago": "Seconds since the last of these answers" = |group| group.since_heard();
+        "join_total": "Joins of the group" = |group| Some(group.numbers.joins.total() as f64);
+        "join_rate": "Joins of the group a second" = |group| Some(group.numbers.joins.rate(group.now));
+        "join_time_max": "Longest join of the last half minute, in milliseconds" = |group| group.numbers.join_times.max(group.now);
+        "join_time_avg": "Mean join of the last half minute, in milliseconds" = |group| group.numbers.join_times.average(group.now);
+        "failed_rebalance_total": "Joins of the group that have failed" = |group| Some(group.numbers.failures.total() as f64);
     }
 }
 
@@ -165,6 +195,15 @@ pub(super) const CONNECTOR_INFO_LABELS: [&str; 5] = [
     "connector_version",
 ];
 
+/// Who leads the group and how it shares work; always 1.
+pub(super) const REBALANCE_INFO: (&str, &str) = (
+    "kafka_connect_connect_worker_rebalance_metrics",
+    "The address of the group's leader and the protocol the group shares work by; always 1",
+);
+
+/// Labels of [`REBALANCE_INFO`].
+pub(super) const REBALANCE_INFO_LABELS: [&str; 2] = ["leader_name", "connect_protocol"];
+
 /// Labels `connector`, `task`, `status`; always 1.
 pub(super) const TASK_STATUS: (&str, &str) = (
     "kafka_connect_connector_task_metrics_status",
@@ -218,6 +257,9 @@ pub fn metric_reference() -> Vec<MetricReference> {
     let mut all = vec![described(BUILD_INFO, &["version"])];
     all.extend(listed(WORKER, &[]));
     all.extend(listed(PROCESS, &[]));
+    all.push(described(REBALANCE_INFO, &REBALANCE_INFO_LABELS));
+    all.extend(listed(REBALANCE, &[]));
+    all.extend(listed(COORDINATOR, &["client_id"]));
     all.push(described(CONNECTOR_INFO, &CONNECTOR_INFO_LABELS));
     all.extend(listed(CONNECTOR, &["connector"]));
     all.push(described(TASK_STATUS, &["connector", "task", "status"]));

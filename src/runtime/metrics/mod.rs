@@ -12,6 +12,7 @@ mod details;
 mod exposition;
 mod families;
 mod process;
+mod rebalances;
 mod snapshot;
 mod startups;
 mod state_times;
@@ -20,6 +21,7 @@ mod window;
 
 pub(super) use details::rfc3339;
 pub use families::{MetricReference, metric_reference};
+pub use rebalances::{RebalanceSample, Rebalances};
 pub use snapshot::MetricsSnapshot;
 pub(super) use snapshot::{ConnectorSample, TaskSample, WorkerSample};
 pub(super) use startups::Startups;

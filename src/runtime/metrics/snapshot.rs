@@ -6,6 +6,7 @@ use connect_core::plugin::ConnectorType;
 
 use super::exposition;
 use super::process::ProcessSample;
+use super::rebalances::RebalanceSample;
 use super::startups::StartupsSample;
 use super::state_times::StateTimes;
 use super::task::TaskNumbers;
@@ -16,6 +17,8 @@ use crate::runtime::info::State;
 pub struct MetricsSnapshot {
     pub(super) worker: WorkerSample,
     pub(super) connectors: Vec<ConnectorSample>,
+    /// `None` for a worker alone.
+    pub(super) rebalances: Option<RebalanceSample>,
 }
 
 /// A worker's own numbers.
@@ -50,7 +53,18 @@ pub(in crate::runtime) struct TaskSample {
 
 impl MetricsSnapshot {
     pub(in crate::runtime) fn new(worker: WorkerSample, connectors: Vec<ConnectorSample>) -> Self {
-        Self { worker, connectors }
+        Self {
+            worker,
+            connectors,
+            rebalances: None,
+        }
+    }
+
+    /// With those of the worker's group.
+    #[must_use]
+    pub fn with_rebalances(mut self, sample: RebalanceSample) -> Self {
+        self.rebalances = Some(sample);
+        self
     }
 
     /// The snapshot in OpenMetrics' text format, which Prometheus reads.
