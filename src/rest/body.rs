@@ -1,10 +1,12 @@
 //! Request bodies: JSON, read as Kafka Connect's server reads it.
 
 use axum::http::header::{ACCEPT, CONTENT_TYPE};
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
 use serde_json::Value;
 
 use super::error::RestError;
+use super::routes;
 use crate::runtime::GivenConfig;
 
 /// True if the client takes JSON.
@@ -33,6 +35,15 @@ pub(super) fn is_json_or_nothing(headers: &HeaderMap) -> bool {
         .get(CONTENT_TYPE)
         .and_then(|value| value.to_str().ok())
         .is_some_and(|kind| essence(kind).eq_ignore_ascii_case("application/json"))
+}
+
+/// The bytes of the longest body that a request may have.
+pub(super) fn longest(request: &Parts) -> usize {
+    // A connector may have thousands of tasks.
+    match routes::is_between_workers(request) {
+        true => 64 << 20,
+        false => 2 << 20,
+    }
 }
 
 /// A media type without its parameters.

@@ -12,13 +12,20 @@ use crate::runtime::HerderError;
 pub(super) struct RestError {
     status: StatusCode,
     message: String,
+    /// Who can do it, if another worker can.
+    elsewhere: Option<Elsewhere>,
 }
+
+/// Marks an answer: another worker must be asked. `None` while nobody knows which.
+#[derive(Debug, Clone)]
+pub(super) struct Elsewhere(pub(super) Option<String>);
 
 impl RestError {
     pub(super) fn new(status: StatusCode, message: impl Into<String>) -> Self {
         Self {
             status,
             message: message.into(),
+            elsewhere: None,
         }
     }
 
@@ -41,6 +48,13 @@ impl RestError {
         )
     }
 
+    pub(super) fn too_large() -> Self {
+        Self::new(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "Failed to buffer the request body: length limit exceeded",
+        )
+    }
+
     pub(super) fn not_acceptable() -> Self {
         Self::new(StatusCode::NOT_ACCEPTABLE, "HTTP 406 Not Acceptable")
     }
@@ -60,15 +74,24 @@ impl From<HerderError> for RestError {
             HerderError::BadRequest(_) => StatusCode::BAD_REQUEST,
             HerderError::Forbidden(_) => StatusCode::FORBIDDEN,
             HerderError::Conflict(_) | HerderError::Forward { .. } => StatusCode::CONFLICT,
+            HerderError::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
             HerderError::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
         };
-        Self::new(status, error.to_string())
+        let mut refusal = Self::new(status, error.to_string());
+        if let HerderError::Forward { url } = error {
+            refusal.elsewhere = Some(Elsewhere(url));
+        }
+        refusal
     }
 }
 
 impl IntoResponse for RestError {
     fn into_response(self) -> Response {
         let body = json!({ "error_code": self.status.as_u16(), "message": self.message });
-        (self.status, Json(body)).into_response()
+        let mut response = (self.status, Json(body)).into_response();
+        if let Some(elsewhere) = self.elsewhere {
+            response.extensions_mut().insert(elsewhere);
+        }
+        response
     }
 }

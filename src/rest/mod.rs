@@ -9,6 +9,8 @@ mod checks;
 mod connectors;
 mod cors;
 mod error;
+mod forward;
+mod internal;
 mod loggers;
 mod metrics;
 mod offsets;
@@ -32,6 +34,7 @@ use axum::middleware::{self, Next};
 use axum::response::Response;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
+use crate::runtime::distributed::fellow::FellowClient;
 use crate::runtime::{Herder, LogLevels};
 use checks::Patience;
 use error::RestError;
@@ -43,6 +46,8 @@ pub use server::RestServer;
 struct Api {
     herder: Arc<dyn Herder>,
     levels: Arc<LogLevels>,
+    /// The other workers; `None` for a worker alone.
+    fellows: Option<FellowClient>,
 }
 
 impl FromRef<Api> for Arc<dyn Herder> {
@@ -113,12 +118,14 @@ fn router(
         herder: api.herder.clone(),
         timeout,
     };
+    let fellows = api.fellows.clone();
     routes::all()
         .into_iter()
         .filter(|route| surfaces.contains(&route.surface))
         .fold(Router::new(), |router, route| {
             router.route(route.path, route.on)
         })
+        .layer(middleware::from_fn_with_state(fellows, forward::apply))
         .fallback(|| async { RestError::not_found("HTTP 404 Not Found") })
         .method_not_allowed_fallback(checks::other_method)
         .layer(middleware::from_fn_with_state(scheme, with_base))

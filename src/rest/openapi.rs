@@ -12,7 +12,7 @@ pub(super) async fn show() -> Json<Value> {
 /// The document, OpenAPI 3.0.3.
 fn document() -> Value {
     let mut paths = Map::new();
-    for route in routes::all() {
+    for route in for_users() {
         let path = paths.entry(route.path).or_insert_with(|| json!({}));
         if let Some(path) = path.as_object_mut() {
             path.insert(
@@ -31,6 +31,12 @@ fn document() -> Value {
         "paths": paths,
         "components": { "schemas": schemas() },
     })
+}
+
+/// What workers ask each other is not for users.
+fn for_users() -> impl Iterator<Item = Route> {
+    let all = routes::all().into_iter();
+    all.filter(|route| !route.is_between_workers)
 }
 
 fn operation(route: &Route) -> Value {
@@ -377,7 +383,7 @@ mod tests {
     #[test]
     fn every_route_is_described_with_schemas_that_are_there() {
         let document = document();
-        for route in routes::all() {
+        for route in for_users() {
             let pointer = format!(
                 "/paths/{}/{}",
                 route.path.replace('/', "~1"),

@@ -1,12 +1,15 @@
 //! The one table of what REST answers: the router and the API's description are both made from it.
 
+use axum::extract::{DefaultBodyLimit, MatchedPath};
 use axum::handler::Handler;
 use axum::http::Method;
+use axum::http::request::Parts;
 use axum::middleware;
 use axum::routing::{MethodFilter, MethodRouter, on};
 
 use super::{
-    Api, checks, connectors, loggers, metrics, offsets, openapi, plugins, root, tasks, topics,
+    Api, checks, connectors, internal, loggers, metrics, offsets, openapi, plugins, root, tasks,
+    topics,
 };
 
 /// On which listeners a route is.
@@ -35,6 +38,8 @@ pub(super) struct Route {
     pub(super) refusals: &'static [u16],
     /// Whether bodies are JSON, here and there.
     pub(super) is_json: bool,
+    /// Whether only other workers ask it.
+    pub(super) is_between_workers: bool,
     /// What answers it.
     pub(super) on: MethodRouter<Api>,
 }
@@ -79,6 +84,7 @@ where
         answers: &[],
         refusals: &[],
         is_json: true,
+        is_between_workers: false,
     }
 }
 
@@ -112,6 +118,7 @@ pub(super) fn all() -> Vec<Route> {
         worker(),
         connector(),
         of_state(),
+        between_workers(),
         of_offsets(),
         of_plugins(),
         of_loggers(),
@@ -236,13 +243,9 @@ fn of_state() -> Vec<Route> {
         .query(RESTART)
         .answers(&[(202, Some("ConnectorStateInfo")), (204, None)])
         .refusals(&[404, 409]),
-        get(
-            "/connectors/{connector}/tasks",
-            "Tasks with their configurations",
-            tasks::list,
-        )
-        .answers(&[(200, Some("Tasks"))])
-        .refusals(&[404]),
+        get(TASKS, "Tasks with their configurations", tasks::list)
+            .answers(&[(200, Some("Tasks"))])
+            .refusals(&[404]),
         get(
             "/connectors/{connector}/tasks/{task}/status",
             "State of a task",
@@ -258,6 +261,40 @@ fn of_state() -> Vec<Route> {
         .answers(&[(204, None)])
         .refusals(&[404, 409]),
     ]
+}
+
+const TASKS: &str = "/connectors/{connector}/tasks";
+const FENCE: &str = "/connectors/{connector}/fence";
+
+/// Their bodies may be long, and are measured before they come here.
+fn between_workers() -> Vec<Route> {
+    let marked = |route: Route| Route {
+        on: route.on.layer(DefaultBodyLimit::disable()),
+        is_between_workers: true,
+        ..route
+    };
+    vec![
+        marked(post(
+            TASKS,
+            "Takes task configurations of a worker",
+            internal::put_task_configs,
+        )),
+        marked(put(
+            FENCE,
+            "Fences earlier producers of a source connector",
+            internal::fence,
+        )),
+    ]
+}
+
+/// Whether a request is for a route that only other workers ask.
+pub(super) fn is_between_workers(request: &Parts) -> bool {
+    let path = request.extensions.get::<MatchedPath>();
+    match path.map(MatchedPath::as_str) {
+        Some(TASKS) => request.method == Method::POST,
+        Some(FENCE) => request.method == Method::PUT,
+        _ => false,
+    }
 }
 
 fn of_offsets() -> Vec<Route> {

@@ -21,6 +21,7 @@ use super::response_headers::{self, ResponseHeaders};
 use super::routes::Surface;
 use super::tls::{self, TlsListener};
 use super::{Api, router};
+use crate::runtime::distributed::fellow::FellowClient;
 use crate::runtime::{Herder, LogLevels, TlsOptions, WorkerSettings};
 
 /// A bound listener.
@@ -41,6 +42,7 @@ pub struct RestServer {
     timeout: Duration,
     /// The scheme of the listener that others reach this worker by.
     advertised: Option<String>,
+    fellows: Option<FellowClient>,
 }
 
 impl RestServer {
@@ -77,6 +79,10 @@ impl RestServer {
             auth: BasicAuth::of(options)?,
             timeout: options.request_timeout,
             advertised: options.advertised_listener.clone(),
+            fellows: match settings.is_in_cluster() {
+                true => Some(FellowClient::new(settings)?),
+                false => None,
+            },
         })
     }
 
@@ -105,7 +111,11 @@ impl RestServer {
         levels: Arc<LogLevels>,
         stop: CancellationToken,
     ) -> Result<()> {
-        let api = Api { herder, levels };
+        let api = Api {
+            herder,
+            levels,
+            fellows: self.fellows,
+        };
         let mut serving = JoinSet::new();
         for bound in self.listeners {
             let scheme = if bound.tls.is_some() { "https" } else { "http" };

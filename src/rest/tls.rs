@@ -6,12 +6,9 @@ use std::time::Duration;
 
 use axum::serve::Listener;
 use connect_core::{Error, Result};
-use pkcs8::EncryptedPrivateKeyInfo;
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
+use rustls::ServerConfig;
 use rustls::server::WebPkiClientVerifier;
 use rustls::server::danger::ClientCertVerifier;
-use rustls::{RootCertStore, ServerConfig};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::AbortHandle;
@@ -19,7 +16,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 use tracing::debug;
 
-use crate::runtime::{ClientAuth, TlsOptions};
+use crate::runtime::{ClientAuth, Identity, TlsOptions};
 
 /// How long a client may take to agree on a connection.
 const HANDSHAKE: Duration = Duration::from_secs(10);
@@ -50,45 +47,12 @@ pub(super) fn server_config(options: &TlsOptions) -> Result<Arc<ServerConfig>> {
     Ok(Arc::new(config))
 }
 
-fn identity(
-    options: &TlsOptions,
-) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>)> {
-    let (certificates, key) = match (&options.keystore, &options.key, &options.certificates) {
-        (Some(file), None, None) => {
-            let text = read(file, "ssl.keystore.location")?;
-            (text.clone(), text)
-        }
-        (None, Some(key), Some(certificates)) => (certificates.clone(), key.expose().clone()),
-        _ => {
-            return Err(Error::config(
-                "an https listener needs ssl.keystore.location, a PEM file with private key and certificate chain, or ssl.keystore.key and ssl.keystore.certificate.chain",
-            ));
-        }
-    };
-    let certificates = certificates_in(&certificates, "ssl.keystore.certificate.chain")?;
-    Ok((certificates, private_key(&key, options)?))
-}
-
-fn private_key(text: &str, options: &TlsOptions) -> Result<PrivateKeyDer<'static>> {
-    let wrong = |why: &str| Error::config(why.to_owned()).operation("ssl.keystore.key");
-    const BEGIN: &str = "-----BEGIN ENCRYPTED PRIVATE KEY-----";
-    const END: &str = "-----END ENCRYPTED PRIVATE KEY-----";
-    let Some((_, rest)) = text.split_once(BEGIN) else {
-        return PrivateKeyDer::from_pem_slice(text.as_bytes())
-            .map_err(|cause| wrong("there is no private key in PEM").source(cause));
-    };
-    let password = options
-        .key_password
-        .as_ref()
-        .ok_or_else(|| wrong("the private key is encrypted: set ssl.key.password"))?;
-    let body = rest.split_once(END).map_or(rest, |(body, _)| body);
-    let pem = format!("{BEGIN}{body}{END}\n");
-    let (_, encrypted) = pkcs8::SecretDocument::from_pem(pem.trim())
-        .map_err(|_| wrong("the encrypted private key is not PEM"))?;
-    let key = EncryptedPrivateKeyInfo::try_from(encrypted.as_bytes())
-        .and_then(|encrypted| encrypted.decrypt(password.expose()))
-        .map_err(|_| wrong("the private key cannot be decrypted: is ssl.key.password right?"))?;
-    Ok(PrivatePkcs8KeyDer::from(key.as_bytes().to_vec()).into())
+fn identity(options: &TlsOptions) -> Result<Identity> {
+    options.identity()?.ok_or_else(|| {
+        Error::config(
+            "an https listener needs ssl.keystore.location, a PEM file with private key and certificate chain, or ssl.keystore.key and ssl.keystore.certificate.chain",
+        )
+    })
 }
 
 fn client_verifier(
@@ -98,50 +62,23 @@ fn client_verifier(
     if options.client_auth == ClientAuth::None {
         return Ok(None);
     }
-    let trusted = match (&options.truststore, &options.trusted) {
-        (Some(file), _) => read(file, "ssl.truststore.location")?,
-        (None, Some(text)) => text.clone(),
-        (None, None) => {
-            return Err(Error::config(
-                "ssl.client.auth needs ssl.truststore.location or ssl.truststore.certificates: whose certificates to trust",
-            ));
-        }
+    let Some(roots) = options.trusted_roots()? else {
+        return Err(Error::config(
+            "ssl.client.auth needs ssl.truststore.location or ssl.truststore.certificates: whose certificates to trust",
+        ));
     };
-    let unusable =
-        |text: &str| Error::config(text.to_owned()).operation("ssl.truststore.certificates");
-    let mut roots = RootCertStore::empty();
-    for certificate in certificates_in(&trusted, "ssl.truststore.certificates")? {
-        let added = roots.add(certificate);
-        added.map_err(|cause| unusable("a certificate cannot be trusted").source(cause))?;
-    }
     let builder = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider);
     let builder = match options.client_auth {
         ClientAuth::Requested => builder.allow_unauthenticated(),
         _ => builder,
     };
     let built = builder.build();
-    let verifier = built.map_err(|cause| unusable("no certificates to trust").source(cause))?;
-    Ok(Some(verifier))
-}
-
-fn certificates_in(text: &str, what: &str) -> Result<Vec<CertificateDer<'static>>> {
-    let wrong = || Error::config("there is no certificate in PEM").operation(what.to_owned());
-    let certificates: std::result::Result<Vec<_>, _> =
-        CertificateDer::pem_slice_iter(text.as_bytes()).collect();
-    match certificates {
-        Ok(certificates) if !certificates.is_empty() => Ok(certificates),
-        Ok(_) => Err(wrong()),
-        Err(cause) => Err(wrong().source(cause)),
-    }
-}
-
-fn read(file: &str, what: &str) -> Result<String> {
-    std::fs::read_to_string(file).map_err(|cause| {
-        Error::config("the file cannot be read as PEM")
-            .operation(what.to_owned())
-            .target(file.to_owned())
+    let verifier = built.map_err(|cause| {
+        Error::config("no certificates to trust")
+            .operation("ssl.truststore.certificates")
             .source(cause)
-    })
+    })?;
+    Ok(Some(verifier))
 }
 
 /// Accepts connections and agrees with each client on TLS, beside the others: a slow one holds up nobody.

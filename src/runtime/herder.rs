@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
+use connect_core::config::ConfigMap;
 
+use super::distributed::signature::RequestSignature;
 use super::{
     ConfigInfos, ConnectorInfo, ConnectorOffset, ConnectorOffsets, ConnectorStateInfo,
     MetricsSnapshot, PluginInfo, ServerInfo, TargetState, TaskInfo, TaskState,
@@ -32,6 +34,9 @@ pub enum HerderError {
         /// Where that worker's REST API is.
         url: Option<String>,
     },
+    /// 503
+    #[error("{0}")]
+    Unavailable(String),
     /// 500
     #[error("{0}")]
     Internal(String),
@@ -44,6 +49,11 @@ impl HerderError {
             "Cannot complete request momentarily due to stale configuration (typically caused by a concurrent config change)"
                 .to_owned(),
         )
+    }
+
+    /// A worker alone is asked what only workers of a group ask each other.
+    fn alone(what: &str) -> Self {
+        Self::Internal(format!("a worker without a group.id knows no {what}"))
     }
 
     /// A config holds another name than that of the connector it is for.
@@ -146,6 +156,27 @@ pub trait Herder: Send + Sync {
 
     /// Forgets the topics a connector has used.
     async fn reset_topics(&self, name: &str) -> Result<(), HerderError>;
+
+    /// Writes the task configs of a connector that another worker runs and has made them of; only a leader does. Checks the
+    /// signature first.
+    async fn put_task_configs(
+        &self,
+        _name: &str,
+        _configs: Vec<ConfigMap>,
+        _signature: Option<RequestSignature>,
+    ) -> Result<(), HerderError> {
+        Err(HerderError::alone("task configurations of another worker"))
+    }
+
+    /// Fences the producers that earlier tasks of a source connector have had; only a leader does. Checks the signature
+    /// first.
+    async fn fence_zombies(
+        &self,
+        _name: &str,
+        _signature: Option<RequestSignature>,
+    ) -> Result<(), HerderError> {
+        Err(HerderError::alone("fencing for another worker"))
+    }
 
     /// What the worker is doing or has done last, for whoever waited in vain; empty if that is nothing.
     fn stage(&self) -> String;

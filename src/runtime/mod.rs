@@ -32,6 +32,7 @@ mod standalone;
 mod status;
 mod status_writer;
 mod task_runner;
+mod tls_material;
 mod topic_creation;
 mod worker;
 mod worker_config;
@@ -48,5 +49,6 @@ pub use metrics::{
     MetricReference, MetricsSnapshot, RebalanceSample, Rebalances, metric_reference,
 };
 pub use rest_options::{ClientAuth, RestOptions, TlsOptions};
+pub use tls_material::Identity;
 pub use worker::Worker;
 pub use worker_config::{WorkerConfig, WorkerSettings};

@@ -182,6 +182,11 @@ impl WorkerSettings {
         self.config.bootstrap_servers.is_empty()
     }
 
+    /// True if the worker is one of a group.
+    pub fn is_in_cluster(&self) -> bool {
+        self.cluster.is_some()
+    }
+
     /// Properties that begin with `prefix`, without it.
     pub fn with_prefix(&self, prefix: &str) -> BTreeMap<String, String> {
         strip_prefix(&self.properties, prefix)
