@@ -182,6 +182,39 @@ async fn states_of_connectors_and_tasks_follow_what_users_do() -> Result<()> {
     wait_for(&worker, tasks, 2.0).await
 }
 
+/// The path of Prometheus; fetched now if need be.
+fn program() -> Result<String> {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/prometheus.sh");
+    let found = Command::new(script).output()?;
+    let errors = String::from_utf8_lossy(&found.stderr);
+    ensure!(found.status.success(), "{errors}");
+    Ok(String::from_utf8(found.stdout)?.trim().to_owned())
+}
+
+#[test]
+fn each_alert_is_raised_when_it_should_be_and_not_else() -> Result<()> {
+    let rules = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/alerts.yaml");
+    let tested = Command::new(Path::new(&program()?).with_file_name("promtool"))
+        .args(["test", "rules"])
+        .arg(&rules)
+        .output()?;
+    let said = String::from_utf8_lossy(&tested.stdout);
+    ensure!(tested.status.success(), "{said}");
+    let names = |text: &str, before: &str| {
+        let lines = text.lines();
+        let named = lines.filter_map(|line| line.trim().strip_prefix(before));
+        named.map(str::to_owned).collect::<BTreeSet<_>>()
+    };
+    let alerts = std::fs::read_to_string(monitoring("alerts.yaml"))?;
+    let tests = std::fs::read_to_string(rules)?;
+    assert_eq!(
+        names(&tests, "- alertname: "),
+        names(&alerts, "- alert: "),
+        "one is not tried"
+    );
+    Ok(())
+}
+
 /// A Prometheus that scrapes the worker each second, with the alert rules of deploy/.
 struct Prometheus {
     port: u16,
@@ -190,15 +223,7 @@ struct Prometheus {
 
 impl Prometheus {
     fn start(folder: &Path, worker: &WorkerProcess) -> Result<Self> {
-        let found =
-            Command::new(Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/prometheus.sh"))
-                .output()?;
-        ensure!(
-            found.status.success(),
-            "{}",
-            String::from_utf8_lossy(&found.stderr)
-        );
-        let program = String::from_utf8(found.stdout)?;
+        let program = program()?;
         let config = std::fs::read_to_string(monitoring("prometheus.yaml"))?;
         let config = config
             .replace("sluice:8083", worker.url("").trim_start_matches("http://"))
