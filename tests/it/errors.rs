@@ -509,3 +509,96 @@ async fn a_sink_may_not_read_its_own_dead_letters() -> Result<()> {
     }
     Ok(())
 }
+
+fn alter(kafka: &Kafka, topic: &str, setting: &str) -> Result<()> {
+    let bootstrap = kafka.bootstrap();
+    let arguments = [
+        "--bootstrap-server",
+        &bootstrap,
+        "--alter",
+        "--topic",
+        topic,
+        "--add-config",
+        setting,
+    ];
+    let output = kafka.tool("kafka.admin.ConfigCommand", &arguments)?;
+    let said = String::from_utf8_lossy(&output.stdout);
+    ensure!(output.status.success(), "{said}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_queue_that_takes_no_letter_any_more_fails_the_task_and_loses_none() -> Result<()> {
+    let (folder, name) = (tempfile::tempdir()?, "queue-full");
+    let kafka = Kafka::shared()?;
+    let queue = format!("{name}-dead");
+    kafka.create_topic(name, 1, &[])?;
+    kafka.create_topic(&queue, 1, &[])?;
+    let s3 = S3StandIn::start(S3Options::local(folder.path().join("s3"), "bronze")).await?;
+    let worker = WorkerProcess::start(folder.path(), Some(kafka.bootstrap()))?;
+    let config = sink_config(name, &s3, &[("errors.tolerance", "all")]);
+    worker.put_config(name, &config).await?;
+    let broken = |id: usize| format!("broken {id} {}", "x".repeat(500));
+    let batch = |from: usize| {
+        let value = move |id| match id % 10 {
+            9 => broken(id),
+            _ => value(id),
+        };
+        produce(kafka, name, (from..from + 100).map(value))
+    };
+    let good = |end: usize| (0..end).filter(|id| id % 10 != 9).collect();
+    batch(0)?;
+    wait_for_ids(&s3, &good(100)).await?;
+
+    alter(kafka, &queue, "max.message.bytes=300")?;
+    batch(100)?;
+    wait_until("the task fails", Duration::from_secs(60), || async {
+        Ok(worker.states(name).await? == "RUNNING [FAILED]")
+    })
+    .await?;
+    let status = worker.get(&format!("/connectors/{name}/status")).await?;
+    let trace = status["tasks"][0]["trace"].as_str().unwrap_or_default();
+    ensure!(
+        trace.contains("max.message.bytes") && trace.contains(&queue),
+        "{trace}"
+    );
+
+    alter(kafka, &queue, "max.message.bytes=1000000")?;
+    let restart = format!("/connectors/{name}/restart?includeTasks=true&onlyFailed=true");
+    let restarted = reqwest::Client::new().post(worker.url(&restart));
+    ensure!(restarted.send().await?.status().is_success());
+    wait_for_ids(&s3, &good(200)).await?;
+    wait_until("all is committed", Duration::from_secs(30), || async {
+        let status = worker.get(&format!("/connectors/{name}/status")).await?;
+        Ok(status["tasks"][0]["sluice"]["lag"] == 0)
+    })
+    .await?;
+    let mut letters: Vec<_> = consume(kafka, &queue)?
+        .into_iter()
+        .map(|letter| letter.value)
+        .collect();
+    letters.sort();
+    let mut wanted: Vec<_> = (0..200).filter(|id| id % 10 == 9).map(broken).collect();
+    wanted.sort();
+    assert_eq!(letters, wanted);
+
+    // Removed behind its back: made again, by the broker or by the task's restart.
+    let bootstrap = kafka.bootstrap();
+    let removed = [
+        "--bootstrap-server",
+        &bootstrap,
+        "--delete",
+        "--topic",
+        &queue,
+    ];
+    let removed = kafka.tool("org.apache.kafka.tools.TopicCommand", &removed)?;
+    ensure!(removed.status.success());
+    batch(200)?;
+    wait_for_ids(&s3, &good(300)).await?;
+    wait_until("its letters", Duration::from_secs(150), || async {
+        let letters = consume(kafka, &queue).unwrap_or_default();
+        Ok(letters.len() == 10)
+    })
+    .await
+    .map_err(|error| error.context(worker.log()))
+}
