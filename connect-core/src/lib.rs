@@ -17,7 +17,7 @@ mod secret;
 
 pub use config::ConnectorConfig;
 pub use error::{Error, ErrorKind, Result, RetryVerdict};
-pub use secret::Secret;
+pub use secret::{Secret, without_userinfo};
 
 /// What the derive macro's output refers to; not for use by hand.
 #[doc(hidden)]

@@ -35,3 +35,40 @@ impl<'de, T: serde::Deserialize<'de>> serde::Deserialize<'de> for Secret<T> {
         T::deserialize(deserializer).map(Self)
     }
 }
+
+/// `text` without the user and password of any URL in it, for messages that quote one.
+pub fn without_userinfo(text: &str) -> String {
+    let hidden = |piece: &str| {
+        let (scheme, rest) = piece.split_once("://")?;
+        // The last one: an unescaped password may hold any character.
+        let (_, place) = rest.rsplit_once('@')?;
+        Some(format!("{scheme}://[hidden]@{place}"))
+    };
+    text.split_inclusive(char::is_whitespace)
+        .map(|piece| hidden(piece).unwrap_or_else(|| piece.to_owned()))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn urls_are_shown_without_who_asks() {
+        for (given, shown) in [
+            ("http://u:p@h:1/x", "http://[hidden]@h:1/x"),
+            ("https://token@h", "https://[hidden]@h"),
+            (
+                "at http://u:a/b,c@h and more",
+                "at http://[hidden]@h and more",
+            ),
+            ("http://u:p@h,http://v:q@i", "http://[hidden]@i"),
+            ("[http://u:p@h, http://i]", "[http://[hidden]@h, http://i]"),
+            ("http://h/path", "http://h/path"),
+            ("me@example.com", "me@example.com"),
+            ("", ""),
+        ] {
+            assert_eq!(without_userinfo(given), shown);
+        }
+    }
+}

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
 use clap::Args;
+use connect_core::without_userinfo;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::{Client, Method, StatusCode};
 use serde_json::Value;
@@ -64,7 +65,7 @@ impl RestClient {
             request = request.json(body);
         }
         let response = request.send().await.with_context(|| {
-            format!("no worker answers at {}: is it running? Another address: --url or CONNECT_REST_URL", self.url)
+            format!("no worker answers at {}: is it running? Another address: --url or CONNECT_REST_URL", without_userinfo(&self.url))
         })?;
         let status = response.status();
         let text = response.text().await?;

@@ -26,6 +26,7 @@ mod p2;
 mod p3;
 mod p4;
 mod pipeline;
+mod planted_secrets;
 mod produce;
 mod ready_configs;
 mod rest;

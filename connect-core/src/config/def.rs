@@ -1,7 +1,7 @@
 //! What an option is: name, type, default, importance, group, documentation, validator.
 
 use super::{OptionValue, Validator, ValueOf};
-use crate::Error;
+use crate::{Error, without_userinfo};
 
 /// How much an option matters to most users.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -292,8 +292,9 @@ impl OptionError {
         }
     }
 
-    /// Kafka's form: the value, the key, and what is wrong.
+    /// Kafka's form: the value, the key, and what is wrong. A URL is shown without user and password.
     pub fn invalid(key: &str, value: &str, reason: &str) -> Self {
+        let value = without_userinfo(value);
         let message = format!("Invalid value {value} for configuration {key}: {reason}");
         Self::new(key, message)
     }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use clap::Args;
+use connect_core::without_userinfo;
 use serde_json::Value;
 
 use super::letter::Place;
@@ -68,7 +69,7 @@ impl HomeArgs {
         let config = asked.map_err(|error| match is_not_found(&error) {
             true => anyhow!(
                 "there is no connector {connector} at {}: `sluice connector list` shows those there are",
-                self.worker.url
+                without_userinfo(&self.worker.url)
             ),
             false => error.context(format!("asking for the queue of {connector}; --topic names it too")),
         })?;
