@@ -143,7 +143,8 @@ mod tests {
     use axum::{Router, middleware};
 
     use super::*;
-    use crate::runtime::{HerderError, WorkerSettings};
+    use crate::rest::tls::TlsListener;
+    use crate::runtime::{HerderError, TlsOptions, WorkerSettings};
 
     fn uri(text: &str) -> Uri {
         text.parse().unwrap()
@@ -197,6 +198,23 @@ mod tests {
         assert_eq!(told, ["accept", "authorization", "content-type"]);
     }
 
+    fn settings(more: &[(&str, &str)]) -> WorkerSettings {
+        let own = [
+            ("group.id", "g"),
+            ("bootstrap.servers", "b:1"),
+            ("config.storage.topic", "c"),
+            ("offset.storage.topic", "o"),
+            ("status.storage.topic", "s"),
+        ];
+        let all = own.iter().chain(more);
+        let all = all.map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
+        WorkerSettings::read(&all.collect()).unwrap()
+    }
+
+    fn client(more: &[(&str, &str)]) -> FellowClient {
+        FellowClient::new(&settings(more)).unwrap()
+    }
+
     /// A worker whose herder says `elsewhere` of everything below `/connectors`, and tells of what comes to `/echo`.
     async fn worker(elsewhere: Arc<Mutex<Option<String>>>) -> String {
         let refuse = move || async move {
@@ -221,16 +239,7 @@ mod tests {
                 axum::Json(told),
             )
         };
-        let settings = [
-            ("group.id", "g"),
-            ("bootstrap.servers", "b:1"),
-            ("config.storage.topic", "c"),
-            ("offset.storage.topic", "o"),
-            ("status.storage.topic", "s"),
-        ];
-        let settings = settings.map(|(key, value)| (key.to_owned(), value.to_owned()));
-        let settings = WorkerSettings::read(&settings.into()).unwrap();
-        let client = FellowClient::new(&settings).unwrap();
+        let client = client(&[]);
         let app = Router::new()
             .route("/connectors", any(refuse))
             .layer(middleware::from_fn_with_state(Some(client), apply))
@@ -308,5 +317,60 @@ mod tests {
         let (status, message) = refusal(post(&url, "").await).await;
         assert_eq!(status, 500);
         assert!(message.starts_with("IO Error trying to forward REST request: "));
+    }
+
+    /// A key store of a key and its certificate, signed by itself.
+    fn key_store(folder: &std::path::Path, name: &str) -> String {
+        let key = rcgen::KeyPair::generate().unwrap();
+        let names = vec!["localhost".to_owned()];
+        let certificate = rcgen::CertificateParams::new(names).unwrap();
+        let certificate = certificate.self_signed(&key).unwrap().pem();
+        let path = folder.join(name);
+        std::fs::write(&path, format!("{}{certificate}", key.serialize_pem())).unwrap();
+        path.display().to_string()
+    }
+
+    #[tokio::test]
+    async fn workers_with_https_show_each_other_their_certificates() {
+        let folder = tempfile::tempdir().unwrap();
+        let (store, other) = (
+            key_store(folder.path(), "one"),
+            key_store(folder.path(), "two"),
+        );
+        let options = [
+            ("listeners", "https://localhost:0"),
+            ("listeners.https.ssl.keystore.location", store.as_str()),
+            ("listeners.https.ssl.truststore.location", store.as_str()),
+            ("listeners.https.ssl.client.auth", "required"),
+        ];
+        let tls = TlsOptions::of(&settings(&options).properties).unwrap();
+        let tls = crate::rest::tls::server_config(&tls).unwrap();
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let listener = TlsListener::new(listener, address, tls);
+        let app = Router::new().route("/", any(|| async { "here" }));
+        tokio::spawn(async move { axum::serve(listener, app).await });
+        let ask = |client: FellowClient| async move {
+            let request = FellowRequest {
+                method: axum::http::Method::GET,
+                url: format!("https://localhost:{}/", address.port()),
+                headers: HeaderMap::new(),
+                body: Bytes::new(),
+            };
+            client.send(request).await.map(|answer| answer.body)
+        };
+        assert_eq!(ask(client(&options)).await.unwrap(), "here");
+        let mut stranger = options;
+        stranger[1].1 = &other;
+        assert!(
+            ask(client(&stranger)).await.is_err(),
+            "shows a certificate nobody trusts"
+        );
+        let mut distrustful = options;
+        distrustful[2].1 = &other;
+        assert!(
+            ask(client(&distrustful)).await.is_err(),
+            "trusts another certificate"
+        );
     }
 }

@@ -235,3 +235,38 @@ fn trusted_by_the_system() -> RootCertStore {
     let _added_and_ignored = roots.add_parsable_certificates(found.certs);
     roots
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(status: u16, body: &'static [u8]) -> Error {
+        let answer = FellowAnswer {
+            status: StatusCode::from_u16(status).unwrap(),
+            headers: HeaderMap::new(),
+            body: Bytes::from_static(body),
+        };
+        check(&answer).unwrap_err()
+    }
+
+    #[test]
+    fn a_refusal_that_may_pass_is_told_from_one_that_stays() {
+        let body = br#"{"error_code":409,"message":"a rebalance"}"#;
+        let refusal = refused(409, body);
+        assert_eq!(refusal.message(), "409: a rebalance");
+        assert!(refusal.is_retriable() && refused(503, b"no JSON").is_retriable());
+        for status in [400, 401, 403, 404] {
+            assert!(!refused(status, b"").is_retriable(), "{status}");
+        }
+    }
+
+    #[test]
+    fn a_connectors_name_is_one_segment_of_the_path() {
+        let url = url_of("http://w:8083/", "a/b c?", "tasks");
+        assert_eq!(url, "http://w:8083/connectors/a%2Fb%20c%3F/tasks");
+        assert_eq!(
+            url_of("http://w:1", "a", "fence"),
+            "http://w:1/connectors/a/fence"
+        );
+    }
+}
