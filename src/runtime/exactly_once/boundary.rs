@@ -9,6 +9,9 @@ use tokio::time::Instant;
 
 use crate::runtime::worker_config::wrong_options;
 
+/// How long a transaction lasts that nobody ends, unless somebody sets it: Kafka's default.
+const USUAL_TIMEOUT: Duration = Duration::from_secs(60);
+
 /// Where the transactions of a task end.
 #[derive(Debug, Clone)]
 pub(in crate::runtime) enum Boundary {
@@ -77,6 +80,14 @@ impl Boundary {
         }
     }
 
+    /// How long a transaction must be allowed to last, where that is longer than usual; the rest is for the commit.
+    pub(in crate::runtime) fn transaction_timeout(&self) -> Option<Duration> {
+        match self {
+            Self::Interval { length, .. } => Some(*length + USUAL_TIMEOUT),
+            Self::Poll | Self::Connector(_) => None,
+        }
+    }
+
     /// True if what was sent may be committed once the task stops, wherever it stands.
     pub(in crate::runtime) fn ends_anywhere(&self) -> bool {
         !matches!(self, Self::Connector(_))
@@ -110,6 +121,7 @@ mod tests {
     fn an_interval_is_the_connectors_or_the_workers() {
         let begin = Instant::now();
         let mut usual = boundary(&[("transaction.boundary", "INTERVAL")]);
+        assert_eq!(usual.transaction_timeout(), Some(Duration::from_secs(120)));
         assert!(usual.due() >= Some(begin + Duration::from_secs(60)) && !usual.ends_batch());
         let due = usual.due();
         usual.ended();

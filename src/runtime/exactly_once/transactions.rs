@@ -176,7 +176,7 @@ impl TaskTransactions {
     /// The error with what it is about. Who has been fenced out is told so.
     fn named(&self, error: Error, operation: &str) -> Error {
         if error.kind() == ErrorKind::Conflict {
-            let text = "this task has been fenced out: a newer one with the same transactional id has taken its place, or newer task configs came";
+            let text = "this task has been fenced out: a newer one with the same transactional id has taken its place, newer task configs came, or its transaction was open for longer than transaction.timeout.ms";
             return Error::conflict(text).target(&self.id).source(error);
         }
         error

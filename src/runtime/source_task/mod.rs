@@ -172,7 +172,7 @@ async fn run_once(
 async fn delivery(
     spec: &SourceTaskSpec,
 ) -> Result<(Box<dyn Delivery>, Option<TransactionBoundaries>)> {
-    let settings = spec.producer_settings.clone();
+    let mut settings = spec.producer_settings.clone();
     let offsets = spec.offsets.clone();
     let Some(exactly_once) = &spec.exactly_once else {
         let options = ProducerOptions {
@@ -185,6 +185,12 @@ async fn delivery(
         return Ok((Box::new(delivery), None));
     };
     let boundary = Boundary::of(&spec.config, spec.flush_interval)?;
+    if let Some(timeout) = boundary.transaction_timeout() {
+        let timeout = timeout.as_millis().to_string();
+        settings
+            .entry("transaction.timeout.ms".to_owned())
+            .or_insert(timeout);
+    }
     let of_connector = boundary.of_connector();
     let producer = TaskProducer {
         group: &exactly_once.group,

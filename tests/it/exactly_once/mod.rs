@@ -62,11 +62,18 @@ impl Stage {
     }
 
     async fn topic(&self, name: &str) -> Result<()> {
+        self.topic_with(name, &[]).await
+    }
+
+    async fn topic_with(&self, name: &str, settings: &[(&str, &str)]) -> Result<()> {
+        let settings = settings.iter();
         let topic = NewTopic {
             name: name.to_owned(),
             partitions: Some(PARTITIONS),
             replication_factor: Some(1),
-            settings: BTreeMap::new(),
+            settings: settings
+                .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
+                .collect(),
         };
         self.log.admin().create_topic(&topic).await?;
         Ok(())
@@ -434,5 +441,52 @@ async fn a_connector_keeps_its_offsets_in_a_topic_of_its_own() -> Result<()> {
     ensure!(answer.status().is_success(), "{}", answer.text().await?);
     let left = worker.get("/connectors/lines/offsets").await?;
     ensure!(left == json!({ "offsets": [] }), "{left}");
+    worker.stop()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bad_records_are_tolerated_and_one_that_the_broker_refuses_is_not() -> Result<()> {
+    let stage = Stage::set().await?;
+    stage
+        .topic_with("lines", &[("max.message.bytes", "1000")])
+        .await?;
+    let path = stage.path("in.txt");
+    let numbers: Vec<_> = (0..300).map(|number| number.to_string()).collect();
+    let with_bad: Vec<_> = numbers
+        .iter()
+        .flat_map(|number| [number.as_str(), "no number"])
+        .collect();
+    std::fs::write(&path, with_bad.join("\n") + "\n")?;
+    let mut worker = stage.worker("worker")?;
+    let mut config = file_source(&path, "lines");
+    config["errors.tolerance"] = json!("all");
+    config["transforms"] = json!("cast");
+    config["transforms.cast.type"] = json!("org.apache.kafka.connect.transforms.Cast$Value");
+    config["transforms.cast.spec"] = json!("int32");
+    config["value.converter"] = json!("org.apache.kafka.connect.json.JsonConverter");
+    config["value.converter.schemas.enable"] = json!("false");
+    worker.put_config("lines", &config).await?;
+    let end = json!({ "position": with_bad.join("\n").len() + 1 });
+    stage.await_offset(&worker, &end).await?;
+    let found: usize = stage.committed("lines")?.values().map(Vec::len).sum();
+    ensure!(found == numbers.len(), "{found}");
+
+    let large = stage.path("large.txt");
+    std::fs::write(&large, format!("small\n{}\nsmall\n", "x".repeat(5_000)))?;
+    let mut config = file_source(&large, "lines");
+    config["errors.tolerance"] = json!("all");
+    worker.put_config("large", &config).await?;
+    let failed = || async {
+        let (state, trace) = task_state(&worker, "large").await?;
+        ensure!(state == "FAILED", "{state}: {trace}");
+        Ok(true)
+    };
+    let outcome = wait_until("the task has failed", SOON, failed).await;
+    outcome.with_context(|| worker.log())?;
+    let found: usize = stage.committed("lines")?.values().map(Vec::len).sum();
+    ensure!(
+        found == numbers.len(),
+        "{found}: part of a transaction is there"
+    );
     worker.stop()
 }
