@@ -116,7 +116,7 @@ pages! {
     api_or_csv_to_postgres: "docs/guide/api-or-csv-to-postgres.md", [Kafka, Postgres, Users], after ["1. The worker"];
     dealer_systems: "docs/guide/dealer-systems-to-csv-and-postgres.md", [Kafka, Postgres, S3], after [];
     deploy: "docs/guide/deploy.md", [Kafka, Postgres, S3], after ["1. The worker"];
-    exactly_once_sources: "docs/guide/exactly-once-sources.md", [], after [];
+    exactly_once_sources: "docs/guide/exactly-once-sources.md", [Kafka], after [];
     monitoring: "docs/guide/monitoring.md", [Kafka, S3], after ["1. The worker", "2. The sink"];
     pipelines: "docs/guide/pipelines.md", [Kafka, S3], after ["1. The worker"];
     rest: "docs/guide/rest.md", [Kafka, S3], after ["1. The worker", "2. The sink"];
