@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use connect_core::config::ConfigMap;
+use connect_core::plugin::TaskId;
 use connect_core::{Error, ErrorKind, Result};
 use tracing::warn;
 
 use super::id_of_task;
 use crate::kafka::{Log, ProducerOptions, ProducerRecord, TransactionalProducer};
 use crate::runtime::worker_config::strip_prefix;
-use connect_core::plugin::TaskId;
 
 /// How often a commit is tried whose outcome is not known: each try lasts `max.block.ms`.
 const COMMIT_TRIES: u32 = 3;
