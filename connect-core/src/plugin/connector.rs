@@ -6,7 +6,10 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use super::{ExactlyOnceSupport, SinkTask, SinkTaskContext, SourceTask, SourceTaskContext};
+use super::{
+    Effect, ExactlyOnceSupport, SinkPreview, SinkTask, SinkTaskContext, SourcePreview, SourceTask,
+    SourceTaskContext,
+};
 use crate::config::OptionError;
 use crate::data::{Offset, SourceOffset, SourcePartition, TopicPartition};
 use crate::{Error, Result};
@@ -110,6 +113,27 @@ pub trait Connector: Send + Sync + fmt::Debug {
     /// A configuration error if this connector is a sink.
     fn source_task(&self, context: SourceTaskContext) -> Result<Box<dyn SourceTask>> {
         Err(not_of_type("source", &context.task))
+    }
+
+    /// What a sink's tasks would do with these records, without doing it: nothing outside is changed. In the order in which
+    /// it would be done. `None`: the connector cannot say.
+    ///
+    /// May be called again with fewer records.
+    ///
+    /// # Errors
+    /// As of a task: a data error that names its record is about that one alone.
+    async fn sink_preview(&self, preview: SinkPreview) -> Result<Option<Vec<Effect>>> {
+        let _cannot_say = preview;
+        Ok(None)
+    }
+
+    /// A source task for a dry run: one that leaves what it reads as it is.
+    ///
+    /// # Errors
+    /// A configuration error if the source cannot be read without effect.
+    fn source_preview(&self, context: SourceTaskContext) -> Result<SourcePreview> {
+        let task = self.source_task(context)?;
+        Ok(SourcePreview { task, note: None })
     }
 }
 

@@ -60,6 +60,13 @@ pub trait SchemaLookup: Send + Sync {
     /// # Errors
     /// The registry cannot be asked. That it refuses the schema is said by [`Converter::to_bytes`].
     async fn fetch_for_writing(&self, topic: &str, datum: &Datum) -> Result<()>;
+
+    /// As [`SchemaLookup::fetch_for_writing`], but registers nothing: for dry runs. What would be registered, for people;
+    /// `None` if there is nothing to register and the value can be converted.
+    ///
+    /// # Errors
+    /// The registry cannot be asked.
+    async fn find_for_writing(&self, topic: &str, datum: &Datum) -> Result<Option<String>>;
 }
 
 /// Converts header values.

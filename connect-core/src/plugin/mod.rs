@@ -2,6 +2,7 @@
 
 mod connector;
 mod converter;
+mod preview;
 mod registry;
 mod sink;
 mod source;
@@ -10,6 +11,7 @@ mod transform;
 
 pub use connector::{Connector, ConnectorType, OffsetChanges, TaskId};
 pub use converter::{Converter, ConverterRole, HeaderConverter, SchemaLookup};
+pub use preview::{Effect, FileEffect, RowsEffect, SinkPreview, SourcePreview, StatementEffect};
 pub use registry::{
     ConnectorPlugin, ConverterPlugin, MakeConverter, MakeHeaderConverter, connector_plugins,
     converter_plugins,

@@ -107,14 +107,41 @@ impl<F: Format> RegistryConverter<F> {
         self.format.parse(&resolved)
     }
 
-    /// The writer for a schema: registered, found, or the subject's latest.
-    async fn writer(&self, topic: &str, schema: &Schema) -> Result<Arc<Writer<F::Schema>>> {
+    /// A schema as the registry is given it, with its subject.
+    fn derived(&self, topic: &str, schema: &Schema) -> Result<(String, Derived)> {
         let derived = self.format.derive(schema)?;
         let strategy = match self.role {
             ConverterRole::Key => self.options.key_strategy,
             ConverterRole::Value | ConverterRole::Header => self.options.value_strategy,
         };
         let subject = strategy.subject(topic, self.role, derived.record.as_deref())?;
+        Ok((subject, derived))
+    }
+
+    /// Where a schema stands that would be registered if the registry did not have it; the subject and the schema if it
+    /// does not.
+    async fn registered(
+        &self,
+        topic: &str,
+        schema: &Schema,
+    ) -> Result<Result<Writer<F::Schema>, String>> {
+        let (subject, derived) = self.derived(topic, schema)?;
+        match self.client.find(&subject, self.proposal(&derived)).await {
+            Ok(id) => {
+                let schema = self.format.parse(&Resolved::alone(derived.text))?;
+                Ok(Ok(Writer { id, schema }))
+            }
+            Err(error) if error.kind() == ErrorKind::Data => Ok(Err(format!(
+                "subject {subject} does not have this schema: a run registers it, if the registry takes it: {}",
+                derived.text
+            ))),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The writer for a schema: registered, found, or the subject's latest.
+    async fn writer(&self, topic: &str, schema: &Schema) -> Result<Arc<Writer<F::Schema>>> {
+        let (subject, derived) = self.derived(topic, schema)?;
         let key = (subject, derived.text.clone());
         let is_latest = self.options.use_latest && !self.options.auto_register;
         if !is_latest && let Some(known) = locked(&self.subjects).get(&key) {
@@ -326,5 +353,23 @@ impl<F: Format> SchemaLookup for RegistryConverter<F> {
         };
         locked(&self.writers).put(WriterKey::of(topic, schema), entry);
         Ok(())
+    }
+
+    async fn find_for_writing(&self, topic: &str, datum: &Datum) -> Result<Option<String>> {
+        let Some(schema) = datum.schema().filter(|_| self.options.auto_register) else {
+            self.fetch_for_writing(topic, datum).await?;
+            return Ok(None);
+        };
+        let found = match self.registered(topic, schema).await {
+            Ok(Ok(writer)) => Ok(Arc::new(writer)),
+            Ok(Err(missing)) => return Ok(Some(missing)),
+            Err(error) => Err(error),
+        };
+        let entry = WriterEntry {
+            _schema: schema.clone(),
+            writer: remembered(found, None, self.options.missing_schema_ttl)?,
+        };
+        locked(&self.writers).put(WriterKey::of(topic, schema), entry);
+        Ok(None)
     }
 }
