@@ -246,6 +246,11 @@ impl Bucket {
         }
     }
 
+    /// True if there is an object of this key.
+    pub(crate) async fn has(&self, key: &str) -> Result<bool> {
+        Ok(self.head(key).await?.is_some())
+    }
+
     /// What S3 says of an object; `None` if it is not there.
     async fn head(&self, key: &str) -> Result<Option<HeadObjectOutput>> {
         let request = self.client.head_object();

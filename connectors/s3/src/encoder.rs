@@ -1,11 +1,12 @@
 //! Records as the bytes of an object.
 
-use std::io::Write;
+use std::io::{Read, Write};
 use std::sync::Arc;
 
 use bytes::Bytes;
 use connect_core::data::{SinkRecord, Value, json};
 use connect_core::{Error, Result};
+use flate2::read::GzDecoder;
 use flate2::write::GzEncoder;
 
 use crate::config::{Compression, Format, S3SinkConfig};
@@ -47,6 +48,24 @@ impl Encoding {
             gzip,
             csv: Arc::new(config.csv.clone()),
         }
+    }
+
+    /// How objects are compressed.
+    pub(crate) fn compression(&self) -> Option<&'static str> {
+        self.gzip.map(|_| "gzip")
+    }
+
+    /// An object's bytes before compression.
+    pub(crate) fn plain(&self, object: &Bytes) -> Result<Bytes> {
+        if self.gzip.is_none() {
+            return Ok(object.clone());
+        }
+        let mut plain = Vec::new();
+        let mut reader = GzDecoder::new(&**object);
+        reader.read_to_end(&mut plain).map_err(|cause| {
+            Error::internal("reading what was compressed in memory").source(cause)
+        })?;
+        Ok(plain.into())
     }
 
     fn encode(&self, record: &SinkRecord, out: &mut Vec<u8>) -> Result<()> {

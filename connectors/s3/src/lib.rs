@@ -14,6 +14,7 @@ mod origin;
 mod partition_writer;
 mod partitioner;
 mod plan;
+mod preview;
 mod rotation;
 mod task;
 mod template;
@@ -24,7 +25,9 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use connect_core::Result;
 use connect_core::config::{ConnectorConfig, OptionError};
-use connect_core::plugin::{Connector, ConnectorPlugin, ConnectorType, SinkTask, SinkTaskContext};
+use connect_core::plugin::{
+    Connector, ConnectorPlugin, ConnectorType, Effect, SinkPreview, SinkTask, SinkTaskContext,
+};
 
 use client::Bucket;
 use config::S3SinkConfig;
@@ -43,6 +46,11 @@ impl Connector for S3SinkConfig {
 
     fn sink_task(&self, context: SinkTaskContext) -> Result<Box<dyn SinkTask>> {
         Ok(Box::new(S3SinkTask::new(Arc::new(self.clone()), context)))
+    }
+
+    async fn sink_preview(&self, records: SinkPreview) -> Result<Option<Vec<Effect>>> {
+        let effects = preview::preview(Arc::new(self.clone()), records).await?;
+        Ok(Some(effects))
     }
 }
 

@@ -176,6 +176,11 @@ impl Object {
         Ok(())
     }
 
+    /// The object as it would be sent, if it is finished and nothing of it was sent.
+    pub(crate) fn whole(&self) -> Option<&Bytes> {
+        self.whole.as_ref()
+    }
+
     /// Makes the object appear. After an error it may be called again.
     pub(crate) async fn publish(
         &mut self,

@@ -18,7 +18,7 @@ use crate::naming::{Naming, ObjectName};
 use crate::object::{Object, same};
 use crate::partitioner::{Partitioner, Place};
 use crate::plan::{Cut, Plan};
-use crate::rotation::{OpenSpan, RotationRules};
+use crate::rotation::{Cause, OpenSpan, RotationRules};
 
 /// Everything written between two cuts.
 #[derive(Debug)]
@@ -28,6 +28,8 @@ pub(crate) struct Rotation {
     /// The first offset that is not in it.
     pub(crate) end: Offset,
     pub(crate) objects: Vec<Object>,
+    /// Why it ended; `None` while it is open.
+    pub(crate) cause: Option<Cause>,
     clock: Timestamp,
     span: OpenSpan,
     last_path: Option<Arc<str>>,
@@ -152,8 +154,8 @@ impl PartitionWriter {
     pub(crate) fn write(&mut self, record: &SinkRecord, now: Timestamp) -> Result<()> {
         self.cut_where_planned(record.offset)?;
         let mut place = self.place(record, now)?;
-        if self.cuts_before(record, &place, now) {
-            self.close()?;
+        if let Some(cause) = self.cuts_before(record, &place, now) {
+            self.close(cause)?;
             place = self.place(record, now)?;
         }
         self.append(record, &place, now)
@@ -175,7 +177,7 @@ impl PartitionWriter {
             self.frontier = Some(cut.end);
             if let Some(open) = &mut self.open {
                 open.end = cut.end;
-                self.close()?;
+                self.close(Cause::Plan)?;
                 self.planned += 1;
             }
         }
@@ -187,12 +189,12 @@ impl PartitionWriter {
             if self.frontier.is_some_and(|frontier| frontier >= cut.end) {
                 self.replay.pop_front();
                 self.planned += usize::from(self.open.is_some());
-                return self.close();
+                return self.close(Cause::Plan);
             }
             return Ok(());
         }
         match &self.open {
-            Some(open) if self.rules.cuts_after(&open.span) => self.close(),
+            Some(open) if self.rules.cuts_after(&open.span) => self.close(Cause::FlushSize),
             _ => Ok(()),
         }
     }
@@ -213,21 +215,20 @@ impl PartitionWriter {
             .map_err(|cause| at(record, cause))
     }
 
-    fn cuts_before(&self, record: &SinkRecord, place: &Place, now: Timestamp) -> bool {
-        let Some(open) = self.open.as_ref().filter(|_| self.replay.is_empty()) else {
-            return false;
-        };
+    fn cuts_before(&self, record: &SinkRecord, place: &Place, now: Timestamp) -> Option<Cause> {
+        let open = self.open.as_ref().filter(|_| self.replay.is_empty())?;
         if open.span.records == 0 || self.is_mid_offset {
-            return false;
+            return None;
+        }
+        if open.changes_schema(record) {
+            return Some(Cause::SchemaChange);
         }
         let path_changes = open
             .last_path
             .as_ref()
             .is_some_and(|path| *path != place.path);
-        open.changes_schema(record)
-            || self
-                .rules
-                .cuts_before(&open.span, place.time, path_changes, now)
+        self.rules
+            .cuts_before(&open.span, place.time, path_changes, now)
     }
 
     fn append(&mut self, record: &SinkRecord, place: &Place, now: Timestamp) -> Result<()> {
@@ -237,6 +238,7 @@ impl PartitionWriter {
             start,
             end: start,
             objects: Vec::new(),
+            cause: None,
             clock,
             span: OpenSpan {
                 records: 0,
@@ -283,11 +285,12 @@ impl PartitionWriter {
     }
 
     /// Ends the open rotation; between the pieces of one offset it stays open.
-    pub(crate) fn close(&mut self) -> Result<()> {
+    pub(crate) fn close(&mut self, cause: Cause) -> Result<()> {
         if self.is_mid_offset {
             return Ok(());
         }
         if let Some(mut open) = self.open.take() {
+            open.cause = Some(cause);
             for object in &mut open.objects {
                 object.finish()?;
             }
@@ -300,7 +303,7 @@ impl PartitionWriter {
     /// Ends the open rotation if its time has come.
     pub(crate) fn close_if_due(&mut self, now: Timestamp) -> Result<()> {
         if self.deadline().is_some_and(|deadline| deadline <= now) {
-            return self.close();
+            return self.close(Cause::Due);
         }
         Ok(())
     }
@@ -329,11 +332,15 @@ impl PartitionWriter {
     }
 
     fn cut(&self, rotation: &Rotation) -> Cut {
-        let by_clock = self.partitioner.is_wallclock() || self.naming.goes_by_clock();
         Cut {
             end: rotation.end,
-            clock: by_clock.then_some(rotation.clock),
+            clock: self.goes_by_clock().then_some(rotation.clock),
         }
+    }
+
+    /// True if paths or names depend on the rotation's clock.
+    pub(crate) fn goes_by_clock(&self) -> bool {
+        self.partitioner.is_wallclock() || self.naming.goes_by_clock()
     }
 
     /// The first closed rotation is published: it leaves the plan.
@@ -399,6 +406,25 @@ impl PartitionWriter {
     /// made it may be about to publish by it.
     pub(crate) fn is_closable(&self) -> bool {
         self.open.is_some() && self.replay.is_empty() && !self.is_mid_offset
+    }
+
+    /// What the open rotation waits for, for people; empty if none is open.
+    pub(crate) fn waits_for(&self) -> String {
+        let open = self.open.as_ref();
+        let text = open.map(|open| self.rules.waits_for(&open.span));
+        text.unwrap_or_default()
+    }
+
+    /// Every rotation, in order, with its content whole. One that was open has no cause.
+    pub(crate) fn into_rotations(self) -> Result<Vec<Rotation>> {
+        let mut rotations: Vec<_> = self.closed.into_iter().chain(self.open).collect();
+        let objects = rotations
+            .iter_mut()
+            .flat_map(|rotation| &mut rotation.objects);
+        for object in objects {
+            object.finish()?;
+        }
+        Ok(rotations)
     }
 
     pub(crate) fn into_objects(self) -> impl Iterator<Item = Object> {

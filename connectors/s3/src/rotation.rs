@@ -1,5 +1,7 @@
 //! When the open objects of a Kafka partition are finished: pure rules, without input or output.
 
+use std::fmt;
+
 use connect_core::data::Timestamp;
 use jiff::tz::TimeZone;
 
@@ -13,6 +15,42 @@ pub(crate) struct RotationRules {
     on_path_change: bool,
     schedule: Option<(i64, TimeZone)>,
     wallclock: bool,
+}
+
+/// Why a rotation ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Cause {
+    /// It was full.
+    FlushSize,
+    /// The next record is later than its first by the interval.
+    Interval,
+    /// The moment that the schedule names has come.
+    Schedule,
+    /// The next record goes to another path.
+    PathChange,
+    /// The next record has another schema.
+    SchemaChange,
+    /// Nothing came for as long as the options allow.
+    Due,
+    /// A plan of an earlier run says so.
+    Plan,
+    /// The memory was needed.
+    Memory,
+}
+
+impl fmt::Display for Cause {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::FlushSize => "flush.size is reached",
+            Self::Interval => "the next record is later by rotate.interval.ms",
+            Self::Schedule => "rotate.schedule.interval.ms",
+            Self::PathChange => "the next record belongs to another path",
+            Self::SchemaChange => "the next record has another schema",
+            Self::Due => "no record came in time",
+            Self::Plan => "it was cut here before, and is written again",
+            Self::Memory => "memory is short",
+        })
+    }
 }
 
 /// What the rules look at of the objects that are open.
@@ -42,14 +80,14 @@ impl RotationRules {
         }
     }
 
-    /// True if the next record, of this time and path, does not belong to the open objects.
+    /// Why the next record, of this time and path, does not belong to the open objects; `None` if it does.
     pub(crate) fn cuts_before(
         &self,
         open: &OpenSpan,
         time: Option<Timestamp>,
         path_changes: bool,
         now: Timestamp,
-    ) -> bool {
+    ) -> Option<Cause> {
         let spanned = match (self.interval, open.base, time) {
             (Some(interval), Some(base), Some(time)) => {
                 time.as_millis().saturating_sub(base.as_millis()) >= interval
@@ -59,7 +97,26 @@ impl RotationRules {
         // With the wall clock one value stands for all records of a rotation: another path is another rotation.
         let moved = path_changes && (self.on_path_change || self.wallclock);
         let scheduled = self.scheduled(open).is_some_and(|at| now >= at);
-        spanned || moved || scheduled
+        let causes = [
+            (spanned, Cause::Interval),
+            (moved, Cause::PathChange),
+            (scheduled, Cause::Schedule),
+        ];
+        let applies = causes.into_iter().find(|(applies, _)| *applies);
+        applies.map(|(_, cause)| cause)
+    }
+
+    /// What the open objects wait for, for people.
+    pub(crate) fn waits_for(&self, open: &OpenSpan) -> String {
+        let (records, flush_size) = (open.records, self.flush_size);
+        let full = format!("still open: {records} of flush.size={flush_size} records");
+        let deadline = self
+            .deadline(open)
+            .and_then(|at| jiff::Timestamp::from_millisecond(at.as_millis()).ok());
+        match deadline {
+            Some(deadline) => format!("{full}; ends at {deadline:.0} at the latest"),
+            None => full,
+        }
     }
 
     /// True if the open objects are full.

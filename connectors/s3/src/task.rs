@@ -26,7 +26,7 @@ use crate::naming::Naming;
 use crate::object::Object;
 use crate::partition_writer::{PartitionWriter, Rotation};
 use crate::plan::{MAX_CUTS, to_note};
-use crate::rotation::RotationRules;
+use crate::rotation::{Cause, RotationRules};
 use crate::waiting::Waiting;
 
 /// Parts sent at the same time by one task.
@@ -122,6 +122,24 @@ impl S3SinkTask {
         let is_crowded = writer.closed.len() >= MAX_CUTS;
         self.since_look += record.size as usize;
         Ok(is_crowded || self.is_over_share())
+    }
+
+    /// True if names or paths depend on when they are written.
+    pub(crate) fn goes_by_clock(&self) -> bool {
+        let mut writers = self.writers.values();
+        writers.any(PartitionWriter::goes_by_clock)
+    }
+
+    /// Writes records into objects of which none is sent: for a dry run.
+    pub(crate) fn into_writers(
+        mut self,
+        records: &[SinkRecord],
+    ) -> Result<BTreeMap<TopicPartition, PartitionWriter>> {
+        let now = self.context.clock.now();
+        for record in records {
+            self.take(record, now)?;
+        }
+        Ok(self.writers)
     }
 
     /// Looks at the memory now and then.
@@ -221,7 +239,7 @@ impl S3SinkTask {
             return Ok(None);
         };
         let bytes = writer.open_bytes();
-        writer.close()?;
+        writer.close(Cause::Memory)?;
         Ok(Some(bytes))
     }
 
