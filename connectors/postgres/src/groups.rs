@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 use connect_core::data::SinkRecord;
 use connect_core::{Error, Result};
 
@@ -45,6 +45,29 @@ pub(crate) struct Group {
     pub(crate) data: Bytes,
     /// How many they are.
     pub(crate) rows: u64,
+}
+
+impl Group {
+    /// The fields of each row, as COPY is given them; of staged rows without the number that comes last.
+    pub(crate) fn fields(&self) -> Result<Vec<Vec<Option<Bytes>>>> {
+        let broken = || Error::internal("rows that were encoded here cannot be read");
+        let mut data = self.data.slice(HEADER.len().min(self.data.len())..);
+        let mut rows = Vec::new();
+        while let Ok(count @ 0..) = data.try_get_i16() {
+            let mut fields = Vec::new();
+            for _ in 0..count {
+                let length = data.try_get_i32().map_err(|_| broken())?;
+                let field = usize::try_from(length).ok();
+                if field.is_some_and(|length| length > data.len()) {
+                    return Err(broken());
+                }
+                fields.push(field.map(|length| data.split_to(length)));
+            }
+            fields.truncate(self.columns.len());
+            rows.push(fields);
+        }
+        Ok(rows)
+    }
 }
 
 /// A group that is still being filled.

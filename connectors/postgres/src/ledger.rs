@@ -217,6 +217,29 @@ impl Ledger {
         Ok(claim)
     }
 
+    /// Reads what is stored and claims nothing: for a dry run. The statement that would make the table, if there is none.
+    ///
+    /// # Errors
+    /// What the server said.
+    pub(crate) async fn look(&mut self, client: &Client) -> Result<Option<String>, WriteError> {
+        let table = self.table.quoted();
+        if !is_there(client, &table).await? {
+            return Ok(Some(create(&table)));
+        }
+        let read = format!(
+            "SELECT topic, partition, next_offset, epoch FROM {table} WHERE connector = $1"
+        );
+        for row in client.query(&read, &[&&*self.connector]).await? {
+            let partition = TopicPartition::new(row.try_get::<_, String>(0)?, row.try_get(1)?);
+            let claim = Claim {
+                next: row.try_get(2)?,
+                epoch: row.try_get(3)?,
+            };
+            self.claims.insert(partition, claim);
+        }
+        Ok(None)
+    }
+
     /// Moves the offsets in the transaction of the rows; takes the locks that make others wait.
     ///
     /// # Errors
@@ -278,19 +301,26 @@ impl Ledger {
         transaction
             .execute(lock, &[&format!("sluice changes {table}")])
             .await?;
-        let found = transaction
-            .query_one("SELECT to_regclass($1) IS NOT NULL", &[&table])
-            .await?;
-        if !found.try_get::<_, bool>(0)? {
-            let create = format!(
-                "CREATE TABLE {table} (connector text NOT NULL, topic text NOT NULL, partition int4 NOT NULL, \
-                 next_offset int8 NOT NULL, epoch int8 NOT NULL, updated timestamptz NOT NULL DEFAULT now(), \
-                 PRIMARY KEY (connector, topic, partition))"
-            );
-            transaction.batch_execute(&create).await?;
+        if !is_there(transaction.client(), &table).await? {
+            transaction.batch_execute(&create(&table)).await?;
         }
         transaction.commit().await?;
         self.has_table = true;
         Ok(())
     }
+}
+
+async fn is_there(client: &Client, table: &String) -> Result<bool, WriteError> {
+    let found = client
+        .query_one("SELECT to_regclass($1) IS NOT NULL", &[table])
+        .await?;
+    Ok(found.try_get(0)?)
+}
+
+fn create(table: &str) -> String {
+    format!(
+        "CREATE TABLE {table} (connector text NOT NULL, topic text NOT NULL, partition int4 NOT NULL, \
+         next_offset int8 NOT NULL, epoch int8 NOT NULL, updated timestamptz NOT NULL DEFAULT now(), \
+         PRIMARY KEY (connector, topic, partition))"
+    )
 }

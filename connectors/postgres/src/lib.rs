@@ -16,6 +16,7 @@ mod json_text;
 mod layout;
 mod ledger;
 mod numeric;
+mod preview;
 mod raw_fields;
 mod rows;
 mod session;
@@ -33,7 +34,9 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use connect_core::Result;
 use connect_core::config::{ConnectorConfig, OptionError};
-use connect_core::plugin::{Connector, ConnectorPlugin, ConnectorType, SinkTask, SinkTaskContext};
+use connect_core::plugin::{
+    Connector, ConnectorPlugin, ConnectorType, Effect, SinkPreview, SinkTask, SinkTaskContext,
+};
 use tracing::warn;
 
 use config::PostgresSinkConfig;
@@ -60,6 +63,11 @@ impl Connector for PostgresSinkConfig {
     fn sink_task(&self, context: SinkTaskContext) -> Result<Box<dyn SinkTask>> {
         let task = PostgresSinkTask::new(Arc::new(self.clone()), context)?;
         Ok(Box::new(task))
+    }
+
+    async fn sink_preview(&self, records: SinkPreview) -> Result<Option<Vec<Effect>>> {
+        let effects = preview::preview(Arc::new(self.clone()), records).await?;
+        Ok(Some(effects))
     }
 }
 

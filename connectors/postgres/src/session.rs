@@ -176,7 +176,8 @@ impl Session {
     }
 }
 
-fn columns_at<'a>(table: &'a Table, places: &[usize]) -> Vec<&'a Column> {
+/// The columns of a table at these places.
+pub(crate) fn columns_at<'a>(table: &'a Table, places: &[usize]) -> Vec<&'a Column> {
     places
         .iter()
         .filter_map(|place| table.columns.get(*place))

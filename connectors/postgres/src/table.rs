@@ -221,22 +221,18 @@ pub(crate) async fn provide(
     columns: &[NewColumn],
     config: &PostgresSinkConfig,
 ) -> Result<(), WriteError> {
-    check_allowed(client, name, columns, config).await?;
+    check_allowed(
+        read(client, name, config).await?.as_ref(),
+        name,
+        columns,
+        config,
+    )?;
     let transaction = client.transaction().await?;
     let lock = "SELECT pg_advisory_xact_lock(hashtextextended($1, 0))";
     let key = format!("sluice changes {}", name.quoted());
     transaction.execute(lock, &[&key]).await?;
-    let statement = match read(transaction.client(), name, config).await? {
-        None => Some(create(name, columns)),
-        Some(table) => {
-            let missing: Vec<_> = columns
-                .iter()
-                .filter(|column| table.column(&column.name).is_none())
-                .collect();
-            (!missing.is_empty()).then(|| alter(name, &missing))
-        }
-    };
-    if let Some(statement) = statement {
+    let found = read(transaction.client(), name, config).await?;
+    if let Some(statement) = change(name, found.as_ref(), columns) {
         info!(table = name.quoted(), statement, "changing the table");
         transaction.batch_execute(&statement).await?;
     }
@@ -244,24 +240,43 @@ pub(crate) async fn provide(
     Ok(())
 }
 
-async fn check_allowed(
-    client: &Client,
+/// The statement that makes the table, or adds what it lacks; `None` if it lacks nothing.
+pub(crate) fn change(
+    name: &TableName,
+    found: Option<&Table>,
+    columns: &[NewColumn],
+) -> Option<String> {
+    let Some(table) = found else {
+        return Some(create(name, columns));
+    };
+    let missing = lacking(table, columns);
+    (!missing.is_empty()).then(|| alter(name, &missing))
+}
+
+fn lacking<'a>(table: &Table, columns: &'a [NewColumn]) -> Vec<&'a NewColumn> {
+    let is_missing = |column: &&NewColumn| table.column(&column.name).is_none();
+    columns.iter().filter(is_missing).collect()
+}
+
+/// Whether the options allow that the table is made, or gets these columns.
+///
+/// # Errors
+/// A configuration error if they do not.
+pub(crate) fn check_allowed(
+    found: Option<&Table>,
     name: &TableName,
     columns: &[NewColumn],
     config: &PostgresSinkConfig,
-) -> Result<(), WriteError> {
+) -> Result<()> {
     let shown = name.quoted();
-    let Some(table) = read(client, name, config).await? else {
+    let Some(table) = found else {
         if config.ddl.auto_create {
             return Ok(());
         }
         let text = format!("Table {shown} is missing and auto-creation is disabled");
-        return Err(Error::config(text).into());
+        return Err(Error::config(text));
     };
-    let missing: Vec<_> = columns
-        .iter()
-        .filter(|column| table.column(&column.name).is_none())
-        .collect();
+    let missing = lacking(table, columns);
     if missing.is_empty() {
         return Ok(());
     }
@@ -270,7 +285,7 @@ async fn check_allowed(
         let names = names.join(", ");
         let text =
             format!("Table {shown} is missing fields ([{names}]) and auto-evolution is disabled");
-        return Err(Error::config(text).into());
+        return Err(Error::config(text));
     }
     let impossible = missing
         .iter()
@@ -280,9 +295,43 @@ async fn check_allowed(
         let text = format!(
             "Cannot ALTER TABLE {shown} to add missing field {field}, as the field is not optional and does not have a default value"
         );
-        return Err(Error::config(text).into());
+        return Err(Error::config(text));
     }
     Ok(())
+}
+
+const TYPE: &str = "SELECT type.oid, coalesce(element.oid, 0), format_type(type.oid, NULL) FROM pg_type type \
+     LEFT JOIN pg_type element ON type.typcategory = 'A' AND element.oid = type.typelem \
+     WHERE type.oid = to_regtype($1)";
+
+/// The table as it will be once it is made, or has these columns too. Nothing is changed.
+///
+/// # Errors
+/// What the server said.
+pub(crate) async fn planned(
+    client: &Client,
+    name: &TableName,
+    found: Option<Table>,
+    columns: &[NewColumn],
+) -> Result<Table, WriteError> {
+    let mut table = found.unwrap_or_else(|| Table {
+        name: name.clone(),
+        columns: Vec::new(),
+        takes_copy: true,
+        fingerprint: None,
+    });
+    for column in columns {
+        if table.column(&column.name).is_some() {
+            continue;
+        }
+        let kind = client.query_one(TYPE, &[&column.kind.sql()]).await?;
+        table.columns.push(Column {
+            name: column.name.clone(),
+            kind: ColumnType::of(kind.try_get(0)?, false, kind.try_get(1)?, false),
+            declared: kind.try_get(2)?,
+        });
+    }
+    Ok(table)
 }
 
 fn create(name: &TableName, columns: &[NewColumn]) -> String {
