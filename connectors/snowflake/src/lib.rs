@@ -22,6 +22,7 @@ mod key;
 mod loader;
 mod naming;
 mod offsets;
+mod preview;
 mod row;
 mod session;
 mod tables;
@@ -35,7 +36,9 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use connect_core::Result;
 use connect_core::config::{ConnectorConfig, OptionError};
-use connect_core::plugin::{Connector, ConnectorPlugin, ConnectorType, SinkTask, SinkTaskContext};
+use connect_core::plugin::{
+    Connector, ConnectorPlugin, ConnectorType, Effect, SinkPreview, SinkTask, SinkTaskContext,
+};
 use tracing::warn;
 
 use config::SnowflakeSinkConfig;
@@ -77,6 +80,11 @@ impl Connector for SnowflakeSinkConfig {
             Arc::new(self.clone()),
             context,
         )))
+    }
+
+    async fn sink_preview(&self, records: SinkPreview) -> Result<Option<Vec<Effect>>> {
+        let effects = preview::preview(Arc::new(self.clone()), records).await?;
+        Ok(Some(effects))
     }
 }
 

@@ -91,6 +91,53 @@ impl Loader {
         self.session().await?.run(sql).await
     }
 
+    /// What a connector needs beside its tables: a stage, and the table of offsets.
+    fn setup(&self) -> [String; 2] {
+        let stage = &self.names.stage;
+        let stage =
+            format!("CREATE STAGE IF NOT EXISTS {stage} ENCRYPTION = (TYPE = 'SNOWFLAKE_SSE')");
+        [stage, self.offsets.create()]
+    }
+
+    /// What is stored, and what would have to be made before it can be; nothing is made.
+    ///
+    /// # Errors
+    /// What Snowflake says.
+    pub(crate) async fn look(
+        &self,
+        session: &Session,
+    ) -> Result<(Stored, Vec<String>), SnowflakeError> {
+        match session.run(&self.offsets.read()).await {
+            Ok(rows) => Ok((self.offsets.stored(&rows)?, Vec::new())),
+            Err(error) if error.cause() == Cause::Missing => {
+                Ok((Stored::new(), self.setup().into()))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The statements that loading a batch would run: those that change tables, by table, and those that load; none is run.
+    ///
+    /// # Errors
+    /// A data error that names a record that does not fit; what Snowflake says.
+    pub(crate) async fn plan(
+        &mut self,
+        session: &Session,
+        batch: &Batch,
+    ) -> Result<(Vec<String>, Vec<String>), SnowflakeError> {
+        let mut changes = Vec::new();
+        for (table, files) in batch.by_table() {
+            changes.extend(self.tables.changes(session, table, &files).await?);
+        }
+        let copies = self.copies(batch, false)?.into_iter();
+        Ok((changes, copies.map(|(sql, _)| sql).collect()))
+    }
+
+    /// The name of the stage.
+    pub(crate) fn stage(&self) -> &str {
+        &self.names.stage
+    }
+
     /// The session; logs in and makes what a connector needs if there is none.
     async fn session(&mut self) -> Result<&Session, SnowflakeError> {
         if self.session.is_none() {
@@ -100,11 +147,9 @@ impl Loader {
             let alter =
                 format!("ALTER SESSION SET LOCK_TIMEOUT = {lock_timeout} AUTOCOMMIT = FALSE");
             session.run(&alter).await?;
-            let stage = &self.names.stage;
-            let create =
-                format!("CREATE STAGE IF NOT EXISTS {stage} ENCRYPTION = (TYPE = 'SNOWFLAKE_SSE')");
-            session.run(&create).await?;
-            session.run(&self.offsets.create()).await?;
+            for create in self.setup() {
+                session.run(&create).await?;
+            }
             self.session = Some(session);
         }
         let missing = || SnowflakeError::Protocol("no session".to_owned());

@@ -47,8 +47,7 @@ impl Tables {
             return Ok(());
         }
         for alteration in alterations {
-            let alter = format!("ALTER TABLE {} {alteration}", table.quoted());
-            session.run(&alter).await?;
+            session.run(&alter(table, &alteration)).await?;
         }
         let columns = look(session, table).await?;
         self.known.insert(table.clone(), columns);
@@ -60,17 +59,41 @@ impl Tables {
             Err(error) if error.cause() == Cause::Missing => {}
             found => return found,
         }
+        session.run(&self.create(table)).await?;
+        look(session, table).await
+    }
+
+    fn create(&self, table: &TableName) -> String {
         let content = if self.schematization {
             ""
         } else {
             ", \"RECORD_CONTENT\" VARIANT"
         };
-        let create = format!(
+        format!(
             "CREATE TABLE IF NOT EXISTS {} (\"RECORD_METADATA\" VARIANT{content}) COMMENT = 'created by sluice'",
             table.quoted()
-        );
-        session.run(&create).await?;
-        look(session, table).await
+        )
+    }
+
+    /// The statements that [`Tables::provide`] would run; none is run. Afterwards [`Tables::projection`] is known.
+    pub(crate) async fn changes(
+        &mut self,
+        session: &Session,
+        table: &TableName,
+        files: &[&BatchFile],
+    ) -> Result<Vec<String>> {
+        let mut statements = Vec::new();
+        let columns = match look(session, table).await {
+            Err(error) if error.cause() == Cause::Missing => {
+                statements.push(self.create(table));
+                Columns::new()
+            }
+            found => found?,
+        };
+        self.known.insert(table.clone(), columns);
+        let alterations = self.plan(table, files)?.alterations.into_iter();
+        statements.extend(alterations.map(|alteration| alter(table, &alteration)));
+        Ok(statements)
     }
 
     /// Columns and expressions that load the files.
@@ -101,6 +124,10 @@ impl Tables {
         let columns = self.known.get(table).unwrap_or(&none);
         plan(columns, &fields, rows).map_err(SnowflakeError::Known)
     }
+}
+
+fn alter(table: &TableName, alteration: &str) -> String {
+    format!("ALTER TABLE {} {alteration}", table.quoted())
 }
 
 async fn look(session: &Session, table: &TableName) -> Result<Columns> {
