@@ -24,10 +24,11 @@ use async_trait::async_trait;
 use connect_core::Result;
 use connect_core::config::{ConnectorConfig, OptionError};
 use connect_core::plugin::{
-    Connector, ConnectorPlugin, ConnectorType, ExactlyOnceSupport, SourceTask, SourceTaskContext,
+    Connector, ConnectorPlugin, ConnectorType, ExactlyOnceSupport, SourcePreview, SourceTask,
+    SourceTaskContext,
 };
 
-use config::FileSourceConfig;
+use config::{FileSourceConfig, FinishedAction};
 
 /// The class name; it replaces no Java class.
 const CLASS: &str = "sluice.file.FileSourceConnector";
@@ -59,6 +60,14 @@ impl Connector for FileSourceConfig {
 
     fn source_task(&self, context: SourceTaskContext) -> Result<Box<dyn SourceTask>> {
         Ok(Box::new(task::FileSourceTask::new(self.clone(), context)))
+    }
+
+    /// Files stay where they are.
+    fn source_preview(&self, context: SourceTaskContext) -> Result<SourcePreview> {
+        let mut config = self.clone();
+        config.files.finished_action = FinishedAction::Leave;
+        let task = Box::new(task::FileSourceTask::new(config, context));
+        Ok(SourcePreview { task, note: None })
     }
 }
 

@@ -9,7 +9,8 @@ use async_trait::async_trait;
 use connect_core::config::ConnectorConfig;
 use connect_core::data::{Offset, Offsets, SinkRecord, Timestamp, TopicPartition, java};
 use connect_core::plugin::{
-    Assignment, Connector, ConnectorPlugin, ConnectorType, OffsetChanges, SinkTask, SinkTaskContext,
+    Assignment, Connector, ConnectorPlugin, ConnectorType, Effect, FileEffect, OffsetChanges,
+    SinkPreview, SinkTask, SinkTaskContext,
 };
 use connect_core::{Error, Result};
 
@@ -39,6 +40,35 @@ impl Connector for FileStreamSinkConfig {
             written: Offsets::new(),
         }))
     }
+
+    async fn sink_preview(&self, preview: SinkPreview) -> Result<Option<Vec<Effect>>> {
+        if preview.records.is_empty() {
+            return Ok(Some(Vec::new()));
+        }
+        let text = lines(&preview.records);
+        let file = self.file.clone().filter(|file| !file.is_empty());
+        let lines = FileEffect {
+            kind: "lines",
+            path: file.unwrap_or_else(|| "standard output".to_owned()),
+            size: text.len() as u64,
+            content: text.into(),
+            compression: None,
+            records: preview.records.len() as u64,
+            is_complete: true,
+            reason: "appended".to_owned(),
+        };
+        Ok(Some(vec![Effect::File(lines)]))
+    }
+}
+
+/// Each record's line.
+fn lines(records: &[SinkRecord]) -> String {
+    let mut text = String::new();
+    for record in records {
+        text.push_str(&java::text(record.value.value()));
+        text.push('\n');
+    }
+    text
 }
 
 struct FileStreamSinkTask {
@@ -61,12 +91,7 @@ impl SinkTask for FileStreamSinkTask {
     async fn put(&mut self, records: &mut Vec<SinkRecord>) -> Result<()> {
         let not_open = || Error::internal("records came before a partition was given");
         let output = self.output.as_ref().ok_or_else(not_open)?;
-        let mut text = String::new();
-        for record in &*records {
-            text.push_str(&java::text(record.value.value()));
-            text.push('\n');
-        }
-        output.write(text.into_bytes()).await?;
+        output.write(lines(records).into_bytes()).await?;
         for record in records.drain(..).filter(SinkRecord::completes_offset) {
             self.written
                 .insert(record.origin, record.offset.next().into());

@@ -9,7 +9,7 @@ use connect_core::config::ConnectorConfig;
 use connect_core::data::{Datum, Schema, SourceOffset, SourcePartition, SourceRecord, Type, Value};
 use connect_core::plugin::{
     Connector, ConnectorPlugin, ConnectorType, ExactlyOnceSupport, OffsetChanges, Polled,
-    SourceTask, SourceTaskContext,
+    SourcePreview, SourceTask, SourceTaskContext,
 };
 use connect_core::{Error, Result};
 use serde_json::json;
@@ -83,6 +83,17 @@ impl Connector for FileStreamSourceConfig {
 
     fn source_task(&self, context: SourceTaskContext) -> Result<Box<dyn SourceTask>> {
         Ok(Box::new(FileStreamSourceTask::new(self, context)))
+    }
+
+    /// What was read of standard input is gone.
+    fn source_preview(&self, context: SourceTaskContext) -> Result<SourcePreview> {
+        if self.path().is_none() {
+            return Err(Error::config(
+                "standard input cannot be read in a dry run: what it reads no task would see again",
+            ));
+        }
+        let task = self.source_task(context)?;
+        Ok(SourcePreview { task, note: None })
     }
 }
 

@@ -16,7 +16,8 @@ use async_trait::async_trait;
 use connect_core::Result;
 use connect_core::config::{ConnectorConfig, OptionError};
 use connect_core::plugin::{
-    Connector, ConnectorPlugin, ConnectorType, ExactlyOnceSupport, SourceTask, SourceTaskContext,
+    Connector, ConnectorPlugin, ConnectorType, ExactlyOnceSupport, SourcePreview, SourceTask,
+    SourceTaskContext,
 };
 use tracing::warn;
 
@@ -61,6 +62,15 @@ impl Connector for HttpSourceConfig {
 
     fn source_task(&self, context: SourceTaskContext) -> Result<Box<dyn SourceTask>> {
         Ok(Box::new(task::HttpSourceTask::new(self, context)?))
+    }
+
+    fn source_preview(&self, context: SourceTaskContext) -> Result<SourcePreview> {
+        Ok(SourcePreview {
+            task: self.source_task(context)?,
+            note: Some(
+                "the requests to http.url were made: they count against limits there, and a POST may change something",
+            ),
+        })
     }
 }
 
