@@ -10,6 +10,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::deployment::{self, exit_code, has_failed, tasks, text, traces, wait_until_settled};
+use super::dry_run::{self, DryRunArgs};
 use super::output::{Table, print_text};
 use super::ready_config::ReadyConfig;
 use super::rest_client::{RestClient, WorkerUrl, connector_path};
@@ -17,7 +18,7 @@ use super::rest_client::{RestClient, WorkerUrl, connector_path};
 /// Works with any Kafka Connect worker.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  sluice connector deploy connector-configs/s3-sink-sales.json\n  sluice connector status\n  sluice connector restart s3-sink-sales --include-tasks --only-failed"
+    after_help = "Examples:\n  sluice connector deploy connector-configs/s3-sink-sales.json\n  sluice connector dry-run connector-configs/s3-sink-sales.json\n  sluice connector status\n  sluice connector restart s3-sink-sales --include-tasks --only-failed"
 )]
 pub(super) struct ConnectorArgs {
     #[command(flatten)]
@@ -48,6 +49,8 @@ enum Action {
         /// The connector
         name: Option<String>,
     },
+    /// What a config would do with real records; changes nothing; exit code 1 if the task would be FAILED
+    DryRun(DryRunArgs),
     /// The configuration of a connector
     Config {
         /// The connector
@@ -107,6 +110,7 @@ pub(super) async fn run(args: ConnectorArgs) -> Result<ExitCode> {
             name,
             timeout,
         } => deploy(&client, &file, name, Duration::from_secs(timeout)).await,
+        Action::DryRun(dry_run) => dry_run::run(&client, dry_run, args.json).await,
         Action::Config { name } => {
             print_json(&client.get(&connector_path(&name, "/config")).await?);
             Ok(ExitCode::SUCCESS)
@@ -135,7 +139,7 @@ pub(super) async fn run(args: ConnectorArgs) -> Result<ExitCode> {
     }
 }
 
-fn print_json(value: &Value) {
+pub(super) fn print_json(value: &Value) {
     print_text(&format!("{value:#}\n"));
 }
 

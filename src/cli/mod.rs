@@ -5,6 +5,7 @@ mod connector;
 mod demo;
 mod deployment;
 mod dlq;
+mod dry_run;
 mod environment;
 mod health;
 #[cfg(feature = "demo")]

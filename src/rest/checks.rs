@@ -9,6 +9,8 @@ use axum::http::{Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
+use tokio_util::sync::CancellationToken;
+
 use super::error::RestError;
 use super::{body, routes};
 use crate::runtime::Herder;
@@ -23,16 +25,25 @@ pub(super) struct Patience {
     pub(super) timeout: Duration,
 }
 
+/// Cancelled once nobody waits for the answer any more: for what may be left undone.
+#[derive(Clone)]
+pub(super) struct Unawaited(pub(super) CancellationToken);
+
 /// Answers in time, and whatever happens. What is begun is ended, also if the client leaves or the time is up: a change is
-/// never left half done.
+/// never left half done. What changes nothing may end with [`Unawaited`].
 pub(super) async fn in_time(
     State(patience): State<Patience>,
-    request: Request,
+    mut request: Request,
     next: Next,
 ) -> Response {
     if let Err(refusal) = check_path(request.uri().path()) {
         return refusal.into_response();
     }
+    let unawaited = CancellationToken::new();
+    request
+        .extensions_mut()
+        .insert(Unawaited(unawaited.clone()));
+    let _client_is_there = unawaited.drop_guard();
     let answering = tokio::spawn(next.run(request));
     match tokio::time::timeout(patience.timeout, answering).await {
         Ok(Ok(response)) => in_json(response).await,

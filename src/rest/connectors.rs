@@ -109,7 +109,7 @@ fn initial_state(value: Value) -> Result<TargetState, RestError> {
 }
 
 /// The config with `name` in it; an error if it holds another.
-fn named(name: &str, mut config: GivenConfig) -> Result<GivenConfig, RestError> {
+pub(super) fn named(name: &str, mut config: GivenConfig) -> Result<GivenConfig, RestError> {
     let held = config
         .entry("name".to_owned())
         .or_insert_with(|| Some(name.to_owned()));

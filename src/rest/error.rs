@@ -75,6 +75,7 @@ impl From<HerderError> for RestError {
             HerderError::Forbidden(_) => StatusCode::FORBIDDEN,
             HerderError::Conflict(_) | HerderError::Forward { .. } => StatusCode::CONFLICT,
             HerderError::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
+            HerderError::TooMany(_) => StatusCode::TOO_MANY_REQUESTS,
             HerderError::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
         };
         let mut refusal = Self::new(status, error.to_string());

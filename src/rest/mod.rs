@@ -8,6 +8,7 @@ mod body;
 mod checks;
 mod connectors;
 mod cors;
+mod dry_run;
 mod error;
 mod forward;
 mod internal;

@@ -59,7 +59,10 @@ fn operation(route: &Route) -> Value {
             ("example", example_of(schema)),
         ]);
         let content = fields([("application/json", media)]);
-        let body = fields([("required", true.into()), ("content", content)]);
+        let body = fields([
+            ("required", (!route.body_may_miss).into()),
+            ("content", content),
+        ]);
         operation.insert("requestBody".to_owned(), body);
     }
     operation
@@ -196,6 +199,7 @@ fn schemas() -> Value {
         shapes_of_worker(),
         shapes_of_connectors(),
         shapes_of_plugins(),
+        shapes_of_dry_runs(),
     ];
     let all = groups.into_iter().flatten();
     Value::Object(
@@ -356,6 +360,71 @@ fn shapes_of_plugins() -> Shapes {
                 json!({ "name": text(), "error_count": number(), "groups": reference("Names"), "configs": { "type": "array", "items": object(&["value"], info) } }),
             ),
         ),
+    ]
+}
+
+fn shapes_of_dry_runs() -> Shapes {
+    let yes_or_no = || json!({ "type": "boolean" });
+    let place = json!({ "topic": text(), "partition": number(), "from": number(), "to": number(), "end": number() });
+    let shown = json!({ "form": one_of(&["null", "text", "base64"]), "content": text(), "size": number(), "truncated": yes_or_no() });
+    let header = json!({ "key": text(), "value": reference("Shown") });
+    let stored = json!({ "key": reference("Shown"), "value": reference("Shown") });
+    let record = json!({
+        "topic": text(), "partition": number(), "key": reference("Shown"), "value": reference("Shown"),
+        "headers": { "type": "array", "items": object(&["key", "value"], header) },
+        "stored": object(&["key", "value"], stored),
+    });
+    let outcomes = [
+        "passed",
+        "dropped",
+        "skipped",
+        "dead-letter",
+        "fails-task",
+        "retried",
+        "not-reached",
+    ];
+    let error = json!({ "stage": text(), "class": text(), "trace": text() });
+    let passed = json!({
+        "topic": text(), "partition": number(), "offset": number(), "timestamp": or_null(number()),
+        "source_partition": { "type": "object" }, "source_offset": { "type": "object" },
+        "outcome": one_of(&outcomes), "error": object(&["stage", "class", "trace"], error),
+        "input": reference("ShownRecord"), "output": list_of("ShownRecord"),
+    });
+    let effect = json!({
+        "effect": one_of(&["file", "statement", "rows"]), "kind": text(), "path": text(), "records": number(),
+        "size": number(), "compression": or_null(text()), "complete": yes_or_no(), "reason": text(),
+        "content": reference("Shown"), "target": text(), "sql": text(), "table": text(), "action": text(),
+        "columns": { "type": "array", "items": object(&["name", "type"], json!({ "name": text(), "type": text() })) },
+        "rows": { "type": "array", "items": { "type": "array", "items": or_null(text()) } },
+        "truncated": yes_or_no(),
+    });
+    let report = json!({
+        "name": text(), "connector.class": text(), "type": one_of(&["source", "sink"]), "ended": text(),
+        "positions": { "type": "array", "items": object(&["topic", "partition", "from", "to", "end"], place) },
+        "failure": or_null(text()), "notes": reference("Names"),
+        "records": { "type": "array", "items": object(&["outcome", "output"], passed) },
+        "effects": { "type": "array", "items": object(&["effect"], effect) },
+    });
+    let required = [
+        "name",
+        "connector.class",
+        "type",
+        "ended",
+        "failure",
+        "notes",
+        "records",
+        "effects",
+    ];
+    vec![
+        (
+            "Shown",
+            object(&["form", "content", "size", "truncated"], shown),
+        ),
+        (
+            "ShownRecord",
+            object(&["topic", "key", "value", "headers"], record),
+        ),
+        ("DryRunReport", object(&required, report)),
     ]
 }
 

@@ -8,8 +8,8 @@ use axum::middleware;
 use axum::routing::{MethodFilter, MethodRouter, on};
 
 use super::{
-    Api, checks, connectors, internal, loggers, metrics, offsets, openapi, plugins, root, tasks,
-    topics,
+    Api, checks, connectors, dry_run, internal, loggers, metrics, offsets, openapi, plugins, root,
+    tasks, topics,
 };
 
 /// On which listeners a route is.
@@ -32,6 +32,8 @@ pub(super) struct Route {
     pub(super) query: &'static [(&'static str, &'static str)],
     /// The schema of the request's body.
     pub(super) body: Option<&'static str>,
+    /// Whether a request may come without it.
+    pub(super) body_may_miss: bool,
     /// Statuses of success, each with the schema of the answer's body.
     pub(super) answers: &'static [(u16, Option<&'static str>)],
     /// Statuses of refusals.
@@ -53,6 +55,11 @@ impl Route {
     fn body(mut self, schema: &'static str) -> Self {
         self.body = Some(schema);
         self
+    }
+
+    fn optional_body(mut self, schema: &'static str) -> Self {
+        self.body_may_miss = true;
+        self.body(schema)
     }
 
     fn answers(mut self, answers: &'static [(u16, Option<&'static str>)]) -> Self {
@@ -81,6 +88,7 @@ where
         surface: Surface::Main,
         query: &[],
         body: None,
+        body_may_miss: false,
         answers: &[],
         refusals: &[],
         is_json: true,
@@ -120,6 +128,7 @@ pub(super) fn all() -> Vec<Route> {
         of_state(),
         between_workers(),
         of_offsets(),
+        vec![of_dry_run()],
         of_plugins(),
         of_loggers(),
     ];
@@ -338,6 +347,29 @@ fn of_offsets() -> Vec<Route> {
         .answers(&[(200, Some("Message"))])
         .refusals(&[400, 404, 409]),
     ]
+}
+
+fn of_dry_run() -> Route {
+    const WHAT: &[(&str, &str)] = &[
+        ("records", "How many records, 1 to 1000; 20 by default"),
+        (
+            "from",
+            "`committed` (default), `earliest`, `latest-N`, an offset, or `topic-0:100,topic-1:250`",
+        ),
+        (
+            "partition",
+            "A partition's number, or `topic-0`; may repeat",
+        ),
+    ];
+    post(
+        "/connectors/{connector}/dry-run",
+        "What a configuration, deployed or given, would do with real records; changes nothing",
+        dry_run::run,
+    )
+    .query(WHAT)
+    .optional_body("Config")
+    .answers(&[(200, Some("DryRunReport"))])
+    .refusals(&[400, 404, 429])
 }
 
 fn of_plugins() -> Vec<Route> {

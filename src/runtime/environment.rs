@@ -7,6 +7,7 @@ use connect_core::plugin::MemoryBudget;
 
 use super::active_topics::ActiveTopics;
 use super::config_providers::ConfigProviders;
+use super::dry_run::DryRuns;
 use super::exactly_once::TaskGate;
 use super::metrics::Startups;
 use super::status_writer::StatusWriter;
@@ -28,6 +29,7 @@ pub(super) struct Environment {
     pub(super) statuses: StatusWriter,
     pub(super) connector_startups: Startups,
     pub(super) task_startups: Startups,
+    pub(super) dry_runs: DryRuns,
     /// `host:port`
     pub(super) worker_id: String,
 }

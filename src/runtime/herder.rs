@@ -8,7 +8,8 @@ use connect_core::config::ConfigMap;
 use super::distributed::signature::RequestSignature;
 use super::{
     ConfigInfos, ConnectorInfo, ConnectorOffset, ConnectorOffsets, ConnectorStateInfo,
-    MetricsSnapshot, PluginInfo, ServerInfo, TargetState, TaskInfo, TaskState,
+    DryRunReport, DryRunRequest, MetricsSnapshot, PluginInfo, ServerInfo, TargetState, TaskInfo,
+    TaskState,
 };
 
 /// Why a request was refused. REST maps each variant to Kafka Connect's status.
@@ -37,6 +38,9 @@ pub enum HerderError {
     /// 503
     #[error("{0}")]
     Unavailable(String),
+    /// 429
+    #[error("{0}")]
+    TooMany(String),
     /// 500
     #[error("{0}")]
     Internal(String),
@@ -193,4 +197,13 @@ pub trait Herder: Send + Sync {
     /// Checks a configuration without deploying it. `None` values came as JSON null.
     async fn validate(&self, plugin: &str, config: GivenConfig)
     -> Result<ConfigInfos, HerderError>;
+
+    /// What a configuration would do with real records, without doing it; the connector's own configuration if none is given,
+    /// and `NotFound` if there is no such connector either. `config` holds `name`.
+    async fn dry_run(
+        &self,
+        name: &str,
+        config: Option<GivenConfig>,
+        request: DryRunRequest,
+    ) -> Result<DryRunReport, HerderError>;
 }

@@ -8,6 +8,7 @@ mod config_providers;
 mod connector_actor;
 mod control;
 pub mod distributed;
+mod dry_run;
 mod environment;
 mod errors;
 mod exactly_once;
@@ -37,6 +38,9 @@ mod topic_creation;
 mod worker;
 mod worker_config;
 
+pub use dry_run::{
+    DryRunRecord, DryRunReport, DryRunRequest, Form, Outcome, Shown, ShownEffect, ShownRecord,
+};
 pub use errors::ERROR_HEADERS;
 pub use herder::{GivenConfig, Herder, HerderError, RestartRequest};
 pub use info::{

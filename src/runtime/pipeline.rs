@@ -104,6 +104,32 @@ impl Pipeline {
         Ok(())
     }
 
+    /// Fetches the schemas that a source's record lacks to be converted, but registers none; says which a run would
+    /// register. Only if it is none can the record be converted.
+    pub(super) async fn fetch_for_dry_run(
+        &self,
+        record: &SourceRecord,
+    ) -> Result<Vec<String>, RecordFailure> {
+        let mut unregistered = Vec::new();
+        for (stage, converter, datum) in [
+            (Stage::KeyConverter, &self.key, &record.key),
+            (Stage::ValueConverter, &self.value, &record.value),
+        ] {
+            let Some(lookup) = converter.plugin.schema_lookup() else {
+                continue;
+            };
+            if !lookup.can_write(&record.topic, datum) {
+                let found = lookup.find_for_writing(&record.topic, datum).await;
+                let found = found.map_err(|cause| {
+                    let error = for_topic(&record.topic, not_fetched(&cause)).source(cause);
+                    RecordFailure::new(stage, &*converter.class, error)
+                })?;
+                unregistered.extend(found);
+            }
+        }
+        Ok(unregistered)
+    }
+
     /// Appends what a sink sees of a record of the log: usually one record, none if a transform drops it or if it fails.
     pub(super) fn push_for_sink(
         &mut self,

@@ -41,6 +41,25 @@ pub(super) async fn open(
     Ok(ConnectorOffsets::new(connector, own, worker))
 }
 
+/// As [`open`], for whoever only reads: a topic of the connector's own that is not there is not made.
+///
+/// # Errors
+/// As [`open`].
+pub(super) async fn open_to_read(
+    environment: &Environment,
+    connector: &str,
+    config: &ConfigMap,
+) -> Result<ConnectorOffsets> {
+    if let Some(own) = own_topic(environment, config) {
+        let found = environment.log.admin().describe_topic(&own.name).await?;
+        if found.is_none() {
+            let worker = environment.offsets.clone();
+            return Ok(ConnectorOffsets::new(connector, None, worker));
+        }
+    }
+    open(environment, connector, config).await
+}
+
 /// The topic that offsets are stored in first; `None` if that is none.
 pub(super) fn first_topic(environment: &Environment, config: &ConfigMap) -> Option<String> {
     let own = own_topic(environment, config).map(|own| own.name);

@@ -13,6 +13,7 @@ use tracing::{info, warn};
 
 use super::active_topics::ActiveTopics;
 use super::cluster_options::ClusterOptions;
+use super::dry_run::DryRuns;
 use super::environment::Environment;
 use super::exactly_once::{SourceSupport, TaskGate, ZombieFence, id_of_leader};
 use super::herder::Herder;
@@ -83,6 +84,7 @@ impl Worker {
             statuses: ground.statuses.clone(),
             connector_startups: Startups::default(),
             task_startups: Startups::default(),
+            dry_runs: DryRuns::default(),
             worker_id,
         };
         let herder = Arc::new(StandaloneHerder::new(Arc::new(environment), ground.configs));

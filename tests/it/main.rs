@@ -10,6 +10,7 @@ mod demo;
 mod deploy_files;
 mod deploy_scripts;
 mod dlq;
+mod dry_run;
 mod errors;
 mod errors_compared;
 mod exactly_once;

@@ -48,6 +48,11 @@ impl Redaction {
         Self(Arc::new(hidden))
     }
 
+    /// True if it hides nothing.
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// What either hides.
     pub(super) fn and(&self, other: &Self) -> Self {
         Self::of(self.0.iter().chain(other.0.iter()).cloned().collect())

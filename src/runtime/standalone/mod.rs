@@ -17,6 +17,7 @@ use tracing::error;
 use self::checks::Checked;
 use self::managed::{Managed, target_of, target_text, tasks_after};
 use super::connector_actor::{self, Command};
+use super::dry_run::{self, DryRunReport, DryRunRequest};
 use super::environment::Environment;
 use super::herder::{GivenConfig, Herder, HerderError, RestartRequest};
 use super::info::{
@@ -487,5 +488,25 @@ impl Herder for StandaloneHerder {
             .stages
             .enter("performing multi-property validation for the connector".to_owned());
         plugin_catalog::validate(plugin, config, &self.environment.settings).await
+    }
+
+    async fn dry_run(
+        &self,
+        name: &str,
+        config: Option<GivenConfig>,
+        request: DryRunRequest,
+    ) -> Answer<DryRunReport> {
+        let given = match config {
+            Some(config) => config,
+            None => {
+                let deployed = self.connector_info(name).await?.config;
+                patched(deployed, GivenConfig::new())
+            }
+        };
+        let Checked { plugin, config, .. } = self.checked(name, given)?;
+        let _stage = self
+            .stages
+            .enter(format!("making a dry run of connector {name}"));
+        dry_run::run(&self.environment, plugin, name, &config, request).await
     }
 }

@@ -39,6 +39,8 @@ pub(super) fn page(sections: &[(String, Count)], rows: &[Row]) -> String {
          what Sluice tells under a key of its own (`sluice`), and what answers of Kafka Connect show of its insides: pages of its HTTP \
          server, what its JSON parser says beyond the first words, messages of null pointers, classes of exceptions. \
          Of lists of plugins and of their options, Sluice's must hold all of Kafka Connect's.\n\n\
+         Kafka Connect has no `GET /metrics`, no `GET /openapi.json` and no `POST /connectors/{{connector}}/dry-run` (see the \
+         [guide to the REST API](guide/rest.md#dry-runs)).\n\n\
          | Calls about | Calls | Same | Different on purpose |\n|---|---:|---:|---:|\n"
     );
     for (section, count) in sections {
