@@ -229,7 +229,7 @@ fn refused(connected: Result<ClusterLog>) -> Result<(ErrorKind, String)> {
     Ok((error.kind(), error.trace()))
 }
 
-/// Makes a topic, writes, and reads as a member of a group.
+/// Makes a topic, writes, and reads as a member of a group; then is a worker of another.
 async fn round_trip(log: &ClusterLog) -> Result<()> {
     let name = unique("secure");
     ensure!(log.admin().create_topic(&new_topic(&name, 1, &[])).await?);
@@ -238,14 +238,14 @@ async fn round_trip(log: &ClusterLog) -> Result<()> {
     all_written(producer.send(vec![record(&topic, "hidden")]).await?)?;
     producer.close().await?;
     let mut reading = options(Subscription::Topics(vec![name.clone()]));
-    reading.group = Some(name);
+    reading.group = Some(name.clone());
     let consumer = log.consumer(reading).await?;
     ensure!(values(&read(&*consumer, 1).await?) == ["hidden"]);
     consumer
         .commit(&[(partition(&topic, 0), super::home::offset(1).into())].into())
         .await?;
     consumer.close().await?;
-    Ok(())
+    crate::worker_group::join_alone(log, &format!("{name}-workers")).await
 }
 
 #[test]

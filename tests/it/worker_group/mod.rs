@@ -39,6 +39,14 @@ fn kafka() -> Result<Kafka> {
     block_in_place(|| Kafka::start(&KafkaOptions::default()))
 }
 
+/// Joins a group of no others, and leaves it.
+pub(crate) async fn join_alone(log: &ClusterLog, group: &str) -> Result<()> {
+    let all = work(&["a"], &[("a", 0)]);
+    let mut worker = Worker::start(log, group, "alone", all.clone()).await?;
+    worker.expect_work(&all).await?;
+    worker.leave().await
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn members_share_work_and_take_over_from_one_that_leaves_or_dies() -> Result<()> {
     let log = log(block_in_place(Kafka::shared)?).await?;
@@ -67,6 +75,40 @@ async fn members_share_work_and_take_over_from_one_that_leaves_or_dies() -> Resu
     third.expect_work(&all).await?;
     ensure!(left_at.elapsed() < Duration::from_secs(5));
     third.leave().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_member_that_takes_its_time_keeps_its_place_and_so_do_those_that_wait_for_it()
+-> Result<()> {
+    let log = log(block_in_place(Kafka::shared)?).await?;
+    let group = "worker-group-slow";
+    let all = work(&["a", "b", "c"], &[]);
+    let session = Duration::from_secs(2);
+    let start = |name| Worker::with_session(&log, group, name, all.clone(), session);
+    let mut slow = start("slow").await?;
+    slow.expect_work(&all).await?;
+    let mut waiting = start("waiting").await?;
+    waiting
+        .expect("a share", |seen| !seen.work.is_empty())
+        .await?;
+    slow.expect("the rest", |seen| seen.work.connectors.len() < 3)
+        .await?;
+    // As if stopping tasks took longer than a session; meanwhile the others' joins are held by the broker.
+    slow.script.dawdle(session * 3);
+    let mut newcomer = start("newcomer").await?;
+    newcomer
+        .expect("a share", |seen| seen.work.connectors.len() == 1)
+        .await?;
+    for worker in [&mut slow, &mut waiting] {
+        let seen = worker
+            .expect("a third", |seen| seen.work.connectors.len() == 1)
+            .await?;
+        ensure!(seen.losses.is_empty(), "{seen:?}");
+    }
+    for worker in [slow, waiting, newcomer] {
+        worker.leave().await?;
+    }
+    Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -27,6 +27,8 @@ pub(super) struct Script {
     configured: Work,
     held: Mutex<Option<Assignment>>,
     assignor: Mutex<Assignor>,
+    /// How long the next rebalance is put off.
+    dawdling: Mutex<Duration>,
     pub(super) fellows: Mutex<BTreeMap<String, WorkerState>>,
 }
 
@@ -43,9 +45,15 @@ impl Script {
             },
             configured,
             held: Mutex::new(None),
+            dawdling: Mutex::default(),
             assignor: Mutex::new(Assignor::new(Duration::ZERO)),
             fellows: Mutex::default(),
         })
+    }
+
+    /// Puts off the next rebalance.
+    pub(super) fn dawdle(&self, time: Duration) {
+        *locked(&self.dawdling) = time;
     }
 
     fn work(&self) -> Work {
@@ -237,6 +245,8 @@ pub(super) async fn run(
                 }
                 tokio::select! {
                     rebalance = member.rebalance_needed() => {
+                        let dawdling = std::mem::take(&mut *locked(&script.dawdling));
+                        tokio::time::sleep(dawdling).await;
                         if let Rebalance::Lost(failure) = rebalance {
                             lost(&script, &tell, failure.trace());
                         }
