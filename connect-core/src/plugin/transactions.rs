@@ -77,7 +77,7 @@ mod tests {
         boundaries.end_after(7, Commit);
         boundaries.end_after(2, Commit);
         boundaries.end_after(2, Abort);
-        boundaries.clone().end_after_batch(Commit);
+        boundaries.end_after_batch(Commit);
         assert_eq!(boundaries.take(10), [(2, Abort), (7, Commit), (10, Commit)]);
         assert_eq!(boundaries.take(10), []);
     }

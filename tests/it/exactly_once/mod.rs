@@ -38,6 +38,8 @@ const GROUP: &[&str] = &[
     "status.storage.partitions=1",
     "session.timeout.ms=6000",
     "heartbeat.interval.ms=1000",
+    // What a worker that has died has run is given to the next at once.
+    "scheduled.rebalance.max.delay.ms=0",
     "exactly.once.source.support=enabled",
     "value.converter=org.apache.kafka.connect.storage.StringConverter",
     "task.restart.backoff.ms=200",
