@@ -291,7 +291,7 @@ fn cut(text: &str) -> String {
 mod tests {
     use super::*;
 
-    fn report(effects: serde_json::Value) -> DryRunReport {
+    fn report(effects: &serde_json::Value) -> DryRunReport {
         let shown = |text: &str| json!({ "form": "text", "content": text, "size": text.len(), "truncated": false });
         serde_json::from_value(json!({
             "name": "orders", "connector.class": "c.S3SinkConnector", "type": "sink", "ended": "the end of the topics",
@@ -323,7 +323,7 @@ mod tests {
             "columns": [{ "name": "id", "type": "bigint" }, { "name": "note", "type": "text" }],
             "rows": [["1", null], ["2", "b\u{7}"]],
         });
-        let text = text_of(&report(json!([file, rows])));
+        let text = text_of(&report(&json!([file, rows])));
         assert_eq!(
             text,
             "orders: 2 records: 1 left out, 1 passed (the end of the topics)\n  \

@@ -128,10 +128,10 @@ impl TaskTransactions {
         offsets: Vec<ProducerRecord>,
     ) -> Result<usize> {
         let records = self.begin().await?;
-        if !offsets.is_empty() {
-            if let Err(error) = self.producer.send(offsets).await {
-                return Err(self.failed(error, "store offsets in").await);
-            }
+        if !offsets.is_empty()
+            && let Err(error) = self.producer.send(offsets).await
+        {
+            return Err(self.failed(error, "store offsets in").await);
         }
         let mut tries = 1;
         while let Err(error) = self.producer.commit().await {
