@@ -5,6 +5,7 @@
 
 use connect_core::config::{ConfigMap, OptionValue, add_infos, infos_of_given, plain_info};
 use connect_core::plugin::ConnectorType;
+use connect_core::{Error, Result};
 use serde_json::Value;
 
 use super::herder::GivenConfig;
@@ -46,6 +47,17 @@ impl OverridePolicy {
             Self::Principal => PRINCIPAL.contains(&option),
             Self::Allowlist(allowed) => allowed.iter().any(|allowed| allowed == option),
         }
+    }
+
+    /// Why an option may not be overridden, if it may not.
+    fn refusal(&self, option: &str) -> Option<String> {
+        let text = || {
+            format!(
+                "The '{}' policy does not allow '{option}' to be overridden in the connector configuration.",
+                self.name()
+            )
+        };
+        (!self.allows(option)).then(text)
     }
 
     fn name(&self) -> &'static str {
@@ -92,6 +104,27 @@ pub(super) fn client_settings(
     settings
 }
 
+/// Checks what a connector overrides before its task starts: it may have been stored under another policy, or by a worker
+/// with another one.
+///
+/// # Errors
+/// `Config` if the policy does not allow something.
+pub(super) fn check(
+    kind: ConnectorType,
+    config: &ConfigMap,
+    policy: &OverridePolicy,
+) -> Result<()> {
+    let given = config.iter();
+    let given = given.map(|(key, value)| (key.clone(), Some(value.clone())));
+    for client in clients(kind, &given.collect()) {
+        let overrides = strip_prefix(config, &prefix(client));
+        if let Some(refusal) = overrides.keys().find_map(|option| policy.refusal(option)) {
+            return Err(Error::config(refusal).operation("client overrides"));
+        }
+    }
+    Ok(())
+}
+
 fn prefix(client: Client) -> String {
     format!("{}.override.", client.name())
 }
@@ -123,15 +156,7 @@ pub(super) fn add_to(
         overrides.push(plain_info(key, value.as_deref(), &[]));
     }
     for client in clients(kind, config) {
-        let refused = |option: &str| {
-            let refused = !policy.allows(option);
-            refused.then(|| {
-                format!(
-                    "The '{}' policy does not allow '{option}' to be overridden in the connector configuration.",
-                    policy.name()
-                )
-            })
-        };
+        let refused = |option: &str| policy.refusal(option);
         let prefix = prefix(client);
         overrides.extend(infos_of_given(
             &prefix,
@@ -223,6 +248,20 @@ mod tests {
                 "Invalid value soon for configuration producer.override.linger.ms: Not a number of type LONG"
             ]
         );
+    }
+
+    #[test]
+    fn a_stored_connector_is_looked_at_before_its_tasks_start() {
+        let key = "consumer.override.max.poll.records".to_owned();
+        let config = ConfigMap::from([(key, "5".to_owned())]);
+        let refusal = check(ConnectorType::Sink, &config, &OverridePolicy::Principal).unwrap_err();
+        assert!(
+            refusal
+                .trace()
+                .contains("does not allow 'max.poll.records'")
+        );
+        assert!(check(ConnectorType::Sink, &config, &OverridePolicy::All).is_ok());
+        assert!(check(ConnectorType::Source, &config, &OverridePolicy::None).is_ok());
     }
 
     #[test]

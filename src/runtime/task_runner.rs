@@ -11,7 +11,7 @@ use tokio::sync::watch;
 use tokio::task::{AbortHandle, JoinHandle};
 use tracing::{Instrument, error, info, info_span, warn};
 
-use super::client_overrides::client_settings;
+use super::client_overrides::{self, client_settings};
 use super::control::{Control, Wanted};
 use super::environment::Environment;
 use super::healing::{Healer, Part};
@@ -180,6 +180,7 @@ async fn run_task(
 ) -> Result<()> {
     info!("task starting");
     let settings = &environment.settings;
+    client_overrides::check(plan.kind, &plan.config, &settings.override_policy())?;
     let pipeline = Pipeline::of(&plan.config, settings)?;
     let log = environment.log.clone();
     let clock = environment.clock.clone();
