@@ -39,9 +39,8 @@ pub(super) fn is_json_or_nothing(headers: &HeaderMap) -> bool {
 
 /// The bytes of the longest body that a request may have.
 pub(super) fn longest(request: &Parts) -> usize {
-    // A connector may have thousands of tasks.
     match routes::is_between_workers(request) {
-        true => 64 << 20,
+        true => routes::LONGEST_BETWEEN_WORKERS,
         false => 2 << 20,
     }
 }

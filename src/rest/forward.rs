@@ -12,7 +12,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
 use super::error::{Elsewhere, RestError};
-use super::query::Parameters;
+use super::query::{Parameters, decoded};
 use super::{Base, body};
 use crate::runtime::distributed::fellow::{FellowAnswer, FellowClient, FellowRequest};
 use crate::runtime::distributed::signature::{ALGORITHM_HEADER, SIGNATURE_HEADER};
@@ -100,7 +100,8 @@ async fn ask(
 /// The same path and query at another worker, with what it must know of the way.
 fn url_at(worker: &str, uri: &Uri, hop: Hop) -> String {
     let pairs = uri.query().unwrap_or_default().split('&');
-    let own = |pair: &&str| pair.split('=').next() != Some(FORWARD) && !pair.is_empty();
+    let name = |pair: &str| decoded(pair.split('=').next().unwrap_or_default());
+    let own = |pair: &&str| name(pair) != FORWARD && !pair.is_empty();
     let mut query: Vec<_> = pairs.filter(own).map(str::to_owned).collect();
     query.push(format!("{FORWARD}={}", hop == Hop::First));
     let worker = worker.trim_end_matches('/');
@@ -174,6 +175,12 @@ mod tests {
             let url = url_at("https://w:8083/", &asked, hop);
             assert_eq!(url, format!("https://w:8083{kept}&forward={forward}"));
         }
+        let hidden = uri("/a?%66orward=true");
+        assert_eq!(Hop::of(&hidden), Hop::Second);
+        assert_eq!(
+            url_at("http://w:1", &hidden, Hop::Second),
+            "http://w:1/a?forward=false"
+        );
         assert_eq!(
             url_at("http://w:1", &uri("/a"), Hop::First),
             "http://w:1/a?forward=true"

@@ -20,6 +20,7 @@ pub(super) async fn put_task_configs(
     headers: HeaderMap,
     bytes: Bytes,
 ) -> Result<StatusCode, RestError> {
+    let signature = signature(&headers, &bytes)?;
     let configs = match body::json(&bytes)? {
         Value::Array(configs) => configs,
         _ => {
@@ -36,7 +37,6 @@ pub(super) async fn put_task_configs(
             .collect())
     });
     let configs = configs.collect::<Result<Vec<_>, RestError>>()?;
-    let signature = signature(&headers, &bytes)?;
     herder.put_task_configs(&name, configs, signature).await?;
     Ok(StatusCode::NO_CONTENT)
 }

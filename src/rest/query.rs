@@ -29,7 +29,8 @@ impl Parameters {
     }
 }
 
-fn decoded(text: &str) -> String {
+/// A name or value as it was meant.
+pub(super) fn decoded(text: &str) -> String {
     let text = text.replace('+', " ");
     percent_decode_str(&text).decode_utf8_lossy().into_owned()
 }

@@ -274,11 +274,15 @@ fn of_state() -> Vec<Route> {
 
 const TASKS: &str = "/connectors/{connector}/tasks";
 const FENCE: &str = "/connectors/{connector}/fence";
+/// Bytes of task configs of one connector, which may have thousands of tasks. Whoever sends them has shown no password.
+pub(super) const LONGEST_BETWEEN_WORKERS: usize = 16 << 20;
 
-/// Their bodies may be long, and are measured before they come here.
+/// Their bodies may be long.
 fn between_workers() -> Vec<Route> {
     let marked = |route: Route| Route {
-        on: route.on.layer(DefaultBodyLimit::disable()),
+        on: route
+            .on
+            .layer(DefaultBodyLimit::max(LONGEST_BETWEEN_WORKERS)),
         is_between_workers: true,
         ..route
     };

@@ -177,7 +177,8 @@ fn url_of(base: &str, connector: &str, what: &str) -> String {
     format!("{base}/connectors/{connector}/{what}")
 }
 
-/// A refusal is worth another try if the group changes or the leader starts: what is wrong with the request stays wrong.
+/// A refusal is worth another try if the group changes, the leader starts, or the key of signatures has just been replaced:
+/// what is wrong with the request stays wrong.
 fn check(answer: &FellowAnswer) -> Result<()> {
     if answer.status.is_success() {
         return Ok(());
@@ -188,9 +189,11 @@ fn check(answer: &FellowAnswer) -> Result<()> {
         status if status.is_server_error() => ErrorKind::External,
         _ => ErrorKind::Config,
     };
-    let verdict = match kind {
-        ErrorKind::Conflict | ErrorKind::External => RetryVerdict::Backoff,
-        _ => RetryVerdict::Never,
+    let may_pass = matches!(kind, ErrorKind::Conflict | ErrorKind::External)
+        || answer.status == StatusCode::FORBIDDEN;
+    let verdict = match may_pass {
+        true => RetryVerdict::Backoff,
+        false => RetryVerdict::Never,
     };
     let json = serde_json::from_slice(&answer.body).unwrap_or(Value::Null);
     let said = json
@@ -255,7 +258,11 @@ mod tests {
         let refusal = refused(409, body);
         assert_eq!(refusal.message(), "409: a rebalance");
         assert!(refusal.is_retriable() && refused(503, b"no JSON").is_retriable());
-        for status in [400, 401, 403, 404] {
+        assert!(
+            refused(403, b"").is_retriable(),
+            "the key may be newer than the one signed with"
+        );
+        for status in [400, 401, 404] {
             assert!(!refused(status, b"").is_retriable(), "{status}");
         }
     }
