@@ -239,6 +239,18 @@ async fn only_users_of_the_file_are_let_in() -> Result<()> {
         ensure!(refused.headers().get("www-authenticate").is_none());
         ensure!(refused.text().await? == "User cannot access the resource.");
     }
+    // What workers ask each other is signed instead; a worker alone does none of it.
+    for (method, path, status) in [
+        (Method::PUT, "/connectors/x/fence", 500),
+        (Method::POST, "/connectors/x/tasks", 500),
+        (Method::GET, "/connectors/x/tasks", 401),
+        (Method::GET, "/connectors/x/fence", 401),
+        (Method::POST, "/connectors/x/restart", 401),
+    ] {
+        let request = Client::new().request(method, worker.url(path));
+        let answer = request.json(&serde_json::json!([])).send().await?;
+        ensure!(answer.status() == status, "{path}: {}", answer.status());
+    }
     Ok(())
 }
 
