@@ -12,7 +12,7 @@ use super::ready_config::ReadyConfig;
 use super::rest_client::RestClient;
 use crate::kafka::Log;
 use crate::rest::RestServer;
-use crate::runtime::{Worker, WorkerSettings};
+use crate::runtime::{Worker, WorkerIdentity, WorkerSettings};
 
 /// A running worker.
 pub(super) struct LocalWorker {
@@ -39,7 +39,13 @@ impl LocalWorker {
     ) -> Result<Self> {
         let port = server.address().port();
         let settings = WorkerSettings::read(properties)?;
-        let worker = Worker::start(settings, format!("127.0.0.1:{port}")).await?;
+        let worker_id = format!("127.0.0.1:{port}");
+        let identity = WorkerIdentity {
+            url: format!("http://{worker_id}/"),
+            worker_id,
+            levels: logging::levels(),
+        };
+        let worker = Worker::start(settings, identity).await?;
         let stop = CancellationToken::new();
         tokio::spawn(server.serve(worker.herder(), logging::levels(), stop.clone()));
         Ok(Self {

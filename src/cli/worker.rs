@@ -6,6 +6,8 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
+use reqwest::Method;
+use serde_json::json;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
@@ -13,9 +15,9 @@ use tracing::{error, info, warn};
 use super::environment;
 use super::logging::{self, LogFormat};
 use super::ready_config::ReadyConfig;
-
+use super::rest_client::{RestClient, connector_path};
 use crate::rest::RestServer;
-use crate::runtime::{Herder, Worker, WorkerSettings, properties};
+use crate::runtime::{Herder, HerderError, Worker, WorkerIdentity, WorkerSettings, properties};
 
 /// Without `bootstrap.servers` the worker keeps its own log on disk, below `data.dir` (./sluice-data).
 #[derive(Debug, Args)]
@@ -74,12 +76,17 @@ async fn start(args: &WorkerArgs) -> Result<(Worker, RestServer)> {
     let settings = WorkerSettings::read(&all_properties(args)?)?;
     let server = RestServer::bind(&settings).await?;
     let worker_id = advertised(&settings, server.address());
+    let identity = WorkerIdentity {
+        url: format!("{}://{worker_id}/", server.scheme()),
+        worker_id,
+        levels: logging::levels(),
+    };
     let connectors = args
         .connectors
         .iter()
         .map(|path| ReadyConfig::read(path))
         .collect::<Result<Vec<_>>>()?;
-    let worker = Worker::start(settings, worker_id).await?;
+    let worker = Worker::start(settings, identity).await?;
     for connector in connectors {
         deploy(&*worker.herder(), connector).await?;
     }
@@ -155,10 +162,17 @@ async fn deploy(herder: &dyn Herder, connector: ReadyConfig) -> Result<()> {
     {
         return Ok(());
     }
-    let config = config.into_iter().map(|(key, value)| (key, Some(value)));
-    herder
-        .put_config(&name, config.collect())
-        .await
-        .with_context(|| format!("deploying {name}"))?;
-    Ok(())
+    let body = json!(config);
+    let given = config.into_iter();
+    let given = given.map(|(key, value)| (key, Some(value)));
+    let deploying = || format!("deploying {name}");
+    match herder.put_config(&name, given.collect()).await {
+        Err(HerderError::Forward { url: Some(leader) }) => {
+            let path = connector_path(&name, "/config");
+            let leader = RestClient::new(&leader)?;
+            let put = leader.call(Method::PUT, &path, Some(&body));
+            put.await.map(drop).with_context(deploying)
+        }
+        outcome => outcome.map(drop).with_context(deploying),
+    }
 }

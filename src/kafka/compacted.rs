@@ -79,11 +79,8 @@ impl CompactedTopic {
         take: impl FnMut(ConsumedRecord) + Send,
     ) -> Result<()> {
         let until = Instant::now() + deadline;
-        let mut ends = Vec::with_capacity(self.partitions.len());
-        for partition in &self.partitions {
-            ends.push((partition.clone(), self.end(partition, until).await?));
-        }
-        self.read_to(ends, until, take).await
+        let ends = self.ends(until).await?;
+        self.read_to(&ends, until, take).await
     }
 
     /// As [`CompactedTopic::read_to_end`], but transactions that are open now are waited for: until they end, nothing that
@@ -97,41 +94,72 @@ impl CompactedTopic {
         take: impl FnMut(ConsumedRecord) + Send,
     ) -> Result<()> {
         let until = Instant::now() + deadline;
-        let ends = loop {
+        let ends = self.settled_ends(until).await?;
+        self.read_to(&ends, until, take).await
+    }
+
+    /// Up to where each partition may be read now.
+    ///
+    /// # Errors
+    /// What the log says, if it still says so at `until`.
+    pub async fn ends(&self, until: Instant) -> Result<Vec<Offset>> {
+        let mut ends = Vec::with_capacity(self.partitions.len());
+        for partition in &self.partitions {
+            ends.push(self.end(partition, until).await?);
+        }
+        Ok(ends)
+    }
+
+    /// Up to where each partition may be read once all transactions that are open now have ended.
+    ///
+    /// # Errors
+    /// What the log says, if it still says so at `until`.
+    pub async fn settled_ends(&self, until: Instant) -> Result<Vec<Offset>> {
+        loop {
             match self.admin.end_offsets(&self.partitions).await {
-                Ok(ends) => break ends,
+                Ok(ends) => {
+                    let end = |partition| ends.get(partition).copied().unwrap_or_default();
+                    return Ok(self.partitions.iter().map(end).collect());
+                }
                 Err(error) if error.is_retriable() && Instant::now() < until => {
                     tokio::time::sleep(POLL).await;
                 }
                 Err(error) => return Err(error),
             }
-        };
-        self.read_to(ends.into_iter().collect(), until, take).await
+        }
     }
 
-    async fn read_to(
+    /// How far each partition was handed over.
+    pub async fn positions(&self) -> Vec<Offset> {
+        let mut positions = Vec::with_capacity(self.partitions.len());
+        for partition in &self.partitions {
+            // A partition has no position before its first poll.
+            let position = self.consumer.position(partition).await;
+            positions.push(position.unwrap_or_default());
+        }
+        positions
+    }
+
+    /// Hands over what was not handed over before, up to these ends of the partitions.
+    ///
+    /// # Errors
+    /// `External`, worth retrying, if they are not reached at `until`: the next call goes on from there.
+    pub async fn read_to(
         &self,
-        mut behind: Vec<(TopicPartition, Offset)>,
+        ends: &[Offset],
         until: Instant,
         mut take: impl FnMut(ConsumedRecord) + Send,
     ) -> Result<()> {
         loop {
-            let mut still = Vec::with_capacity(behind.len());
-            for (partition, end) in behind {
-                // A partition has no position before its first poll.
-                let position = self.consumer.position(&partition).await.unwrap_or_default();
-                if position < end {
-                    still.push((partition, end));
-                }
-            }
-            behind = still;
-            if behind.is_empty() {
+            let positions = self.positions().await;
+            let pairs = positions.iter().zip(ends);
+            let behind = pairs.filter(|(position, end)| position < end).count();
+            if behind == 0 {
                 return Ok(());
             }
             if Instant::now() >= until {
                 return Err(Error::external(format!(
-                    "the end of {} partitions was not reached in time",
-                    behind.len()
+                    "the end of {behind} partitions was not reached in time"
                 ))
                 .operation("read topic")
                 .target(&*self.topic));

@@ -10,6 +10,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use tracing::{info, warn};
 
+use super::Shared;
 use super::body;
 use super::error::RestError;
 use super::query::Parameters;
@@ -33,6 +34,7 @@ pub(super) async fn show(
 /// A worker alone is its whole cluster: `scope` decides on the form of the answer.
 pub(super) async fn set(
     State(levels): Levels,
+    State(herder): Shared,
     Path(name): Path<String>,
     RawQuery(query): RawQuery,
     bytes: Bytes,
@@ -49,6 +51,7 @@ pub(super) async fn set(
     let parameters = Parameters::of(query);
     let scope = parameters.all("scope").next().unwrap_or("worker");
     if scope.eq_ignore_ascii_case("cluster") {
+        herder.set_cluster_level(&name, &level).await?;
         return Ok(StatusCode::NO_CONTENT.into_response());
     }
     if !scope.eq_ignore_ascii_case("worker") {

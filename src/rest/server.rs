@@ -88,17 +88,24 @@ impl RestServer {
 
     /// The address that others reach this worker by.
     pub fn address(&self) -> SocketAddr {
+        let found = self.advertised();
+        found.map_or(SocketAddr::from(([0, 0, 0, 0], 0)), |bound| bound.address)
+    }
+
+    /// `http` or `https`: what others must speak there.
+    pub fn scheme(&self) -> &'static str {
+        let is_tls = self.advertised().is_some_and(|bound| bound.tls.is_some());
+        if is_tls { "https" } else { "http" }
+    }
+
+    fn advertised(&self) -> Option<&Bound> {
         let wanted = |bound: &&Bound| {
             let scheme = if bound.tls.is_some() { "https" } else { "http" };
             let advertised = self.advertised.as_deref();
             advertised.is_none_or(|advertised| advertised.eq_ignore_ascii_case(scheme))
         };
-        let found = self
-            .listeners
-            .iter()
-            .find(wanted)
-            .or(self.listeners.first());
-        found.map_or(SocketAddr::from(([0, 0, 0, 0], 0)), |bound| bound.address)
+        let listeners = &self.listeners;
+        listeners.iter().find(wanted).or(listeners.first())
     }
 
     /// Answers requests until `stop`; requests under way are answered.

@@ -23,16 +23,11 @@ struct Inner {
 pub(super) struct ActiveTopics(Arc<Inner>);
 
 impl ActiveTopics {
-    /// Goes on with what is known, and tells what becomes known.
+    /// Keeps what becomes known among the statuses of a cluster, if there is one.
     pub(super) fn kept_in(statuses: StatusWriter) -> Self {
-        let mut topics = BTreeMap::<_, BTreeSet<_>>::new();
-        for (connector, topic) in statuses.used_topics() {
-            topics.entry(connector).or_default().insert(topic.into());
-        }
         Self(Arc::new(Inner {
-            resets: AtomicU64::default(),
-            topics: Mutex::new(topics),
             statuses,
+            ..Inner::default()
         }))
     }
 
@@ -42,9 +37,27 @@ impl ActiveTopics {
 
     /// The topics a connector has used.
     pub(super) fn of(&self, connector: &str) -> Vec<String> {
+        if self.0.statuses.is_shared() {
+            return self.0.statuses.used_topics(connector);
+        }
         let topics = self.lock();
         let used = topics.get(connector).into_iter().flatten();
         used.map(ToString::to_string).collect()
+    }
+
+    /// How often topics were forgotten.
+    fn resets(&self) -> u64 {
+        let own = self.0.resets.load(Ordering::Acquire);
+        own.wrapping_add(self.0.statuses.topic_resets())
+    }
+
+    fn add(&self, topic: &Arc<str>, connector: &str, task: u32) {
+        if self.0.statuses.is_shared() {
+            return self.0.statuses.topic_used(topic, connector, task);
+        }
+        let mut topics = self.lock();
+        let used = topics.entry(connector.to_owned()).or_default();
+        used.insert(topic.clone());
     }
 
     /// Forgets the topics of a connector.
@@ -82,7 +95,7 @@ pub(super) struct TopicTracker {
 impl TopicTracker {
     /// A record of `topic` has passed. Costs next to nothing for a topic that was told before.
     pub(super) fn used(&mut self, topic: &Arc<str>) {
-        let resets = self.topics.0.resets.load(Ordering::Acquire);
+        let resets = self.topics.resets();
         if resets != self.resets {
             self.told.clear();
             self.last = None;
@@ -97,12 +110,7 @@ impl TopicTracker {
         }
         self.last = Some(topic.clone());
         if self.told.insert(topic.clone()) {
-            let mut topics = self.topics.lock();
-            let used = topics.entry(self.connector.clone()).or_default();
-            if used.insert(topic.clone()) {
-                let statuses = &self.topics.0.statuses;
-                statuses.topic_used(topic, &self.connector, self.task);
-            }
+            self.topics.add(topic, &self.connector, self.task);
         }
     }
 }

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use connect_core::config::{ConfigDef, ConfigMap, ConnectorConfig, OptionError, OptionValue};
 
+use super::distributed::protocol::ConnectProtocol;
+use super::distributed::signing_options::SigningOptions;
 use super::exactly_once::SourceSupport;
 use super::worker_config::strip_prefix;
 use crate::storage::{StorageTopicOptions, TopicPurpose};
@@ -13,8 +15,8 @@ use crate::storage::{StorageTopicOptions, TopicPurpose};
 #[derive(Debug, Clone, ConnectorConfig)]
 #[config(group = "Cluster")]
 struct GroupConfig {
-    /// The group of a cluster. With it, connectors, source offsets and statuses are kept in topics, in Kafka Connect's own
-    /// form; one worker runs in a group at a time. Without it the worker keeps them below `data.dir`.
+    /// The group of a cluster, whose workers share connectors and tasks. With it, connectors, source offsets and statuses are
+    /// kept in topics, in Kafka Connect's own form. Without it the worker keeps them below `data.dir`.
     #[option(name = "group.id", importance = High, validator = Validator::NonEmpty)]
     group_id: String,
     /// The topic of connectors, their target states and task configs; it has one partition.
@@ -41,16 +43,28 @@ struct GroupConfig {
     /// The partitions it is made with; -1: the brokers' default.
     #[option(name = "status.storage.partitions", default = "5", importance = Low, validator = Validator::Custom(count))]
     status_partitions: i32,
-    /// Milliseconds without a heartbeat until the group goes on without this worker. Another that waits for its place
-    /// gives up after twice as long.
+    /// Milliseconds without a heartbeat until the group goes on without this worker, and this worker stops what it runs.
     #[option(name = "session.timeout.ms", default = "10000", importance = Low)]
     session_timeout: Duration,
     /// Milliseconds between heartbeats.
     #[option(name = "heartbeat.interval.ms", default = "3000", importance = Low)]
     heartbeat_interval: Duration,
-    /// Milliseconds the worker may take to answer to the group.
+    /// Milliseconds the worker may take to stop what is taken away from it and to join the group again.
     #[option(name = "rebalance.timeout.ms", default = "60000", importance = Low)]
     rebalance_timeout: Duration,
+    /// How work is shared: `eager` stops everything at each rebalance, `compatible` only what moves, and so does
+    /// `sessioned`, with which requests between workers are signed. A group does what all its workers can.
+    #[option(name = "connect.protocol", default = "sessioned", importance = Low)]
+    protocol: ConnectProtocol,
+    /// Milliseconds the work of a worker that has left is held back for it, in case that it comes back; 0: not at all.
+    #[option(name = "scheduled.rebalance.max.delay.ms", default = "300000", importance = Low)]
+    max_delay: Duration,
+    /// Milliseconds a worker may take to read the config topic as far as its leader has.
+    #[option(name = "worker.sync.timeout.ms", default = "3000", importance = Low)]
+    sync_timeout: Duration,
+    /// Milliseconds a worker that could not keeps out of the group.
+    #[option(name = "worker.unsync.backoff.ms", default = "300000", importance = Low)]
+    unsync_backoff: Duration,
     /// Whether records of source connectors and their offsets are written in one transaction.
     /// `preparing`: not yet, but the other workers of the group may go over; a cluster goes from one to the next, all workers
     /// each time.
@@ -69,6 +83,13 @@ pub(super) struct ClusterOptions {
     pub(super) heartbeat_interval: Duration,
     pub(super) rebalance_timeout: Duration,
     pub(super) exactly_once: SourceSupport,
+    pub(super) protocol: ConnectProtocol,
+    pub(super) max_delay: Duration,
+    pub(super) sync_timeout: Duration,
+    pub(super) unsync_backoff: Duration,
+    pub(super) signing: SigningOptions,
+    /// Shown in broker logs as the member of the group.
+    pub(super) client_id: String,
 }
 
 impl ClusterOptions {
@@ -122,12 +143,20 @@ impl ClusterOptions {
             heartbeat_interval: config.heartbeat_interval,
             rebalance_timeout: config.rebalance_timeout,
             exactly_once: config.exactly_once,
+            protocol: config.protocol,
+            max_delay: config.max_delay,
+            sync_timeout: config.sync_timeout,
+            unsync_backoff: config.unsync_backoff,
+            signing: SigningOptions::of(properties)?,
+            client_id: own_client_id(properties, &config.group_id),
         }))
     }
 
     /// The options with their defaults.
     pub(super) fn definition() -> ConfigDef {
-        GroupConfig::definition()
+        let mut definition = GroupConfig::definition();
+        definition.extend(SigningOptions::definition());
+        definition
     }
 }
 
@@ -160,14 +189,18 @@ fn settings(properties: &ConfigMap, purpose: TopicPurpose) -> BTreeMap<String, S
 
 /// As a Java worker calls its clients: the worker's own id, or its group, and what the client is for.
 fn client_id(properties: &ConfigMap, group: &str, purpose: TopicPurpose) -> String {
-    let own = properties.get("client.id").filter(|id| !id.is_empty());
-    let own = own.map_or(group, String::as_str);
+    let own = own_client_id(properties, group);
     let purpose = match purpose {
         TopicPurpose::Configs => "configs",
         TopicPurpose::Offsets | TopicPurpose::ConnectorOffsets => "offsets",
         TopicPurpose::Statuses => "statuses",
     };
     format!("{own}-{purpose}")
+}
+
+fn own_client_id(properties: &ConfigMap, group: &str) -> String {
+    let own = properties.get("client.id").filter(|id| !id.is_empty());
+    own.map_or(group, String::as_str).to_owned()
 }
 
 fn count(value: &OptionValue) -> Result<(), String> {

@@ -1,15 +1,21 @@
-//! One connector: an actor that keeps it and its tasks as the user wants them.
+//! One connector: an actor that keeps what runs of it in this worker as it is wanted.
 //!
-//! A connector that hangs holds up nobody else: each has its own actor, and REST reads the status board.
+//! A worker alone runs the whole of it; of a cluster's connector it runs parts: the connector itself, which says what tasks
+//! there are, or some of the tasks, or both. A connector that hangs holds up nobody else: each has its own actor, and REST
+//! reads the status board.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use connect_core::config::{CommonOptions, ConfigMap, ConnectorConfig, connector_from_map};
 use connect_core::plugin::{Connector, ConnectorPlugin, ConnectorType};
+use connect_core::retry::RetryPolicy;
 use connect_core::{Error, Result};
 use tokio::sync::{mpsc, oneshot};
-use tracing::{error, info};
+use tokio_util::sync::{CancellationToken, DropGuard};
+use tracing::{error, info, warn};
 
 use super::control::Wanted;
 use super::environment::Environment;
@@ -25,11 +31,16 @@ use super::worker_config::wrong_options;
 const START_DEADLINE: Duration = Duration::from_secs(60);
 /// Requests that may wait for one connector.
 const WAITING_COMMANDS: usize = 64;
+/// Pauses between tries to have task configs committed.
+const COMMIT_PAUSES: RetryPolicy = RetryPolicy {
+    initial: Duration::from_millis(250),
+    max: Duration::from_secs(60),
+};
 
 /// What a connector is told.
 pub(super) enum Command {
-    Configure(ConfigMap),
-    Target(TargetState),
+    /// What is wanted of it. Answered once nothing else runs here.
+    Become(Desired, oneshot::Sender<()>),
     Restart(RestartRequest, oneshot::Sender<()>),
     RestartTask(u32, oneshot::Sender<()>),
     /// What has failed may be started again.
@@ -39,15 +50,97 @@ pub(super) enum Command {
     Shutdown(oneshot::Sender<()>),
 }
 
-/// What a connector is when its actor starts.
+/// What is wanted of a connector in this worker.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Desired {
+    /// As the user gave it: with placeholders.
+    pub(super) config: Arc<ConfigMap>,
+    /// Another one for each configuration that was given, be it the same.
+    pub(super) revision: i64,
+    pub(super) target: TargetState,
+    pub(super) share: Share,
+}
+
+/// What of a connector runs in this worker.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Share {
+    /// All; its tasks are those that the configuration makes.
+    Whole,
+    /// Some of a cluster's connector.
+    Parts(Parts),
+}
+
+/// The parts of a cluster's connector that run in this worker.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(super) struct Parts {
+    /// Whether the connector itself does.
+    pub(super) connector: bool,
+    /// The tasks that do.
+    pub(super) tasks: BTreeSet<u32>,
+    /// How many tasks the connector has in all workers.
+    pub(super) count: u32,
+    /// Another one for each set of task configs that was committed.
+    pub(super) commit: i64,
+}
+
+impl Desired {
+    fn runs_connector(&self) -> bool {
+        match &self.share {
+            Share::Whole => true,
+            Share::Parts(parts) => parts.connector,
+        }
+    }
+
+    /// Tasks that were started for another one of these must be started anew.
+    fn task_revision(&self) -> i64 {
+        match &self.share {
+            Share::Whole => self.revision,
+            Share::Parts(parts) => parts.commit,
+        }
+    }
+
+    fn runs_task(&self, task: u32) -> bool {
+        match &self.share {
+            Share::Whole => true,
+            Share::Parts(parts) => parts.tasks.contains(&task),
+        }
+    }
+
+    /// Whether there is such a task in any worker.
+    fn has_task(&self, task: u32) -> bool {
+        match &self.share {
+            Share::Whole => true,
+            Share::Parts(parts) => task < parts.count,
+        }
+    }
+}
+
+/// Has the task configs of a cluster's connector committed.
+#[async_trait]
+pub(super) trait TaskCommitter: Send + Sync {
+    /// Commits `count` tasks of a connector with this configuration, unless they are.
+    async fn commit(&self, connector: &str, config: &ConfigMap, count: u32) -> Result<()>;
+}
+
+/// What an actor starts with.
 pub(super) struct Start<'a> {
     pub(super) name: &'a str,
-    pub(super) config: ConfigMap,
-    pub(super) target: TargetState,
+    pub(super) desired: Desired,
     /// Whether it had tasks before, in another worker's life: a paused connector keeps them.
     pub(super) had_tasks: bool,
     /// The end of the actor whose place it takes: nothing is started before.
     pub(super) after: Option<oneshot::Receiver<()>>,
+    /// `None`: its tasks are its own matter.
+    pub(super) committer: Option<Arc<dyn TaskCommitter>>,
+}
+
+/// How an actor is reached.
+#[derive(Clone)]
+pub(super) struct ActorHandle {
+    pub(super) commands: mpsc::Sender<Command>,
+    pub(super) status: StatusBoard,
+    /// Ends its tasks at once, whatever it is doing, and then the actor.
+    pub(super) cut_off: CancellationToken,
 }
 
 /// Starts the actor of a connector.
@@ -55,20 +148,13 @@ pub(super) fn spawn(
     environment: Arc<Environment>,
     plugin: &'static ConnectorPlugin,
     start: Start<'_>,
-) -> (mpsc::Sender<Command>, StatusBoard) {
-    let (sender, receiver) = mpsc::channel(WAITING_COMMANDS);
-    let Start {
-        name,
-        config,
-        target,
-        had_tasks,
-        after,
-    } = start;
+) -> ActorHandle {
+    let (commands, receiver) = mpsc::channel(WAITING_COMMANDS);
     let clock = environment.clock.clone();
     let policy = environment.settings.restart_policy();
-    let healer = Healer::new(policy, sender.downgrade(), clock.clone());
+    let healer = Healer::new(policy, commands.downgrade(), clock.clone());
     let status = StatusBoard::new(BoardOwner {
-        name: name.to_owned(),
+        name: start.name.to_owned(),
         plugin,
         worker_id: environment.worker_id.clone(),
         clock,
@@ -77,20 +163,32 @@ pub(super) fn spawn(
         statuses: environment.statuses.clone(),
     });
     status.hide(environment.settings.redaction.clone());
+    let handle = ActorHandle {
+        commands,
+        status: status.clone(),
+        cut_off: CancellationToken::new(),
+    };
+    let tasks = TaskRunner::new(
+        environment.clone(),
+        status.clone(),
+        healer.clone(),
+        handle.cut_off.clone(),
+    );
     let actor = ConnectorActor {
-        name: name.into(),
+        name: start.name.into(),
         plugin,
-        config,
-        target,
+        desired: start.desired,
         connector: None,
-        has_tasks: had_tasks,
-        tasks: TaskRunner::new(environment.clone(), status.clone(), healer.clone()),
+        has_tasks: start.had_tasks,
+        tasks,
         healer,
         environment,
-        status: status.clone(),
+        status,
+        committer: start.committer,
+        committing: None,
     };
-    tokio::spawn(actor.run(receiver, after));
-    (sender, status)
+    tokio::spawn(actor.run(receiver, start.after, handle.cut_off.clone()));
+    handle
 }
 
 struct Started {
@@ -102,17 +200,18 @@ struct Started {
 struct ConnectorActor {
     name: Arc<str>,
     plugin: &'static ConnectorPlugin,
-    /// As the user gave it: with placeholders.
-    config: ConfigMap,
-    target: TargetState,
+    desired: Desired,
     /// Set once it has started, with the configuration it started with.
     connector: Option<Started>,
     environment: Arc<Environment>,
-    /// Whether it has tasks while it is paused: not before its first start, nor after a stop.
+    /// Whether the whole of it has tasks while it is paused: not before its first start, nor after a stop.
     has_tasks: bool,
     tasks: TaskRunner,
     healer: Healer,
     status: StatusBoard,
+    committer: Option<Arc<dyn TaskCommitter>>,
+    /// Held while the tasks are being committed; given up when dropped.
+    committing: Option<DropGuard>,
 }
 
 impl ConnectorActor {
@@ -120,37 +219,56 @@ impl ConnectorActor {
         mut self,
         mut commands: mpsc::Receiver<Command>,
         after: Option<oneshot::Receiver<()>>,
+        cut_off: CancellationToken,
     ) {
         if let Some(after) = after {
             let _ended_or_gone = after.await;
         }
         self.settle().await;
-        while let Some(command) = commands.recv().await {
+        loop {
+            let command = tokio::select! {
+                biased;
+                () = cut_off.cancelled() => break,
+                command = commands.recv() => command,
+            };
             match command {
-                Command::Configure(config) => self.configure(config).await,
-                Command::Target(target) => self.retarget(target).await,
-                Command::Restart(request, done) => {
-                    self.forget_restarts(request);
-                    self.restart(request).await;
-                    let _asker_left = done.send(());
-                }
-                Command::RestartTask(task, done) => {
-                    self.healer.forget(Part::Task(task));
-                    self.restart_tasks(&[task]).await;
-                    let _asker_left = done.send(());
-                }
-                Command::Heal(part) => self.heal(part).await,
-                Command::Settled(done) => {
-                    let _asker_left = done.send(());
-                }
-                Command::Shutdown(done) => {
-                    self.tasks.stop_all().await;
+                Some(Command::Shutdown(done)) => {
+                    self.end().await;
                     let _asker_left = done.send(());
                     return;
                 }
+                Some(command) => self.obey(command).await,
+                None => break,
             }
         }
+        self.end().await;
+    }
+
+    async fn end(&mut self) {
         self.tasks.stop_all().await;
+        if self.desired.runs_connector() {
+            self.give_up_connector();
+        }
+    }
+
+    async fn obey(&mut self, command: Command) {
+        match command {
+            Command::Become(desired, done) => self.become_desired(desired, done).await,
+            Command::Restart(request, done) => {
+                self.forget_restarts(request);
+                self.restart(request).await;
+                let _asker_left = done.send(());
+            }
+            Command::RestartTask(task, done) => {
+                self.healer.forget(Part::Task(task));
+                self.restart_tasks(&[task]).await;
+                let _asker_left = done.send(());
+            }
+            Command::Heal(part) => self.heal(part).await,
+            Command::Settled(done) | Command::Shutdown(done) => {
+                let _asker_left = done.send(());
+            }
+        }
     }
 
     /// A user restarts what the request says: the worker plans anew.
@@ -164,11 +282,14 @@ impl ConnectorActor {
 
     /// Starts a part again that has failed on an outside cause.
     async fn heal(&mut self, part: Part) {
-        if !self.healer.is_due(part) || self.target == TargetState::Stopped {
+        if !self.healer.is_due(part) || self.desired.target == TargetState::Stopped {
             return;
         }
         match part {
-            Part::Connector if self.status.connector_state() == State::Failed => {
+            Part::Connector
+                if self.desired.runs_connector()
+                    && self.status.connector_state() == State::Failed =>
+            {
                 info!(connector = &*self.name, "starting the connector again");
                 self.connector = None;
                 self.settle().await;
@@ -181,50 +302,123 @@ impl ConnectorActor {
         }
     }
 
-    async fn configure(&mut self, config: ConfigMap) {
-        info!(connector = &*self.name, "configuration changed");
-        self.healer.forget_all();
-        self.tasks.stop_all().await;
-        self.status.clear_tasks();
-        self.config = config;
-        self.connector = None;
+    /// Stops what is no longer wanted here, answers, and makes the rest what is wanted.
+    async fn become_desired(&mut self, desired: Desired, done: oneshot::Sender<()>) {
+        let before = std::mem::replace(&mut self.desired, desired);
+        let is_new_config = before.revision != self.desired.revision;
+        let had_connector = before.runs_connector();
+        self.stop_unwanted(before.task_revision()).await;
+        if had_connector && !self.desired.runs_connector() {
+            self.give_up_connector();
+        }
+        let _asker_left = done.send(());
+        let target = self.desired.target;
+        if before.target != target {
+            info!(connector = &*self.name, ?target, "target state changed");
+        }
+        if is_new_config {
+            info!(connector = &*self.name, "configuration changed");
+            self.connector = None;
+            self.healer.forget_all();
+            if had_connector && self.desired.runs_connector() {
+                self.status.connector(State::Unassigned);
+            }
+        } else if target == TargetState::Stopped {
+            self.healer.forget_all();
+        } else if had_connector && self.status.connector_state() == State::Failed {
+            // It stays failed unless it is stopped or restarted; the target counts then. Its tasks run on from before.
+            return self.settle_tasks();
+        } else if had_connector && before.target == target {
+            return self.settle_tasks();
+        }
         self.settle().await;
     }
 
-    /// A failed connector stays failed unless it is stopped or restarted; the target counts then.
-    async fn retarget(&mut self, target: TargetState) {
-        info!(connector = &*self.name, ?target, "target state changed");
-        self.target = target;
-        if target == TargetState::Stopped {
-            self.healer.forget_all();
-        }
-        if self.status.connector_state() == State::Failed && target != TargetState::Stopped {
-            // Its tasks may run on from before.
-            self.tasks.tell(wanted_of(target));
+    /// Stops the tasks that are not wanted here, or were started for other task configs.
+    async fn stop_unwanted(&mut self, revision_before: i64) {
+        let is_stale = revision_before != self.desired.task_revision();
+        // Some have failed before they could be started, of some the status has been cleared.
+        let mut unwanted: BTreeSet<_> = self.status.task_numbers().into_iter().collect();
+        unwanted.extend(self.tasks.numbers());
+        unwanted.retain(|task| is_stale || !self.desired.runs_task(*task));
+        if unwanted.is_empty() {
             return;
         }
-        self.settle().await;
+        let unwanted = Vec::from_iter(unwanted);
+        self.tasks.stop(&unwanted).await;
+        for task in unwanted {
+            self.healer.forget(Part::Task(task));
+            if self.desired.has_task(task) && matches!(self.desired.share, Share::Parts(_)) {
+                self.status.hand_over_task(task);
+            } else {
+                self.status.forget_task(task);
+            }
+        }
+    }
+
+    /// Another worker runs the connector from now on, or none.
+    fn give_up_connector(&mut self) {
+        self.connector = None;
+        self.committing = None;
+        self.healer.forget(Part::Connector);
+        self.status.connector(State::Unassigned);
     }
 
     /// Makes connector and tasks what the target says.
     async fn settle(&mut self) {
-        match self.target {
-            TargetState::Stopped => {
-                self.tasks.stop_all().await;
-                self.status.clear_tasks();
-                self.connector = None;
-                self.has_tasks = false;
+        if self.desired.target == TargetState::Stopped {
+            self.tasks.stop_all().await;
+            self.status.clear_tasks();
+            self.connector = None;
+            self.committing = None;
+            self.has_tasks = false;
+            if self.desired.runs_connector() {
                 self.status.connector(State::Stopped);
             }
-            TargetState::Paused => {
-                let outcome = self.pause();
-                self.settled(State::Paused, outcome);
+            return;
+        }
+        // Tasks of a cluster's connector do not wait for it.
+        self.settle_tasks();
+        if !self.desired.runs_connector() {
+            return;
+        }
+        if self.desired.target == TargetState::Paused {
+            let outcome = self.pause();
+            self.settled(State::Paused, outcome);
+        } else {
+            self.has_tasks = true;
+            let outcome = self.start().await;
+            self.settled(State::Running, outcome);
+        }
+    }
+
+    /// Tells the tasks what the target says; starts those of a cluster's connector that are wanted here and are not there.
+    fn settle_tasks(&mut self) {
+        let wanted = wanted_of(self.desired.target);
+        self.tasks.tell(wanted);
+        let Share::Parts(parts) = &self.desired.share else {
+            return;
+        };
+        let mut missing = parts.tasks.clone();
+        missing.retain(|task| *task < parts.count && self.status.task_state(*task).is_none());
+        if missing.is_empty() || wanted == Wanted::Stop {
+            return;
+        }
+        match self.task_plan(parts.count) {
+            Ok(plan) => missing
+                .iter()
+                .for_each(|task| self.tasks.start(&plan, *task, wanted)),
+            Err(failure) => self.tasks_failed(missing.iter().copied(), &failure),
+        }
+    }
+
+    fn tasks_failed(&self, tasks: impl Iterator<Item = u32>, failure: &Error) {
+        for task in tasks {
+            if self.status.task_state(task).is_none() {
+                let _counted_later = self.status.new_task(task);
             }
-            TargetState::Started => {
-                self.has_tasks = true;
-                let outcome = self.start().await;
-                self.settled(State::Running, outcome);
-            }
+            self.status.task_failed(task, failure);
+            self.healer.failed(Part::Task(task), failure);
         }
     }
 
@@ -245,8 +439,8 @@ impl ConnectorActor {
 
     /// Pauses the tasks, or makes the paused ones there were. The connector itself is not started for that.
     fn pause(&mut self) -> Result<()> {
-        if !self.tasks.is_empty() || !self.has_tasks {
-            self.tasks.tell(Wanted::Pause);
+        let is_part = matches!(self.desired.share, Share::Parts(_));
+        if is_part || !self.tasks.is_empty() || !self.has_tasks {
             return Ok(());
         }
         let config = self.resolved()?;
@@ -257,10 +451,18 @@ impl ConnectorActor {
 
     async fn start(&mut self) -> Result<()> {
         let plan = self.plan().await?;
-        if self.tasks.is_empty() {
+        if let Some(committer) = &self.committer {
+            let committing = commit(
+                committer.clone(),
+                self.name.clone(),
+                self.desired.config.clone(),
+                plan.count,
+            );
+            let given_up = CancellationToken::new();
+            self.committing = Some(given_up.clone().drop_guard());
+            tokio::spawn(async move { given_up.run_until_cancelled(committing).await });
+        } else if self.tasks.is_empty() {
             self.tasks.start_all(&plan, Wanted::Run);
-        } else {
-            self.tasks.tell(Wanted::Run);
         }
         Ok(())
     }
@@ -275,9 +477,21 @@ impl ConnectorActor {
         self.plan_of(connector, config)
     }
 
+    /// The plan of the `count` tasks of a cluster's connector, which has been started in this worker or in another.
+    fn task_plan(&self, count: u32) -> Result<TaskPlan> {
+        let config = self.resolved()?;
+        Ok(TaskPlan {
+            name: self.name.clone(),
+            kind: self.plugin.kind,
+            count,
+            connector: connector_from_map(&config)?.into(),
+            config,
+        })
+    }
+
     /// The configuration with the values of now in place of placeholders.
     fn resolved(&self) -> Result<ConfigMap> {
-        let resolved = self.environment.providers.resolve(&self.config)?;
+        let resolved = self.environment.providers.resolve(&self.desired.config)?;
         let of_worker = &self.environment.settings.redaction;
         self.status.hide(resolved.redaction.and(of_worker));
         Ok(resolved.config)
@@ -321,7 +535,9 @@ impl ConnectorActor {
         let chosen = |state: State| {
             state == State::Restarting || (!request.only_failed || state == State::Failed)
         };
-        if chosen(info.connector.state) && self.target != TargetState::Stopped {
+        let is_here = self.desired.runs_connector();
+        let is_stopped = self.desired.target == TargetState::Stopped;
+        if is_here && chosen(info.connector.state) && !is_stopped {
             self.connector = None;
             self.status.connector(State::Restarting);
         }
@@ -334,33 +550,53 @@ impl ConnectorActor {
                 .collect();
             self.restart_tasks(&tasks).await;
         }
-        if self.status.connector_state() == State::Restarting {
+        if is_here && self.status.connector_state() == State::Restarting {
             self.settle().await;
         }
     }
 
     async fn restart_tasks(&mut self, tasks: &[u32]) {
-        if tasks.is_empty() || self.target == TargetState::Stopped {
+        if tasks.is_empty() || self.desired.target == TargetState::Stopped {
             return;
         }
         for task in tasks {
             self.status.task(*task, State::Restarting);
         }
         self.tasks.stop(tasks).await;
-        match self.plan().await {
+        let plan = match &self.desired.share {
+            Share::Whole => self.plan().await,
+            Share::Parts(parts) => self.task_plan(parts.count),
+        };
+        match plan {
             Ok(plan) => {
-                let wanted = wanted_of(self.target);
+                let wanted = wanted_of(self.desired.target);
                 for task in tasks.iter().filter(|task| **task < plan.count) {
                     self.tasks.start(&plan, *task, wanted);
                 }
             }
-            Err(failure) => {
-                for task in tasks {
-                    self.status.task_failed(*task, &failure);
-                    self.healer.failed(Part::Task(*task), &failure);
-                }
-            }
+            Err(failure) => self.tasks_failed(tasks.iter().copied(), &failure),
         }
+    }
+}
+
+/// Tries until the tasks are committed.
+async fn commit(
+    committer: Arc<dyn TaskCommitter>,
+    name: Arc<str>,
+    config: Arc<ConfigMap>,
+    count: u32,
+) {
+    let mut failures = 0;
+    while let Err(failure) = committer.commit(&name, &config, count).await {
+        failures += 1;
+        let pause = COMMIT_PAUSES.pause(failures, &failure);
+        warn!(
+            connector = &*name,
+            error = failure.trace(),
+            ?pause,
+            "the tasks could not be committed, trying again"
+        );
+        tokio::time::sleep(pause).await;
     }
 }
 

@@ -182,6 +182,12 @@ pub trait Herder: Send + Sync {
         Err(HerderError::alone("fencing for another worker"))
     }
 
+    /// Has all other workers of the cluster log at a level. A worker alone has none.
+    async fn set_cluster_level(&self, logger: &str, level: &str) -> Result<(), HerderError> {
+        let _nobody_to_tell = (logger, level);
+        Ok(())
+    }
+
     /// What the worker is doing or has done last, for whoever waited in vain; empty if that is nothing.
     fn stage(&self) -> String;
 

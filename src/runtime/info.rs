@@ -69,6 +69,26 @@ pub enum TargetState {
     Stopped,
 }
 
+impl TargetState {
+    /// As it is stored.
+    pub(super) fn text(self) -> &'static str {
+        match self {
+            Self::Started => "STARTED",
+            Self::Paused => "PAUSED",
+            Self::Stopped => "STOPPED",
+        }
+    }
+
+    /// What is stored as `text`.
+    pub(super) fn of(text: &str) -> Self {
+        match text {
+            "PAUSED" => Self::Paused,
+            "STOPPED" => Self::Stopped,
+            _ => Self::Started,
+        }
+    }
+}
+
 /// The state of a connector.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ConnectorState {

@@ -41,7 +41,7 @@ impl BoardOwner {
         Told {
             state,
             trace,
-            version: self.plugin.version,
+            version: Some(self.plugin.version),
         }
     }
 }
@@ -147,12 +147,29 @@ impl StatusBoard {
         self.connector(State::Unassigned);
     }
 
-    /// Forgets all tasks.
+    /// Forgets all tasks: there are none any more.
     pub(super) fn clear_tasks(&self) {
+        for task in self.task_numbers() {
+            self.forget_task(task);
+        }
+    }
+
+    /// Forgets a task that is no more.
+    pub(super) fn forget_task(&self, task: u32) {
         self.with(|board| {
-            board.tasks.clear();
-            board.owner.statuses.clear_tasks(&board.owner.name);
+            board.tasks.remove(&task);
+            board.owner.statuses.forget_task(&board.owner.name, task);
         });
+    }
+
+    /// Forgets a task that another worker tells of from now on.
+    pub(super) fn hand_over_task(&self, task: u32) {
+        self.with(|board| board.tasks.remove(&task));
+    }
+
+    /// The tasks that are told of.
+    pub(super) fn task_numbers(&self) -> Vec<u32> {
+        self.with(|board| board.tasks.keys().copied().collect())
     }
 
     pub(super) fn connector_state(&self) -> State {

@@ -1,26 +1,33 @@
 //! Statuses and used topics of a cluster, kept in its status topic as Kafka Connect keeps them.
 //!
-//! Whoever reports a state does not wait: only the last of each part is kept until it is written. A worker alone has no
-//! topic: then nothing is kept here.
+//! Whoever reports a state does not wait: only the last of each part is kept until it is written. What other workers write
+//! is read all the time, so that every worker can tell the states of all. Holds always: that a part has ended or failed here
+//! is not written over what its next worker says. A worker alone has no topic: then nothing is kept here.
+
+mod entries;
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use connect_core::Result;
 use connect_core::clock::Clock;
 use connect_core::retry::RetryPolicy;
-use serde_json::Value;
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
+use self::entries::Entries;
 use super::info::State;
 use crate::storage::statuses::{
     StatusEntry, connector_key, connector_of_task, task_key, topic_key, topic_value, used_topic,
 };
-use crate::storage::{KeyValueStore, StoredConnector, TopicStore};
+use crate::storage::{KeyValueStore, TopicStore};
 
+/// How long statuses may take that others should know of before they go on.
+const FLUSH: Duration = Duration::from_secs(3);
 /// How long the last statuses may take.
 const LAST_WRITE: Duration = Duration::from_secs(10);
 const PAUSES: RetryPolicy = RetryPolicy {
@@ -36,67 +43,34 @@ pub(super) struct StatusWriter(Option<Arc<Shared>>);
 pub(super) struct Told<'a> {
     pub(super) state: State,
     pub(super) trace: Option<&'a str>,
-    /// The plugin's.
-    pub(super) version: &'a str,
+    /// The plugin's; `None` if there is no such plugin.
+    pub(super) version: Option<&'a str>,
+}
+
+/// A state as some worker told it.
+pub(super) type Known = StatusEntry<State>;
+
+/// The states of a connector as its workers told them.
+#[derive(Debug, Default)]
+pub(super) struct KnownStates {
+    pub(super) connector: Option<Known>,
+    /// By number.
+    pub(super) tasks: BTreeMap<u32, Known>,
 }
 
 struct Shared {
     worker_id: String,
-    generation: u64,
+    generation: AtomicU64,
     clock: Arc<dyn Clock>,
     entries: Mutex<Entries>,
+    /// Counts what others have removed of used topics.
+    topic_resets: AtomicU64,
     news: Notify,
+    /// All that was told is written.
+    written: Notify,
+    /// Ends the reading of what others write.
+    closing: CancellationToken,
     writing: Mutex<Option<JoinHandle<()>>>,
-}
-
-#[derive(Default)]
-struct Entries {
-    /// The topic as it will be.
-    known: BTreeMap<String, Value>,
-    /// What is not in the topic yet.
-    unwritten: BTreeMap<String, Option<Value>>,
-    is_closing: bool,
-}
-
-impl Entries {
-    fn set(&mut self, key: String, value: Value) {
-        self.known.insert(key.clone(), value.clone());
-        self.unwritten.insert(key, Some(value));
-    }
-
-    fn remove_all(&mut self, goes: impl Fn(&str) -> bool) {
-        let keys: Vec<_> = self.known.keys().filter(|key| goes(key)).cloned().collect();
-        for key in keys {
-            self.known.remove(&key);
-            self.unwritten.insert(key, None);
-        }
-    }
-
-    /// What was not written is still to be, unless something newer is.
-    fn give_back(&mut self, batch: Vec<(String, Option<Value>)>) {
-        for (key, value) in batch {
-            self.unwritten.entry(key).or_insert(value);
-        }
-    }
-
-    /// The parts of a worker that ends have no worker, unless they have failed.
-    fn unassign(&mut self, worker_id: &str) {
-        let mut left = Vec::new();
-        for (key, value) in &self.known {
-            let is_own = value.get("worker_id").and_then(Value::as_str) == Some(worker_id);
-            let state = value.get("state").and_then(Value::as_str);
-            if is_own && !matches!(state, Some("FAILED" | "UNASSIGNED")) {
-                let mut value = value.clone();
-                if let Some(fields) = value.as_object_mut() {
-                    fields.insert("state".to_owned(), "UNASSIGNED".into());
-                }
-                left.push((key.clone(), value));
-            }
-        }
-        for (key, value) in left {
-            self.set(key, value);
-        }
-    }
 }
 
 impl StatusWriter {
@@ -109,24 +83,36 @@ impl StatusWriter {
         worker_id: String,
         clock: Arc<dyn Clock>,
     ) -> Result<Self> {
-        let known: BTreeMap<_, _> = store.load().await?.into_iter().collect();
-        let generations = known
-            .values()
-            .filter_map(|value| value.get("generation")?.as_u64());
+        let entries = Entries::new(store.load().await?);
         let shared = Arc::new(Shared {
             worker_id,
-            generation: generations.max().unwrap_or_default(),
+            generation: AtomicU64::default(),
             clock,
-            entries: Mutex::new(Entries {
-                known,
-                ..Entries::default()
-            }),
+            entries: Mutex::new(entries),
+            topic_resets: AtomicU64::default(),
             news: Notify::new(),
+            written: Notify::new(),
+            closing: CancellationToken::new(),
             writing: Mutex::default(),
         });
+        let store = Arc::new(store);
+        tokio::spawn(read(shared.clone(), store.clone()));
         let writing = tokio::spawn(write(shared.clone(), store));
         *locked(&shared.writing) = Some(writing);
         Ok(Self(Some(shared)))
+    }
+
+    /// Whether there is a topic.
+    pub(super) fn is_shared(&self) -> bool {
+        self.0.is_some()
+    }
+
+    /// What is told from now on belongs to this generation of the group.
+    pub(super) fn set_generation(&self, generation: i32) {
+        if let Some(shared) = &self.0 {
+            let generation = u64::try_from(generation).unwrap_or_default();
+            shared.generation.store(generation, Ordering::Release);
+        }
     }
 
     fn change(&self, change: impl FnOnce(&Shared, &mut Entries)) {
@@ -136,49 +122,62 @@ impl StatusWriter {
         }
     }
 
+    fn known<T: Default>(&self, look: impl FnOnce(&Entries) -> T) -> T {
+        let shared = self.0.as_ref();
+        shared.map_or_else(T::default, |shared| look(&locked(&shared.entries)))
+    }
+
     pub(super) fn connector(&self, connector: &str, told: &Told<'_>) {
-        self.change(|shared, entries| entries.set(connector_key(connector), shared.value(told)));
+        self.tell(connector_key(connector), told);
     }
 
     pub(super) fn task(&self, connector: &str, task: u32, told: &Told<'_>) {
-        self.change(|shared, entries| entries.set(task_key(connector, task), shared.value(told)));
+        self.tell(task_key(connector, task), told);
     }
 
-    /// A connector has no tasks any more.
-    pub(super) fn clear_tasks(&self, connector: &str) {
-        self.change(|_, entries| {
-            entries.remove_all(|key| connector_of_task(key) == Some(connector));
+    /// The end of a part may be told late, when it runs elsewhere already.
+    fn tell(&self, key: String, told: &Told<'_>) {
+        self.change(|shared, entries| {
+            let entry = shared.entry(told);
+            match told.state {
+                State::Failed | State::Unassigned => entries.set_if_newest(key, &entry),
+                _ => entries.set(key, entry.value()),
+            }
         });
+    }
+
+    /// A task is no more.
+    pub(super) fn forget_task(&self, connector: &str, task: u32) {
+        let key = task_key(connector, task);
+        self.change(|_, entries| entries.remove_all(|known| known == key));
     }
 
     /// A connector has been removed.
     pub(super) fn forget(&self, connector: &str) {
-        self.clear_tasks(connector);
         let own = connector_key(connector);
-        self.change(|_, entries| entries.remove_all(|key| key == own));
+        self.change(|_, entries| {
+            entries.remove_all(|key| key == own || connector_of_task(key) == Some(connector));
+        });
     }
 
-    /// Removes what is told of connectors and tasks that are not there.
-    pub(super) fn keep_only(&self, connectors: &BTreeMap<String, StoredConnector>) {
-        let is_gone = |key: &str| match (connector_of_task(key), used_topic(key)) {
-            (Some(connector), _) => {
-                let there = connectors.get(connector).map_or(0, |stored| stored.tasks);
-                !(0..there).any(|task| task_key(connector, task) == key)
-            }
-            (None, Some((_, connector))) => !connectors.contains_key(connector),
-            (None, None) => {
-                let connector = key.strip_prefix(&connector_key(""));
-                connector.is_some_and(|connector| !connectors.contains_key(connector))
-            }
-        };
-        self.change(|_, entries| entries.remove_all(is_gone));
+    /// Removes what is told of connectors and tasks that are not there. `tasks`: how many a connector has, by its name.
+    pub(super) fn keep_only(&self, tasks: &BTreeMap<&str, u32>) {
+        self.change(|_, entries| entries.remove_all(|key| is_gone(key, tasks)));
     }
 
-    /// A task has used a topic for the first time.
+    /// The states of a connector, as told by whoever runs its parts.
+    pub(super) fn states(&self, connector: &str) -> KnownStates {
+        self.known(|entries| entries.states(connector))
+    }
+
+    /// A task has used a topic; told if it is not known.
     pub(super) fn topic_used(&self, topic: &str, connector: &str, task: u32) {
         self.change(|shared, entries| {
-            let value = topic_value(topic, connector, task, shared.clock.now());
-            entries.set(topic_key(topic, connector), value);
+            let key = topic_key(topic, connector);
+            if !entries.has(&key) {
+                let value = topic_value(topic, connector, task, shared.clock.now());
+                entries.set(key, value);
+            }
         });
     }
 
@@ -189,15 +188,37 @@ impl StatusWriter {
         });
     }
 
-    /// The used topics: connector and topic.
-    pub(super) fn used_topics(&self) -> Vec<(String, String)> {
+    /// How often a topic was forgotten, here or elsewhere.
+    pub(super) fn topic_resets(&self) -> u64 {
+        let shared = self.0.as_ref();
+        shared.map_or(0, |shared| shared.topic_resets.load(Ordering::Acquire))
+    }
+
+    /// The topics that a connector has used.
+    pub(super) fn used_topics(&self, connector: &str) -> Vec<String> {
+        self.known(|entries| {
+            let used = entries.keys().filter_map(used_topic);
+            used.filter(|(_, of)| *of == connector)
+                .map(|(topic, _)| topic.to_owned())
+                .collect()
+        })
+    }
+
+    /// Waits, but not for long, until all that was told is written.
+    pub(super) async fn flush(&self) {
         let Some(shared) = &self.0 else {
-            return Vec::new();
+            return;
         };
-        let entries = locked(&shared.entries);
-        let used = entries.known.keys().filter_map(|key| used_topic(key));
-        used.map(|(topic, connector)| (connector.to_owned(), topic.to_owned()))
-            .collect()
+        let written = async {
+            loop {
+                let changed = shared.written.notified();
+                if locked(&shared.entries).are_written() {
+                    return;
+                }
+                changed.await;
+            }
+        };
+        let _written_or_late = tokio::time::timeout(FLUSH, written).await;
     }
 
     /// Tells that nothing runs here any more, and waits until all is written.
@@ -205,6 +226,7 @@ impl StatusWriter {
         self.change(|shared, entries| {
             entries.unassign(&shared.worker_id);
             entries.is_closing = true;
+            shared.closing.cancel();
         });
         let Some(mut writing) = self.take_writing() else {
             return;
@@ -218,13 +240,6 @@ impl StatusWriter {
         }
     }
 
-    /// Writes nothing more: the statuses are another worker's.
-    pub(super) fn abandon(&self) {
-        if let Some(writing) = self.take_writing() {
-            writing.abort();
-        }
-    }
-
     fn take_writing(&self) -> Option<JoinHandle<()>> {
         self.0
             .as_ref()
@@ -233,32 +248,68 @@ impl StatusWriter {
 }
 
 impl Shared {
-    fn value(&self, told: &Told<'_>) -> Value {
+    fn entry(&self, told: &Told<'_>) -> Known {
         StatusEntry {
             state: told.state,
             trace: told.trace.map(str::to_owned),
             worker_id: self.worker_id.clone(),
-            generation: self.generation,
-            version: Some(told.version.to_owned()),
+            generation: self.generation.load(Ordering::Acquire),
+            version: told.version.map(str::to_owned),
         }
-        .value()
     }
+}
+
+fn is_gone(key: &str, tasks: &BTreeMap<&str, u32>) -> bool {
+    if let Some(connector) = connector_of_task(key) {
+        let there = tasks.get(connector).copied().unwrap_or_default();
+        return !(0..there).any(|task| task_key(connector, task) == key);
+    }
+    let connector = match used_topic(key) {
+        Some((_, connector)) => Some(connector),
+        None => key.strip_prefix(&connector_key("")),
+    };
+    connector.is_some_and(|connector| !tasks.contains_key(connector))
 }
 
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// Takes up what others write, until the worker closes.
+async fn read(shared: Arc<Shared>, store: Arc<TopicStore>) {
+    let mut failures = 0;
+    while !shared.closing.is_cancelled() {
+        match store.follow().await {
+            Ok(changes) => {
+                failures = 0;
+                let mut entries = locked(&shared.entries);
+                for (key, value) in changes {
+                    if value.is_none() && used_topic(&key).is_some() {
+                        shared.topic_resets.fetch_add(1, Ordering::Release);
+                    }
+                    entries.learn(key, value);
+                }
+            }
+            Err(failure) => {
+                failures += 1;
+                warn!(error = failure.trace(), "statuses could not be read");
+                let pause = tokio::time::sleep(PAUSES.pause(failures, &failure));
+                let _closing = shared.closing.run_until_cancelled(pause).await;
+            }
+        }
+    }
+}
+
 /// Writes what is told until the worker closes and nothing is left.
-async fn write(shared: Arc<Shared>, store: TopicStore) {
+async fn write(shared: Arc<Shared>, store: Arc<TopicStore>) {
     let mut failures = 0;
     loop {
         let (batch, is_closing) = {
             let mut entries = locked(&shared.entries);
-            let batch: Vec<_> = std::mem::take(&mut entries.unwritten).into_iter().collect();
-            (batch, entries.is_closing)
+            (entries.take_unwritten(), entries.is_closing)
         };
         if batch.is_empty() {
+            shared.written.notify_one();
             if is_closing {
                 return;
             }
@@ -277,39 +328,5 @@ async fn write(shared: Arc<Shared>, store: TopicStore) {
                 tokio::time::sleep(PAUSES.pause(failures, &failure)).await;
             }
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    #[test]
-    fn a_newer_state_is_not_replaced_by_one_that_failed_to_be_written() {
-        let mut entries = Entries::default();
-        entries.set("a".to_owned(), json!(1));
-        entries.set("b".to_owned(), json!(1));
-        let batch = std::mem::take(&mut entries.unwritten);
-        entries.set("a".to_owned(), json!(2));
-        entries.give_back(batch.into_iter().collect());
-        let unwritten = [("a", json!(2)), ("b", json!(1))];
-        let unwritten = unwritten.map(|(key, value)| (key.to_owned(), Some(value)));
-        assert_eq!(entries.unwritten, BTreeMap::from(unwritten));
-    }
-
-    #[test]
-    fn only_what_this_worker_ran_is_unassigned_at_its_end() {
-        let mut entries = Entries::default();
-        let entry = |state: &str, worker: &str| json!({ "state": state, "worker_id": worker });
-        entries.set("mine".to_owned(), entry("RUNNING", "w"));
-        entries.set("failed".to_owned(), entry("FAILED", "w"));
-        entries.set("theirs".to_owned(), entry("RUNNING", "other"));
-        entries.set("topic".to_owned(), json!({ "topic": {} }));
-        entries.unwritten.clear();
-        entries.unassign("w");
-        let unassigned = BTreeMap::from([("mine".to_owned(), Some(entry("UNASSIGNED", "w")))]);
-        assert_eq!(entries.unwritten, unassigned);
     }
 }

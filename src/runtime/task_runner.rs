@@ -9,6 +9,7 @@ use connect_core::plugin::{Connector, ConnectorType, TaskId};
 use connect_core::{Error, Result};
 use tokio::sync::watch;
 use tokio::task::{AbortHandle, JoinHandle};
+use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, error, info, info_span, warn};
 
 use super::client_overrides::{self, client_settings};
@@ -44,17 +45,30 @@ pub(super) struct TaskRunner {
     environment: Arc<Environment>,
     status: StatusBoard,
     healer: Healer,
+    /// Ends all tasks at once.
+    cut_off: CancellationToken,
     tasks: BTreeMap<u32, RunningTask>,
 }
 
 impl TaskRunner {
-    pub(super) fn new(environment: Arc<Environment>, status: StatusBoard, healer: Healer) -> Self {
+    pub(super) fn new(
+        environment: Arc<Environment>,
+        status: StatusBoard,
+        healer: Healer,
+        cut_off: CancellationToken,
+    ) -> Self {
         Self {
             environment,
             status,
             healer,
+            cut_off,
             tasks: BTreeMap::new(),
         }
+    }
+
+    /// The tasks that were started and not stopped, be it that they have failed.
+    pub(super) fn numbers(&self) -> Vec<u32> {
+        self.tasks.keys().copied().collect()
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -78,17 +92,16 @@ impl TaskRunner {
         let metrics = self.status.new_task(task);
         let counted = metrics.clone();
         let (control, line) = Control::line(wanted);
-        let work = tokio::spawn(
-            run_task(
-                self.environment.clone(),
-                plan.clone(),
-                id,
-                line,
-                self.status.clone(),
-                metrics,
-            )
-            .instrument(span.clone()),
+        let running = run_task(
+            self.environment.clone(),
+            plan.clone(),
+            id,
+            line,
+            self.status.clone(),
+            metrics,
         );
+        let running = until_cut_off(running, self.cut_off.clone());
+        let work = tokio::spawn(running.instrument(span.clone()));
         let abort = work.abort_handle();
         let watching = watch_task(work, task, self.status.clone(), self.healer.clone());
         let watching = async move {
@@ -140,12 +153,26 @@ impl TaskRunner {
     }
 
     pub(super) async fn stop_all(&mut self) {
-        let tasks: Vec<_> = self.tasks.keys().copied().collect();
-        self.stop(&tasks).await;
+        self.stop(&self.numbers()).await;
     }
 
     fn graceful_timeout(&self) -> Duration {
         self.environment.settings.config.graceful_timeout
+    }
+}
+
+/// Runs a task as long as it may.
+async fn until_cut_off(
+    running: impl Future<Output = Result<()>>,
+    cut_off: CancellationToken,
+) -> Result<()> {
+    tokio::select! {
+        biased;
+        () = cut_off.cancelled() => {
+            warn!("the task is cut off: what it had not committed is done again");
+            Ok(())
+        }
+        outcome = running => outcome,
     }
 }
 

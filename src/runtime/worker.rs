@@ -6,18 +6,20 @@ use std::fs::{File, TryLockError};
 use std::path::Path;
 use std::sync::Arc;
 
-use connect_core::clock::{Clock, SystemClock};
+use connect_core::clock::SystemClock;
 use connect_core::plugin::MemoryBudget;
 use connect_core::{Error, Result};
 use tracing::{info, warn};
 
 use super::active_topics::ActiveTopics;
 use super::cluster_options::ClusterOptions;
+use super::distributed::fellow::FellowClient;
+use super::distributed::{Cluster, ClusterParts, DistributedHerder, MemberOptions};
 use super::dry_run::DryRuns;
 use super::environment::Environment;
-use super::exactly_once::{SourceSupport, TaskGate, ZombieFence, id_of_leader};
+use super::exactly_once::{SourceSupport, TaskGate, id_of_leader};
 use super::herder::Herder;
-use super::membership::Membership;
+use super::log_levels::LogLevels;
 use super::metrics::Startups;
 use super::standalone::StandaloneHerder;
 use super::status_writer::StatusWriter;
@@ -31,84 +33,74 @@ use crate::storage::{
 
 /// A running worker.
 pub struct Worker {
-    herder: Arc<StandaloneHerder>,
+    herder: Running,
     log: Arc<dyn Log>,
     statuses: StatusWriter,
-    place: Place,
 }
 
-/// What keeps others from the stores as long as the worker lives.
-enum Place {
-    /// The lock of the folder.
-    Alone(#[expect(dead_code, reason = "held, not looked at")] File),
-    /// The membership in the group.
-    Cluster(Membership),
+/// A herder of either kind.
+enum Running {
+    /// A worker alone, with the lock of its folder.
+    Alone(
+        Arc<StandaloneHerder>,
+        #[expect(dead_code, reason = "held, not looked at")] File,
+    ),
+    /// A member of a cluster.
+    Member(Arc<DistributedHerder>),
+}
+
+/// How a worker is known to others.
+pub struct WorkerIdentity {
+    /// `host:port`
+    pub worker_id: String,
+    /// Where other workers reach its REST API: `http://host:port/`.
+    pub url: String,
+    /// The levels of its log, which its cluster may change.
+    pub levels: Arc<LogLevels>,
 }
 
 /// What a worker stands on.
 struct Ground {
     log: Arc<dyn Log>,
-    configs: ConfigStorage,
     offsets: OffsetStorage,
     /// `None`: sources deliver at least once.
     gate: Option<Arc<dyn TaskGate>>,
     statuses: StatusWriter,
-    place: Place,
 }
 
 impl Worker {
-    /// Opens the log and the stores and takes up every stored connector. `worker_id` is `host:port`.
+    /// Opens the log and the stores. Alone it takes up every stored connector; a member of a cluster joins its group and
+    /// takes up what it is given there by itself.
     ///
     /// # Errors
     /// What keeps the worker from starting: a folder that cannot be written, a broker that cannot be reached.
-    pub async fn start(settings: WorkerSettings, worker_id: String) -> Result<Self> {
+    pub async fn start(settings: WorkerSettings, identity: WorkerIdentity) -> Result<Self> {
         for warning in &settings.warnings {
             warn!("{warning}");
         }
-        let clock = Arc::new(SystemClock);
-        let ground = match &settings.cluster {
-            Some(options) => in_cluster(&settings, options, &worker_id, clock.clone()).await?,
-            None => alone(&settings).await?,
-        };
-        let Ground { log, place, .. } = ground;
         let memory_budget = settings.memory_budget();
-        let environment = Environment {
-            log: log.clone(),
-            memory: MemoryBudget::new(memory_budget),
-            providers: settings.providers.clone(),
-            settings,
-            clock,
-            offsets: ground.offsets,
-            gate: ground.gate,
-            active_topics: ActiveTopics::kept_in(ground.statuses.clone()),
-            statuses: ground.statuses.clone(),
-            connector_startups: Startups::default(),
-            task_startups: Startups::default(),
-            dry_runs: DryRuns::default(),
-            worker_id,
+        let worker = match settings.cluster.clone() {
+            Some(options) => in_cluster(settings, options, identity).await?,
+            None => alone(settings, identity.worker_id).await?,
         };
-        let herder = Arc::new(StandaloneHerder::new(Arc::new(environment), ground.configs));
-        herder.take_up_stored().await?;
         info!(memory_budget, "worker started");
-        Ok(Self {
-            herder,
-            log,
-            statuses: ground.statuses,
-            place,
-        })
+        Ok(worker)
     }
 
-    /// Waits until the worker may no longer run, because its group is another's: never, if it has none.
+    /// Waits until the worker may not run, because it cannot be in its group: never, if it has none.
     pub async fn lost(&self) -> Error {
-        match &self.place {
-            Place::Alone(_) => std::future::pending().await,
-            Place::Cluster(membership) => membership.lost().await,
+        match &self.herder {
+            Running::Alone(..) => std::future::pending().await,
+            Running::Member(herder) => herder.lost().await,
         }
     }
 
     /// The herder.
     pub fn herder(&self) -> Arc<dyn Herder> {
-        self.herder.clone()
+        match &self.herder {
+            Running::Alone(herder, _) => herder.clone(),
+            Running::Member(herder) => herder.clone(),
+        }
     }
 
     /// The log.
@@ -118,16 +110,30 @@ impl Worker {
 
     /// Stops all tasks in good order.
     pub async fn shutdown(self) {
-        self.herder.shutdown().await;
-        if let Place::Cluster(membership) = self.place {
-            if membership.is_held() {
-                self.statuses.close().await;
-            } else {
-                self.statuses.abandon();
-            }
-            membership.leave().await;
+        match &self.herder {
+            Running::Alone(herder, _) => herder.shutdown().await,
+            Running::Member(herder) => herder.shutdown().await,
         }
+        self.statuses.close().await;
         info!("worker stopped");
+    }
+}
+
+fn environment(settings: WorkerSettings, worker_id: String, ground: Ground) -> Environment {
+    Environment {
+        log: ground.log,
+        memory: MemoryBudget::new(settings.memory_budget()),
+        providers: settings.providers.clone(),
+        settings,
+        clock: Arc::new(SystemClock),
+        offsets: ground.offsets,
+        gate: ground.gate,
+        active_topics: ActiveTopics::kept_in(ground.statuses.clone()),
+        statuses: ground.statuses,
+        connector_startups: Startups::default(),
+        task_startups: Startups::default(),
+        dry_runs: DryRuns::default(),
+        worker_id,
     }
 }
 
@@ -151,8 +157,8 @@ fn lock(data_dir: &Path) -> Result<File> {
     }
 }
 
-/// The stores of a worker alone: files.
-async fn alone(settings: &WorkerSettings) -> Result<Ground> {
+/// A worker alone: its stores are files.
+async fn alone(settings: WorkerSettings, worker_id: String) -> Result<Worker> {
     let data_dir = settings.data_dir();
     tokio::fs::create_dir_all(&data_dir)
         .await
@@ -163,44 +169,67 @@ async fn alone(settings: &WorkerSettings) -> Result<Ground> {
                 .source(cause)
         })?;
     let lock = lock(&data_dir)?;
-    let log = open_log(settings).await?;
+    let log = open_log(&settings).await?;
     let configs = FileStore::open(&data_dir.join("connectors.json")).await?;
     let offsets = FileStore::open(&data_dir.join("offsets.json")).await?;
-    Ok(Ground {
-        log,
-        configs: ConfigStorage::new(Arc::new(configs)),
+    let ground = Ground {
+        log: log.clone(),
         offsets: OffsetStorage::open(Arc::new(offsets)).await?,
         gate: None,
         statuses: StatusWriter::default(),
-        place: Place::Alone(lock),
+    };
+    let environment = Arc::new(environment(settings, worker_id, ground));
+    let configs = ConfigStorage::new(Arc::new(configs));
+    let herder = Arc::new(StandaloneHerder::new(environment, configs));
+    herder.take_up_stored().await?;
+    Ok(Worker {
+        herder: Running::Alone(herder, lock),
+        log,
+        statuses: StatusWriter::default(),
     })
 }
 
-/// The stores of a worker with a `group.id`: topics. What they hold is
-/// read to its end once no other worker writes to them.
+/// A worker of a cluster: its stores are topics.
 async fn in_cluster(
-    settings: &WorkerSettings,
-    options: &ClusterOptions,
-    worker_id: &str,
-    clock: Arc<dyn Clock>,
-) -> Result<Ground> {
-    let log = open_log(settings).await?;
-    let configs = Arc::new(config_topic(&log, options).await?);
+    settings: WorkerSettings,
+    options: ClusterOptions,
+    identity: WorkerIdentity,
+) -> Result<Worker> {
+    let log = open_log(&settings).await?;
+    let config = config_topic(&log, &options).await?;
     let offsets = TopicStore::open(&*log, &options.offsets).await?;
     let statuses = TopicStore::open(&*log, &options.statuses).await?;
-    let membership = Membership::join(&log, options).await?;
-    configs.lead().await?;
-    let gate = (options.exactly_once == SourceSupport::Enabled).then(|| -> Arc<dyn TaskGate> {
-        let group = options.group_id.clone();
-        Arc::new(ZombieFence::new(log.clone(), configs.clone(), group))
-    });
-    Ok(Ground {
-        configs: ConfigStorage::on_topic(configs),
-        gate,
+    let clock = Arc::new(SystemClock);
+    let statuses = StatusWriter::open(statuses, identity.worker_id.clone(), clock.clone()).await?;
+    let cluster = Cluster::new(
+        config,
+        ClusterParts {
+            log: log.clone(),
+            clock,
+            fellows: FellowClient::new(&settings)?,
+            signing: options.signing.clone(),
+            group: options.group_id.clone(),
+            patience: options.rebalance_timeout,
+        },
+    );
+    let exactly_once = options.exactly_once == SourceSupport::Enabled;
+    let ground = Ground {
+        log: log.clone(),
         offsets: OffsetStorage::open(Arc::new(offsets)).await?,
-        statuses: StatusWriter::open(statuses, worker_id.to_owned(), clock).await?,
-        place: Place::Cluster(membership),
+        gate: exactly_once.then(|| -> Arc<dyn TaskGate> { cluster.clone() }),
+        statuses: statuses.clone(),
+    };
+    let environment = Arc::new(environment(settings, identity.worker_id, ground));
+    let member = MemberOptions {
+        cluster: options,
+        url: identity.url,
+        levels: identity.levels,
+    };
+    let herder = DistributedHerder::start(environment, cluster, member);
+    Ok(Worker {
+        herder: Running::Member(Arc::new(herder)),
         log,
+        statuses,
     })
 }
 

@@ -115,17 +115,19 @@ const PASSED_ON: &[&str] = &[
 /// Families of keys of the topics a cluster keeps; a worker alone has none.
 const TOPICS: &[&str] = &["config.storage.", "offset.storage.", "status.storage."];
 
-/// Keys of a Kafka Connect worker that mean nothing to this one.
-const OTHERS: &[&str] = &[
+/// Keys of a worker in a group; they mean nothing to a worker alone.
+const GROUP: &[&str] = &[
     "connect.protocol",
-    "inter.worker.",
+    "heartbeat.interval.",
+    "rebalance.timeout.",
     "scheduled.rebalance.",
+    "session.timeout.",
     "worker.sync.",
     "worker.unsync.",
-    "internal.",
-    "plugin.",
-    "rest.",
 ];
+
+/// Keys of a Kafka Connect worker that mean nothing to this one.
+const OTHERS: &[&str] = &["inter.worker.", "internal.", "plugin.", "rest."];
 
 /// A worker's configuration with the properties it came from.
 #[derive(Debug, Clone)]
@@ -267,7 +269,10 @@ fn warnings(properties: &ConfigMap, in_cluster: bool) -> Vec<String> {
         .filter(|key| !known.contains(&key.as_str()) && !foreign(key, PASSED_ON))
         .filter(|key| !(in_cluster && foreign(key, TOPICS)))
         .map(|key| match nearest(key, &known) {
-            _ if foreign(key, OTHERS) || foreign(key, TOPICS) => {
+            _ if [OTHERS, TOPICS, GROUP]
+                .iter()
+                .any(|keys| foreign(key, keys)) =>
+            {
                 format!("{key} has no meaning for this worker and is not used")
             }
             Some(meant) => format!("{key} is not known and not used: was {meant} meant?"),

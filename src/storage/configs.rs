@@ -1,4 +1,4 @@
-//! Connector configs and target states, under the keys of Kafka Connect's config topic.
+//! Connector configs and target states of a worker alone, under the keys of Kafka Connect's config topic.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -7,7 +7,10 @@ use connect_core::Result;
 use connect_core::config::ConfigMap;
 use serde_json::{Value, json};
 
-use super::{ConfigTopic, KeyValueStore};
+use super::KeyValueStore;
+
+pub(super) const STARTED: &str = "STARTED";
+pub(super) const STOPPED: &str = "STOPPED";
 
 /// A connector as stored.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -22,25 +25,12 @@ pub struct StoredConnector {
 
 /// Stored connectors.
 #[derive(Clone)]
-pub struct ConfigStorage(Home);
-
-#[derive(Clone)]
-enum Home {
-    /// Of a worker alone.
-    Store(Arc<dyn KeyValueStore>),
-    /// Of a cluster.
-    Topic(Arc<ConfigTopic>),
-}
+pub struct ConfigStorage(Arc<dyn KeyValueStore>);
 
 impl ConfigStorage {
     /// Stands on `store`.
     pub fn new(store: Arc<dyn KeyValueStore>) -> Self {
-        Self(Home::Store(store))
-    }
-
-    /// Stands on the config topic of a cluster.
-    pub fn on_topic(topic: impl Into<Arc<ConfigTopic>>) -> Self {
-        Self(Home::Topic(topic.into()))
+        Self(store)
     }
 
     /// All connectors, by name.
@@ -48,11 +38,7 @@ impl ConfigStorage {
     /// # Errors
     /// What the store says.
     pub async fn load(&self) -> Result<BTreeMap<String, StoredConnector>> {
-        let store = match &self.0 {
-            Home::Store(store) => store,
-            Home::Topic(topic) => return topic.load().await,
-        };
-        let entries: BTreeMap<_, _> = store.load().await?.into_iter().collect();
+        let entries: BTreeMap<_, _> = self.0.load().await?.into_iter().collect();
         let mut connectors = BTreeMap::new();
         for (key, value) in &entries {
             if let Some(name) = key.strip_prefix("connector-") {
@@ -73,10 +59,6 @@ impl ConfigStorage {
     /// # Errors
     /// What the store says; then nothing is changed.
     pub async fn put(&self, name: &str, connector: &StoredConnector) -> Result<()> {
-        let store = match &self.0 {
-            Home::Store(store) => store,
-            Home::Topic(topic) => return topic.put(name, connector).await,
-        };
         let config = json!({ "properties": connector.config });
         let changes = vec![
             (format!("connector-{name}"), Some(config)),
@@ -89,7 +71,7 @@ impl ConfigStorage {
                 Some(json!({ "tasks": connector.tasks })),
             ),
         ];
-        store.put(changes).await
+        self.0.put(changes).await
     }
 
     /// Removes a connector.
@@ -97,22 +79,18 @@ impl ConfigStorage {
     /// # Errors
     /// What the store says; then nothing is changed.
     pub async fn remove(&self, name: &str) -> Result<()> {
-        let store = match &self.0 {
-            Home::Store(store) => store,
-            Home::Topic(topic) => return topic.remove(name).await,
-        };
         let changes = vec![
             (format!("connector-{name}"), None),
             (format!("target-state-{name}"), None),
             (format!("commit-{name}"), None),
         ];
-        store.put(changes).await
+        self.0.put(changes).await
     }
 }
 
 /// Old readers know no `STOPPED`: for them it is `PAUSED`.
 pub(super) fn state_json(state: &str) -> Value {
-    let old = if state == "STOPPED" { "PAUSED" } else { state };
+    let old = if state == STOPPED { "PAUSED" } else { state };
     json!({ "state": old, "state.v2": state })
 }
 
@@ -120,7 +98,7 @@ pub(super) fn target_state(value: Option<&Value>) -> String {
     value
         .and_then(|value| value.get("state.v2").or_else(|| value.get("state")))
         .and_then(Value::as_str)
-        .unwrap_or("STARTED")
+        .unwrap_or(STARTED)
         .to_owned()
 }
 

@@ -17,7 +17,7 @@ use async_trait::async_trait;
 use connect_core::{Error, Result};
 
 use crate::kafka::ProducerRecord;
-pub use config_topic::ConfigTopic;
+pub use config_topic::{ClusterConfig, ClusterConnector, CommittedTasks, ConfigNews, ConfigTopic};
 pub use configs::{ConfigStorage, StoredConnector};
 pub use connector_offsets::ConnectorOffsets;
 pub use file::FileStore;

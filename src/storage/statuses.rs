@@ -2,6 +2,7 @@
 
 use connect_core::data::Timestamp;
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 /// A state as it is stored.
@@ -25,6 +26,23 @@ impl<S: Serialize> StatusEntry<S> {
             "worker_id": self.worker_id,
             "generation": self.generation,
             "version": self.version,
+        })
+    }
+}
+
+impl<S: DeserializeOwned> StatusEntry<S> {
+    /// `None` if it is none.
+    pub(crate) fn read(value: &Value) -> Option<Self> {
+        let text = |field: &str| value.get(field).and_then(Value::as_str).map(str::to_owned);
+        Some(Self {
+            state: S::deserialize(value.get("state")?).ok()?,
+            trace: text("trace"),
+            worker_id: text("worker_id")?,
+            generation: value
+                .get("generation")
+                .and_then(Value::as_u64)
+                .unwrap_or_default(),
+            version: text("version"),
         })
     }
 }

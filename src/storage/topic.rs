@@ -9,8 +9,10 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use connect_core::data::Offset;
 use connect_core::{Error, Result};
 use serde_json::Value;
+use tokio::sync::watch;
 use tracing::warn;
 
 use super::KeyValueStore;
@@ -26,6 +28,8 @@ const READ_DEADLINE: Duration = Duration::from_secs(60);
 const SETTLE_DEADLINE: Duration = Duration::from_secs(90);
 /// How long a topic that was made may take to be known.
 const APPEAR_DEADLINE: Duration = Duration::from_secs(30);
+/// How long one look for entries of others waits.
+const FOLLOW: Duration = Duration::from_secs(1);
 /// How often it is looked for.
 const LOOK: Duration = Duration::from_millis(100);
 const CLEANUP_POLICY: &str = "cleanup.policy";
@@ -86,6 +90,10 @@ pub(super) struct StorageTopic {
     name: Arc<str>,
     producer: Arc<dyn Producer>,
     reader: CompactedTopic,
+    /// Held while the topic is read.
+    turn: tokio::sync::Mutex<()>,
+    /// How far each partition was handed over.
+    read: watch::Sender<Vec<Offset>>,
 }
 
 /// A key with its value, or with `None` for a tombstone.
@@ -114,6 +122,8 @@ impl StorageTopic {
             name: options.name.as_str().into(),
             producer: producer.await?,
             reader,
+            turn: tokio::sync::Mutex::default(),
+            read: watch::Sender::default(),
         })
     }
 
@@ -139,15 +149,62 @@ impl StorageTopic {
         entries.into_iter().map(record).collect()
     }
 
-    /// Hands over every committed record that was not handed over before, up to the first open transaction. One call at a
-    /// time.
+    /// Sees to it that every committed record up to the first open transaction is handed over, here or by whoever follows.
     pub(super) async fn read_to_end(&self, take: impl FnMut(ConsumedRecord) + Send) -> Result<()> {
-        self.reader.read_to_end(READ_DEADLINE, take).await
+        let until = Instant::now() + READ_DEADLINE;
+        let ends = self.reader.ends(until).await?;
+        self.read_to(&ends, until, take).await
     }
 
     /// The same to the end: open transactions are waited for.
     pub(super) async fn read_through(&self, take: impl FnMut(ConsumedRecord) + Send) -> Result<()> {
-        self.reader.read_through(SETTLE_DEADLINE, take).await
+        let until = Instant::now() + SETTLE_DEADLINE;
+        let ends = self.reader.settled_ends(until).await?;
+        self.read_to(&ends, until, take).await
+    }
+
+    async fn read_to(
+        &self,
+        ends: &[Offset],
+        until: Instant,
+        take: impl FnMut(ConsumedRecord) + Send,
+    ) -> Result<()> {
+        let mut read = self.read.subscribe();
+        let are_read = |read: &Vec<Offset>| {
+            let mut pairs = read.iter().zip(ends);
+            read.len() == ends.len() && pairs.all(|(read, end)| read >= end)
+        };
+        let by_another = async {
+            // Its other end lives as long as this one.
+            let _read = read.wait_for(are_read).await;
+        };
+        let turn = tokio::select! {
+            biased;
+            () = by_another => None,
+            turn = self.turn.lock() => Some(turn),
+        };
+        let Some(_turn) = turn else {
+            return Ok(());
+        };
+        let outcome = self.reader.read_to(ends, until, take).await;
+        self.tell_progress().await;
+        outcome
+    }
+
+    /// Waits up to `timeout` for records and hands them over.
+    pub(super) async fn follow(
+        &self,
+        timeout: Duration,
+        take: impl FnMut(ConsumedRecord) + Send,
+    ) -> Result<()> {
+        let _turn = self.turn.lock().await;
+        let outcome = self.reader.follow(timeout, take).await;
+        self.tell_progress().await;
+        outcome
+    }
+
+    async fn tell_progress(&self) {
+        self.read.send_replace(self.reader.positions().await);
     }
 }
 
@@ -203,6 +260,8 @@ struct Known {
     values: BTreeMap<String, Value>,
     /// Keys whose bytes are not those we would write: the next value must replace the same entry.
     keys: BTreeMap<String, Bytes>,
+    /// What was read and not yet handed on to whoever follows; nothing unless somebody does.
+    news: Option<Vec<(String, Option<Value>)>>,
 }
 
 impl Known {
@@ -217,11 +276,19 @@ impl Known {
         match value.map(|value| serde_json::from_slice::<Value>(value)) {
             None | Some(Ok(Value::Null)) => {
                 self.values.remove(&own);
+                self.tell(own, None);
             }
             Some(Ok(value)) => {
-                self.values.insert(own, value);
+                self.values.insert(own.clone(), value.clone());
+                self.tell(own, Some(value));
             }
             Some(Err(cause)) => warn!(key = own, %cause, "an entry that is not JSON is left alone"),
+        }
+    }
+
+    fn tell(&mut self, key: String, value: Option<Value>) {
+        if let Some(news) = &mut self.news {
+            news.push((key, value));
         }
     }
 
@@ -240,8 +307,6 @@ pub struct TopicStore {
     form: KeyForm,
     /// Never held while something is waited for: whoever writes must not wait for whoever reads.
     known: Mutex<Known>,
-    /// Held while the topic is read.
-    reading: tokio::sync::Mutex<()>,
 }
 
 impl TopicStore {
@@ -258,10 +323,22 @@ impl TopicStore {
             topic: StorageTopic::open(log, options).await?,
             form,
             known: Mutex::default(),
-            reading: tokio::sync::Mutex::default(),
         };
         store.load().await?;
         Ok(store)
+    }
+
+    /// Waits a while for entries, of others and of its own, and hands on what they set or remove (`None`). To be called for
+    /// ever, by one.
+    ///
+    /// # Errors
+    /// What the log says.
+    pub async fn follow(&self) -> Result<Vec<(String, Option<Value>)>> {
+        self.known().news.get_or_insert_default();
+        let taken = self.topic.follow(FOLLOW, |record| self.take(record));
+        taken.await?;
+        let mut known = self.known();
+        Ok(known.news.replace(Vec::new()).unwrap_or_default())
     }
 
     fn take(&self, record: ConsumedRecord) {
@@ -290,14 +367,12 @@ impl TopicStore {
 #[async_trait]
 impl KeyValueStore for TopicStore {
     async fn load(&self) -> Result<Vec<(String, Value)>> {
-        let _one_at_a_time = self.reading.lock().await;
         let taken = self.topic.read_to_end(|record| self.take(record));
         taken.await?;
         Ok(self.values())
     }
 
     async fn load_settled(&self) -> Result<Vec<(String, Value)>> {
-        let _one_at_a_time = self.reading.lock().await;
         let taken = self.topic.read_through(|record| self.take(record));
         taken.await?;
         Ok(self.values())

@@ -9,6 +9,7 @@ mod container;
 mod demo;
 mod deploy_files;
 mod deploy_scripts;
+mod distributed;
 mod dlq;
 mod dry_run;
 mod errors;

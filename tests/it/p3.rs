@@ -16,7 +16,7 @@ pub(crate) const TOPIC: &str = "sales_events";
 pub(crate) const NAME: &str = "s3-sink-sales";
 const READY: &str = "s3-sink-sales.json";
 
-fn sink_config(s3: &S3StandIn, file: &str, changes: &[(&str, &str)]) -> Result<Value> {
+pub(crate) fn sink_config(s3: &S3StandIn, file: &str, changes: &[(&str, &str)]) -> Result<Value> {
     let url = s3.url();
     let mut all = vec![
         ("store.url", url.as_str()),

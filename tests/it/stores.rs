@@ -7,13 +7,14 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use anyhow::{Result, ensure};
 use connect_core::ErrorKind;
+use connect_core::config::ConfigMap;
 use serde_json::{Value, json};
 use sluice::kafka::cluster::ClusterLog;
 use sluice::kafka::embedded::EmbeddedLog;
 use sluice::kafka::{Log, NewTopic};
 use sluice::storage::{
-    ConfigStorage, ConfigTopic, FileStore, KeyValueStore, OffsetStorage, StorageTopicOptions,
-    StoredConnector, TopicPurpose, TopicStore,
+    ConfigNews, ConfigStorage, ConfigTopic, FileStore, KeyValueStore, OffsetStorage,
+    StorageTopicOptions, StoredConnector, TopicPurpose, TopicStore,
 };
 use sluice_services::Kafka;
 use tempfile::TempDir;
@@ -67,16 +68,6 @@ impl Home {
             Self::File(path) => Arc::new(FileStore::open(path).await?),
             Self::Topic(log, name) => {
                 Arc::new(TopicStore::open(&**log, &options(name, purpose)).await?)
-            }
-        })
-    }
-
-    async fn configs(&self) -> Result<ConfigStorage> {
-        Ok(match self {
-            Self::File(path) => ConfigStorage::new(Arc::new(FileStore::open(path).await?)),
-            Self::Topic(log, name) => {
-                let options = options(name, TopicPurpose::Configs);
-                ConfigStorage::on_topic(ConfigTopic::open(&**log, &options).await?)
             }
         })
     }
@@ -137,36 +128,87 @@ async fn source_offsets_are_there_after_opening_again() -> Result<()> {
     Ok(())
 }
 
+fn config(tasks: usize) -> ConfigMap {
+    let own = [
+        ("connector.class", "FileStreamSink".to_owned()),
+        ("tasks.max", tasks.to_string()),
+    ];
+    own.map(|(key, value)| (key.to_owned(), value)).into()
+}
+
 #[tokio::test]
-async fn connectors_are_there_after_opening_again() -> Result<()> {
+async fn connectors_of_a_worker_alone_are_there_after_opening_again() -> Result<()> {
     let folder = tempfile::tempdir()?;
-    for home in homes(&folder).await? {
-        let connector = |state: &str, tasks: u32| StoredConnector {
-            config: [
-                ("connector.class".to_owned(), "FileStreamSink".to_owned()),
-                ("tasks.max".to_owned(), tasks.to_string()),
-            ]
-            .into(),
-            target_state: state.to_owned(),
-            tasks,
-        };
-        let storage = home.configs().await?;
-        storage.put("a-1", &connector("STARTED", 2)).await?;
-        storage.put("a", &connector("PAUSED", 0)).await?;
-        storage.put("gone", &connector("STARTED", 1)).await?;
-        storage.put("a-1", &connector("STOPPED", 0)).await?;
-        storage.put("a", &connector("STARTED", 3)).await?;
-        storage.remove("gone").await?;
-        storage.put("gone", &connector("PAUSED", 0)).await?;
-        let wanted = BTreeMap::from([
-            ("a".to_owned(), connector("STARTED", 3)),
-            ("a-1".to_owned(), connector("STOPPED", 0)),
-            ("gone".to_owned(), connector("PAUSED", 0)),
-        ]);
-        for storage in [storage, home.configs().await?] {
-            let stored = storage.load().await?;
-            ensure!(stored == wanted, "{stored:?}");
+    let path = folder.path().join("configs");
+    let open = || async { anyhow::Ok(ConfigStorage::new(Arc::new(FileStore::open(&path).await?))) };
+    let connector = |state: &str, tasks: usize| StoredConnector {
+        config: config(tasks),
+        target_state: state.to_owned(),
+        tasks: u32::try_from(tasks).unwrap_or(u32::MAX),
+    };
+    let storage = open().await?;
+    storage.put("a-1", &connector("STARTED", 2)).await?;
+    storage.put("gone", &connector("STARTED", 1)).await?;
+    storage.put("a-1", &connector("STOPPED", 0)).await?;
+    storage.remove("gone").await?;
+    let wanted = BTreeMap::from([("a-1".to_owned(), connector("STOPPED", 0))]);
+    for storage in [storage, open().await?] {
+        let stored = storage.load().await?;
+        ensure!(stored == wanted, "{stored:?}");
+    }
+    Ok(())
+}
+
+/// What a config topic holds, a line a connector.
+fn shown(topic: &ConfigTopic) -> Vec<String> {
+    let view = topic.view();
+    let connectors = view.connectors.iter();
+    let shown = connectors.map(|(name, connector)| {
+        let (max, target) = (&connector.config["tasks.max"], &connector.target_state);
+        format!("{name} {max} {target} {}", connector.task_count())
+    });
+    shown.collect()
+}
+
+#[tokio::test]
+async fn what_a_worker_of_a_cluster_writes_is_news_to_the_others_and_there_for_those_to_come()
+-> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let embedded = EmbeddedLog::open(&folder.path().join("log")).await?;
+    for log in [embedded as Arc<dyn Log>, cluster().await?] {
+        let options = options(&unique("configs"), TopicPurpose::Configs);
+        let writer = ConfigTopic::open(&*log, &options).await?;
+        let reader = ConfigTopic::open(&*log, &options).await?;
+        writer.put_connector("a-1", &config(2), None).await?;
+        writer.put_tasks("a-1", &[config(2), config(2)]).await?;
+        writer
+            .put_connector("a", &config(1), Some("PAUSED"))
+            .await?;
+        writer.put_connector("gone", &config(1), None).await?;
+        writer.put_restart("a", true, false).await?;
+        writer.put_level("org.x", "DEBUG").await?;
+        writer.stop("a-1").await?;
+        writer.remove("gone").await?;
+        writer.put_connector("gone", &config(3), None).await?;
+        let wanted = ["a 1 PAUSED 0", "a-1 2 STOPPED 0", "gone 3 STARTED 0"];
+        ensure!(shown(&writer) == wanted, "{:?}", shown(&writer));
+        while reader.view().offset < writer.view().offset {
+            reader.follow().await?;
         }
+        ensure!(*reader.view() == *writer.view());
+        let news = reader.news().await;
+        let restart = ConfigNews::Restart {
+            connector: "a".to_owned(),
+            include_tasks: true,
+            only_failed: false,
+        };
+        ensure!(news.contains(&restart), "{news:?}");
+        ensure!(
+            news.contains(&ConfigNews::Tasks("a-1".to_owned())),
+            "{news:?}"
+        );
+        let later = ConfigTopic::open(&*log, &options).await?;
+        ensure!(shown(&later) == wanted, "{:?}", shown(&later));
     }
     Ok(())
 }

@@ -1,17 +1,17 @@
 //! A cluster moves from the real Kafka Connect to this worker and back, on the same topics, while lines go from a file to
-//! a file; and of two workers in one group only one runs.
+//! a file: all at once, and worker by worker, with both in one group.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
-use sluice_services::{Connect, ConnectOptions, Kafka, KafkaOptions, free_port};
+use sluice_services::{Connect, ConnectOptions, Kafka, KafkaOptions};
 
-use crate::support::{SLUICE, WorkerProcess, states_at, wait_until};
+use crate::support::{WorkerProcess, states_at, wait_until};
 
 const SOON: Duration = Duration::from_secs(90);
 
@@ -27,6 +27,7 @@ const CLUSTER: &[&str] = &[
     "offset.storage.partitions=1",
     "status.storage.partitions=1",
     "offset.flush.interval.ms=500",
+    "scheduled.rebalance.max.delay.ms=0",
 ];
 
 /// Files that connectors read and write.
@@ -129,8 +130,14 @@ async fn kafka() -> Result<Kafka> {
 }
 
 fn java(kafka: &Kafka) -> Result<(Connect, Rest)> {
-    let connect =
-        tokio::task::block_in_place(|| Connect::start(kafka, &ConnectOptions::default()))?;
+    // What a worker that leaves has run is given to others at once.
+    let delay = ("scheduled.rebalance.max.delay.ms", "0");
+    let options = ConnectOptions {
+        properties: [delay]
+            .map(|(key, value)| (key.to_owned(), value.to_owned()))
+            .into(),
+    };
+    let connect = tokio::task::block_in_place(|| Connect::start(kafka, &options))?;
     let rest = Rest(connect.address());
     Ok((connect, rest))
 }
@@ -271,64 +278,89 @@ async fn offsets_of_topic(kafka: &Kafka, topic: &str) -> Result<i64> {
     Ok(ends[&partition].value())
 }
 
-/// Starts one more worker of the group and waits for its end.
-fn one_more(kafka: &Kafka) -> Result<Output> {
-    let mut command = Command::new(SLUICE);
-    command.arg("worker");
-    let own = [
-        format!("bootstrap.servers={}", kafka.bootstrap()),
-        format!("listeners=http://127.0.0.1:{}", free_port()?),
-        "session.timeout.ms=6000".to_owned(),
-    ];
-    for property in own
-        .iter()
-        .map(String::as_str)
-        .chain(CLUSTER.iter().copied())
-    {
-        command.args(["--set", property]);
-    }
-    let output = command.stdin(Stdio::null()).output();
-    output.context("starting a worker")
-}
+const SHARED: &[&str] = &["source", "sink", "other"];
 
-fn ensure_refused(output: &Output) -> Result<()> {
-    let said = String::from_utf8_lossy(&output.stderr);
-    let printed = String::from_utf8_lossy(&output.stdout);
-    ensure!(!output.status.success(), "it ran: {said}{printed}");
-    ensure!(said.contains("connect-jvm"), "{said}{printed}");
-    Ok(())
+impl Rest {
+    /// The workers that run something of the shared connectors, by this one's word.
+    async fn owners(&self) -> Result<BTreeSet<String>> {
+        let mut owners = BTreeSet::new();
+        for name in SHARED {
+            let status = self.get(&format!("/{name}/status")).await?;
+            let tasks = status["tasks"].as_array().into_iter().flatten();
+            for part in tasks.chain([&status["connector"]]) {
+                ensure!(part["state"] == "RUNNING", "{status}");
+                owners.insert(part["worker_id"].as_str().unwrap_or_default().to_owned());
+            }
+        }
+        Ok(owners)
+    }
+
+    /// Waits until just these workers run the shared connectors.
+    async fn expect_owners(&self, wanted: &[&Self]) -> Result<()> {
+        let wanted: BTreeSet<_> = wanted.iter().map(|rest| rest.0.clone()).collect();
+        let probe = || async {
+            let found = self.owners().await?;
+            ensure!(found == wanted, "{found:?}");
+            Ok(true)
+        };
+        wait_until(&format!("run by {wanted:?}"), SOON, probe).await
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_second_worker_of_the_group_does_not_run() -> Result<()> {
+async fn a_java_worker_and_sluice_share_a_group_and_one_replaces_the_other() -> Result<()> {
     let folder = tempfile::tempdir()?;
-    let kafka = kafka().await?;
-    let (connect, _rest) = java(&kafka)?;
-    // Beside one of Kafka Connect.
-    ensure_refused(&tokio::task::block_in_place(|| one_more(&kafka))?)?;
-    connect.stop()?;
-    let (mut worker, rest) = sluice(&kafka, &folder.path().join("worker"))?;
     let files = Files(folder.path().to_owned());
-    files.append("in.txt", &lines(0..10))?;
-    let ready = || async { Ok(rest.get("").await?.is_array()) };
-    wait_until("the worker runs", SOON, ready).await?;
-    rest.create("source", files.source("in.txt", "lines"))
+    let kafka = kafka().await?;
+    files.append("in.txt", &lines(0..100))?;
+    let (connect, java_rest) = java(&kafka)?;
+    java_rest
+        .create("source", files.source("in.txt", "lines"))
         .await?;
-    rest.create("sink", files.sink("out.txt")).await?;
-    files.expect("out.txt", &lines(0..10)).await?;
-    // Beside one of its own kind, which is not disturbed.
-    ensure_refused(&tokio::task::block_in_place(|| one_more(&kafka))?)?;
-    files.append("in.txt", &lines(10..20))?;
-    files.expect("out.txt", &lines(0..20)).await?;
-    // One that has died is forgotten by the group: the next goes on.
-    worker.kill9()?;
-    tokio::task::block_in_place(|| worker.launch())?;
-    files.append("in.txt", &lines(20..30))?;
-    let goes_on = || async {
-        let written = std::fs::read_to_string(folder.path().join("out.txt"))?;
-        Ok(written.ends_with("line 29\n"))
-    };
-    let outcome = wait_until("the next goes on", SOON, goes_on).await;
+    java_rest.create("sink", files.sink("out.txt")).await?;
+    java_rest.create("other", files.sink("other.txt")).await?;
+    files.expect("out.txt", &lines(0..100)).await?;
+
+    let (mut worker, rest) = sluice(&kafka, &folder.path().join("worker"))?;
+    let outcome = share_and_replace(&files, connect, &java_rest, &rest).await;
     outcome.with_context(|| worker.log())?;
-    worker.stop()
+
+    // And back.
+    let (connect, java_rest) = java(&kafka)?;
+    let shared = java_rest.expect_owners(&[&rest, &java_rest]).await;
+    shared.with_context(|| worker.log())?;
+    worker.stop()?;
+    java_rest.expect_owners(&[&java_rest]).await?;
+    files.append("in.txt", &lines(300..400))?;
+    files.expect("out.txt", &lines(0..400)).await?;
+    files.expect("other.txt", &lines(0..400)).await?;
+    connect.stop()
+}
+
+async fn share_and_replace(
+    files: &Files,
+    connect: Connect,
+    java: &Rest,
+    sluice: &Rest,
+) -> Result<()> {
+    java.expect_owners(&[java, sluice]).await?;
+    sluice.expect_owners(&[java, sluice]).await?;
+    files.append("in.txt", &lines(100..200))?;
+    for file in ["out.txt", "other.txt"] {
+        files.expect(file, &lines(0..200)).await?;
+    }
+    // What one is told the other does, too.
+    sluice.send("PUT", "/other/pause", None).await?;
+    java.expect_states(&[("other", "PAUSED [PAUSED]")]).await?;
+    java.send("PUT", "/other/resume", None).await?;
+    sluice
+        .expect_states(&[("other", "RUNNING [RUNNING]")])
+        .await?;
+    tokio::task::block_in_place(|| connect.stop())?;
+    sluice.expect_owners(&[sluice]).await?;
+    files.append("in.txt", &lines(200..300))?;
+    for file in ["out.txt", "other.txt"] {
+        files.expect(file, &lines(0..300)).await?;
+    }
+    Ok(())
 }

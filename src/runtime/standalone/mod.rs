@@ -1,6 +1,5 @@
 //! The herder of a worker alone: every connector runs here.
 
-mod checks;
 mod managed;
 mod offsets;
 
@@ -14,32 +13,28 @@ use connect_core::plugin::ConnectorPlugin;
 use tokio::sync::{Mutex, MutexGuard, oneshot};
 use tracing::error;
 
-use self::checks::Checked;
-use self::managed::{Managed, target_of, target_text, tasks_after};
-use super::connector_actor::{self, Command};
-use super::dry_run::{self, DryRunReport, DryRunRequest};
+use self::managed::{Managed, tasks_after};
+use super::connector_actor::{self, Command, Desired, Share};
+use super::desk::{
+    self, Answer, Checked, Desk, internal, no_status, no_task_status, not_found, not_there,
+    shutting_down, unknown, unknown_task,
+};
+use super::dry_run::{DryRunReport, DryRunRequest};
 use super::environment::Environment;
 use super::herder::{GivenConfig, Herder, HerderError, RestartRequest};
 use super::info::{
     ConfigInfos, ConnectorInfo, ConnectorOffset, ConnectorOffsets, ConnectorStateInfo, PluginInfo,
     ServerInfo, State, TargetState, TaskInfo, TaskState,
 };
-use super::metrics::{MetricsSnapshot, WorkerSample};
+use super::metrics::MetricsSnapshot;
 use super::plugin_catalog;
-use super::stage::Stages;
 use crate::storage::{ConfigStorage, StoredConnector};
-
-type Answer<T> = Result<T, HerderError>;
-
-/// The Kafka Connect version whose interface this worker has.
-const COMPATIBLE_WITH: &str = "4.3.1";
 
 /// The herder of a worker alone.
 pub(super) struct StandaloneHerder {
-    environment: Arc<Environment>,
+    desk: Desk,
     storage: ConfigStorage,
     connectors: Mutex<BTreeMap<String, Managed>>,
-    stages: Stages,
     ready: AtomicBool,
     /// Set once the worker ends: nothing is changed any more.
     closing: AtomicBool,
@@ -47,12 +42,10 @@ pub(super) struct StandaloneHerder {
 
 impl StandaloneHerder {
     pub(super) fn new(environment: Arc<Environment>, storage: ConfigStorage) -> Self {
-        let stages = Stages::new(environment.clock.clone());
         Self {
-            environment,
+            desk: Desk::new(environment),
             storage,
             connectors: Mutex::default(),
-            stages,
             ready: AtomicBool::new(false),
             closing: AtomicBool::new(false),
         }
@@ -62,7 +55,6 @@ impl StandaloneHerder {
     pub(super) async fn take_up_stored(&self) -> connect_core::Result<()> {
         let mut connectors = self.connectors.lock().await;
         let stored = self.storage.load().await?;
-        self.environment.statuses.keep_only(&stored);
         for (name, stored) in stored {
             match find_connector_plugin(
                 stored
@@ -71,7 +63,7 @@ impl StandaloneHerder {
                     .map_or("", String::as_str),
             ) {
                 Ok(plugin) => {
-                    let target = target_of(&stored.target_state);
+                    let target = TargetState::of(&stored.target_state);
                     let tasks = self.tasks_of(target, stored.tasks, &stored.config);
                     let managed = self.manage(plugin, &name, stored.config, target, tasks, None);
                     connectors.insert(name, managed);
@@ -95,7 +87,7 @@ impl StandaloneHerder {
         let mut stopping = Vec::new();
         for managed in connectors.values() {
             let (done, stopped) = oneshot::channel();
-            if managed.commands.send(Command::Shutdown(done)).await.is_ok() {
+            if managed.tell(Command::Shutdown(done)).await.is_ok() {
                 stopping.push(stopped);
             }
         }
@@ -109,8 +101,7 @@ impl StandaloneHerder {
     async fn to_change(&self) -> Answer<MutexGuard<'_, BTreeMap<String, Managed>>> {
         let connectors = self.connectors.lock().await;
         if self.closing.load(Ordering::Acquire) {
-            let text = "Cannot complete request because the worker is shutting down";
-            return Err(HerderError::Conflict(text.to_owned()));
+            return Err(shutting_down());
         }
         Ok(connectors)
     }
@@ -124,29 +115,33 @@ impl StandaloneHerder {
         tasks: u32,
         after: Option<oneshot::Receiver<()>>,
     ) -> Managed {
-        let environment = self.environment.clone();
+        let (config, revision) = (Arc::new(config), 0);
         let start = connector_actor::Start {
             name,
-            config: config.clone(),
-            target,
+            desired: Desired {
+                config: config.clone(),
+                revision,
+                target,
+                share: Share::Whole,
+            },
             had_tasks: tasks > 0,
             after,
+            committer: None,
         };
-        let (commands, status) = connector_actor::spawn(environment, plugin, start);
         Managed {
             plugin,
             config,
+            revision,
             target,
             tasks,
-            commands,
-            status,
+            actor: connector_actor::spawn(self.desk.environment.clone(), plugin, start),
             offsets: Arc::default(),
         }
     }
 
     /// How many tasks a stored connector has once its target state is `target`; none if it cannot be configured now.
     fn tasks_of(&self, target: TargetState, before: u32, config: &ConfigMap) -> u32 {
-        let resolved = self.environment.providers.resolve(config);
+        let resolved = self.desk.environment.providers.resolve(config);
         resolved.map_or(0, |resolved| tasks_after(target, before, &resolved.config))
     }
 
@@ -157,12 +152,12 @@ impl StandaloneHerder {
         target: TargetState,
         tasks: u32,
     ) -> Answer<()> {
-        let _stage = self.stages.enter(format!(
+        let _stage = self.desk.stages.enter(format!(
             "writing a config for connector {name} to the config store"
         ));
         let stored = StoredConnector {
             config: config.clone(),
-            target_state: target_text(target).to_owned(),
+            target_state: target.text().to_owned(),
             tasks,
         };
         self.storage
@@ -181,17 +176,18 @@ impl StandaloneHerder {
             plugin,
             config,
             resolved,
-        } = self.checked(name, config)?;
+        } = self.desk.checked(name, config)?;
         let Some(managed) = connectors.get_mut(name) else {
             return Err(not_found(name));
         };
         let tasks = tasks_after(managed.target, managed.tasks, &resolved);
         self.store(name, &config, managed.target, tasks).await?;
-        managed.config = config.clone();
         managed.tasks = tasks;
-        managed.status.reconfigured();
+        managed.actor.status.reconfigured();
         if std::ptr::eq(managed.plugin, plugin) {
-            managed.tell(Command::Configure(config)).await?;
+            managed.config = Arc::new(config);
+            managed.revision += 1;
+            managed.settle().await?;
         } else {
             let (done, stopped) = oneshot::channel();
             managed.tell(Command::Shutdown(done)).await?;
@@ -201,51 +197,10 @@ impl StandaloneHerder {
     }
 }
 
-fn internal(error: &connect_core::Error) -> HerderError {
-    HerderError::Internal(error.trace())
-}
-
-fn not_found(name: &str) -> HerderError {
-    HerderError::NotFound(format!("Connector {name} not found"))
-}
-
-/// A connector to be restarted that is not there, in the words for that.
-fn not_there(name: &str) -> HerderError {
-    HerderError::NotFound(format!("Unknown connector: {name}"))
-}
-
-/// A configuration with the changes of a patch: null takes a key away.
-fn patched(mut config: ConfigMap, patch: GivenConfig) -> GivenConfig {
-    for (key, value) in patch {
-        match value {
-            Some(value) => config.insert(key, value),
-            None => config.remove(&key),
-        };
-    }
-    config
-        .into_iter()
-        .map(|(key, value)| (key, Some(value)))
-        .collect()
-}
-
-fn unknown(name: &str) -> HerderError {
-    HerderError::NotFound(format!("Unknown connector {name}"))
-}
-
 #[async_trait]
 impl Herder for StandaloneHerder {
     async fn server_info(&self) -> Answer<ServerInfo> {
-        Ok(ServerInfo {
-            version: COMPATIBLE_WITH.to_owned(),
-            commit: env!("CARGO_PKG_VERSION").to_owned(),
-            kafka_cluster_id: self
-                .environment
-                .log
-                .admin()
-                .cluster_id()
-                .await
-                .map_err(|error| internal(&error))?,
-        })
+        self.desk.server_info().await
     }
 
     async fn is_ready(&self) -> bool {
@@ -268,14 +223,14 @@ impl Herder for StandaloneHerder {
         let connectors = self.connectors.lock().await;
         let managed = connectors.get(name);
         managed
-            .map(|managed| managed.status.info())
-            .ok_or_else(|| HerderError::NotFound(format!("No status found for connector {name}")))
+            .map(|managed| managed.actor.status.info())
+            .ok_or_else(|| no_status(name))
     }
 
     async fn tasks(&self, name: &str) -> Answer<Vec<TaskInfo>> {
         let connectors = self.connectors.lock().await;
         let managed = connectors.get(name).ok_or_else(|| not_found(name))?;
-        let mut config = managed.config.clone();
+        let mut config = (*managed.config).clone();
         config.insert(
             "task.class".to_owned(),
             managed.plugin.class.replace("Connector", "Task"),
@@ -295,13 +250,12 @@ impl Herder for StandaloneHerder {
         let connectors = self.connectors.lock().await;
         let tasks = connectors
             .get(name)
-            .map(|managed| managed.status.info().tasks);
+            .map(|managed| managed.actor.status.info().tasks);
         let found = tasks
             .into_iter()
             .flatten()
             .find(|state| i64::from(state.id) == i64::from(task));
-        found
-            .ok_or_else(|| HerderError::NotFound(format!("No status found for task {name}-{task}")))
+        found.ok_or_else(|| no_task_status(name, task))
     }
 
     async fn create(
@@ -314,12 +268,10 @@ impl Herder for StandaloneHerder {
             plugin,
             config,
             resolved,
-        } = self.checked(name, config)?;
+        } = self.desk.checked(name, config)?;
         let mut connectors = self.to_change().await?;
         if connectors.contains_key(name) {
-            return Err(HerderError::Conflict(format!(
-                "Connector {name} already exists"
-            )));
+            return Err(desk::already_exists(name));
         }
         let tasks = tasks_after(initial, 0, &resolved);
         self.store(name, &config, initial, tasks).await?;
@@ -347,13 +299,7 @@ impl Herder for StandaloneHerder {
     async fn patch_config(&self, name: &str, patch: GivenConfig) -> Answer<ConnectorInfo> {
         let mut connectors = self.to_change().await?;
         let managed = connectors.get(name).ok_or_else(|| not_found(name))?;
-        let config = patched(managed.config.clone(), patch);
-        if let Some(Some(other)) = config
-            .get("name")
-            .filter(|held| held.as_deref() != Some(name))
-        {
-            return Err(HerderError::other_name(other, name));
-        }
+        let config = desk::patched(name, (*managed.config).clone(), patch)?;
         self.replace(&mut connectors, name, config).await
     }
 
@@ -368,11 +314,11 @@ impl Herder for StandaloneHerder {
             .map_err(|error| internal(&error))?;
         let managed = connectors.remove(name).ok_or_else(|| not_found(name))?;
         drop(connectors);
-        let _stage = self.stages.enter(format!("stopping connector {name}"));
+        let _stage = self.desk.stages.enter(format!("stopping connector {name}"));
         let stopped = managed.shut_down().await;
         // Last: its tasks may have told a topic while they ended.
-        self.environment.active_topics.reset(name);
-        self.environment.statuses.forget(name);
+        self.desk.environment.active_topics.reset(name);
+        self.desk.environment.statuses.forget(name);
         stopped
     }
 
@@ -384,7 +330,7 @@ impl Herder for StandaloneHerder {
         self.store(name, &managed.config, target, tasks).await?;
         managed.tasks = tasks;
         managed.target = target;
-        managed.tell(Command::Target(target)).await
+        managed.settle().await
     }
 
     async fn restart(
@@ -397,12 +343,15 @@ impl Herder for StandaloneHerder {
         let managed = connectors.get(name).ok_or_else(|| not_there(name))?;
         let plan = managed.mark_restarting(request);
         managed.tell(Command::Restart(request, done)).await?;
-        let status = managed.status.clone();
+        let status = managed.actor.status.clone();
         drop(connectors);
         if request != RestartRequest::default() {
             return Ok(Some(plan));
         }
-        let _stage = self.stages.enter(format!("restarting connector {name}"));
+        let _stage = self
+            .desk
+            .stages
+            .enter(format!("restarting connector {name}"));
         let _actor_left = restarted.await;
         if status.connector_state() == State::Failed {
             let text = format!("Failed to start connector: {name}");
@@ -416,14 +365,14 @@ impl Herder for StandaloneHerder {
         let connectors = self.to_change().await?;
         let managed = connectors.get(name).ok_or_else(|| not_there(name))?;
         let known = u32::try_from(task).ok();
-        let known = known.filter(|task| managed.status.task_state(*task).is_some());
-        let Some(known) = known else {
-            let text = format!("Unknown task: {name}-{task}");
-            return Err(HerderError::NotFound(text));
-        };
+        let known = known.filter(|task| managed.actor.status.task_state(*task).is_some());
+        let known = known.ok_or_else(|| unknown_task(name, task))?;
         managed.tell(Command::RestartTask(known, done)).await?;
         drop(connectors);
-        let _stage = self.stages.enter(format!("restarting task {name}-{task}"));
+        let _stage = self
+            .desk
+            .stages
+            .enter(format!("restarting task {name}-{task}"));
         let _actor_left = restarted.await;
         Ok(())
     }
@@ -441,38 +390,22 @@ impl Herder for StandaloneHerder {
     }
 
     async fn topics(&self, name: &str) -> Answer<Vec<String>> {
-        if !self.environment.settings.config.topic_tracking {
-            return Err(HerderError::Forbidden(
-                "Topic tracking is disabled.".to_owned(),
-            ));
-        }
-        Ok(self.environment.active_topics.of(name))
+        self.desk.topics(name)
     }
 
     async fn reset_topics(&self, name: &str) -> Answer<()> {
-        self.topics(name).await?;
-        if !self.environment.settings.config.topic_tracking_reset {
-            let text = "Topic tracking reset is disabled.";
-            return Err(HerderError::Forbidden(text.to_owned()));
-        }
-        self.environment.active_topics.reset(name);
-        Ok(())
+        self.desk.reset_topics(name)
     }
 
     fn stage(&self) -> String {
-        self.stages.text()
+        self.desk.stages.text()
     }
 
     async fn metrics(&self) -> MetricsSnapshot {
-        let environment = &self.environment;
-        let worker = WorkerSample::now(
-            environment.connector_startups.sample(),
-            environment.task_startups.sample(),
-            environment.settings.memory_budget(),
-        );
         let connectors = self.connectors.lock().await;
-        let samples = connectors.values().map(|managed| managed.status.sample());
-        MetricsSnapshot::new(worker, samples.collect())
+        let samples = connectors.values();
+        let samples = samples.map(|managed| managed.actor.status.sample());
+        self.desk.metrics(samples.collect())
     }
 
     fn plugins(&self, connectors_only: bool) -> Vec<PluginInfo> {
@@ -484,10 +417,7 @@ impl Herder for StandaloneHerder {
     }
 
     async fn validate(&self, plugin: &str, config: GivenConfig) -> Answer<ConfigInfos> {
-        let _stage = self
-            .stages
-            .enter("performing multi-property validation for the connector".to_owned());
-        plugin_catalog::validate(plugin, config, &self.environment.settings).await
+        self.desk.validate(plugin, config).await
     }
 
     async fn dry_run(
@@ -496,17 +426,10 @@ impl Herder for StandaloneHerder {
         config: Option<GivenConfig>,
         request: DryRunRequest,
     ) -> Answer<DryRunReport> {
-        let given = match config {
-            Some(config) => config,
-            None => {
-                let deployed = self.connector_info(name).await?.config;
-                patched(deployed, GivenConfig::new())
-            }
+        let deployed = match config {
+            Some(_) => ConfigMap::new(),
+            None => self.connector_info(name).await?.config,
         };
-        let Checked { plugin, config, .. } = self.checked(name, given)?;
-        let _stage = self
-            .stages
-            .enter(format!("making a dry run of connector {name}"));
-        dry_run::run(&self.environment, plugin, name, &config, request).await
+        self.desk.dry_run(name, config, deployed, request).await
     }
 }

@@ -124,6 +124,7 @@ pages! {
     retail_sales_to_snowflake: "docs/guide/retail-sales-to-snowflake.md", [Kafka, Snowflake], after [];
     schema_registry: "docs/guide/schema-registry.md", [Kafka, SchemaRegistry], after ["1. The worker"];
     secrets: "docs/guide/secrets.md", [Kafka, S3], after [];
+    cluster: "docs/guide/cluster.md", [], after [];
     take_over: "docs/guide/take-over.md", [], after [];
     troubleshooting: "docs/guide/troubleshooting.md", [Kafka, S3], after ["1. The worker", "2. The sink"];
 }

@@ -1,3 +1,5 @@
+use bytes::Bytes;
+
 use super::*;
 
 /// What Kafka Connect 4.3.1 wrote while connectors were made, paused, stopped, resumed and removed; `None` is a tombstone.
@@ -83,32 +85,24 @@ const WRITTEN: &[(&str, Option<&str>)] = &[
 
 fn state(entries: &[(&str, Option<&str>)]) -> ConfigState {
     let mut state = ConfigState::default();
-    for (key, value) in entries {
+    for (offset, (key, value)) in (0..).zip(entries) {
         let value = value.map(|value| Bytes::copy_from_slice(value.as_bytes()));
-        state.apply(key, value.as_ref());
+        state.apply(offset, key, value.as_ref());
     }
     state
 }
 
-fn stored(state: &ConfigState, name: &str) -> StoredConnector {
-    state.connectors().remove(name).unwrap()
-}
-
-/// The changes as they are written, `null` for a tombstone.
-fn written(state: &ConfigState, name: &str, wanted: &StoredConnector) -> Vec<String> {
-    let changes = state.changes(name, wanted).into_iter();
-    changes
-        .map(|(key, value)| format!("{key} {}", value.unwrap_or_default()))
-        .collect()
+fn connector(state: &ConfigState, name: &str) -> ClusterConnector {
+    state.view().connectors.remove(name).unwrap()
 }
 
 #[test]
 fn connectors_states_and_tasks_of_kafka_connect_are_read() {
     let state = state(WRITTEN);
-    let connectors = state.connectors();
-    let read = connectors.iter().map(|(name, stored)| {
-        let target = stored.target_state.as_str();
-        (name.as_str(), target, stored.tasks)
+    let view = state.view();
+    let read = view.connectors.iter().map(|(name, connector)| {
+        let target = connector.target_state.as_str();
+        (name.as_str(), target, connector.task_count())
     });
     assert_eq!(
         read.collect::<Vec<_>>(),
@@ -118,120 +112,124 @@ fn connectors_states_and_tasks_of_kafka_connect_are_read() {
             ("src", "STOPPED", 0)
         ]
     );
-    assert_eq!(connectors["src"].config["file"], "in.txt");
+    let source = &view.connectors["src"];
+    assert_eq!(source.config["file"], "in.txt");
+    assert_eq!(source.tasks.as_ref().unwrap().made_from, source.config);
+    assert_eq!(view.offset, i64::try_from(WRITTEN.len()).unwrap());
+    assert_eq!(view.session_key.unwrap()["algorithm"], "HmacSHA256");
+}
+
+#[test]
+fn an_entry_tells_what_it_has_changed() {
+    let mut state = state(WRITTEN);
+    let news = state.take_news();
+    let named = |name: &str| name.to_owned();
+    assert_eq!(
+        news[..3],
+        [
+            ConfigNews::SessionKey,
+            ConfigNews::Connectors,
+            ConfigNews::Tasks(named("src"))
+        ]
+    );
+    assert_eq!(
+        news[news.len() - 5..],
+        [
+            ConfigNews::Tasks(named("src")),
+            ConfigNews::Target(named("src")),
+            ConfigNews::Connectors,
+            ConfigNews::Level {
+                logger: named("org.x"),
+                level: named("DEBUG")
+            },
+            ConfigNews::Restart {
+                connector: named("src"),
+                include_tasks: true,
+                only_failed: false
+            },
+        ]
+    );
+    assert!(!state.has_news());
+    let written = Bytes::from_static(br#"{"properties":{"a":"b"}}"#);
+    state.apply(100, "connector-src", Some(&written));
+    assert_eq!(state.take_news(), [ConfigNews::Config(named("src"))]);
+    assert_eq!(
+        (connector(&state, "src").revision, state.offset()),
+        (100, 101)
+    );
 }
 
 #[test]
 fn a_state_of_an_old_writer_is_read() {
-    let connector = ("connector-c", Some(r#"{"properties":{}}"#));
-    let state = state(&[connector, ("target-state-c", Some(r#"{"state":"PAUSED"}"#))]);
-    assert_eq!(stored(&state, "c").target_state, "PAUSED");
+    let old = ("connector-c", Some(r#"{"properties":{}}"#));
+    let state = state(&[old, ("target-state-c", Some(r#"{"state":"PAUSED"}"#))]);
+    assert_eq!(connector(&state, "c").target_state, "PAUSED");
 }
 
 #[test]
-fn what_is_unchanged_is_not_written() {
-    let state = state(WRITTEN);
-    for (name, connector) in state.connectors() {
-        assert_eq!(written(&state, &name, &connector), Vec::<String>::new());
-    }
-}
-
-#[test]
-fn changes_are_written_in_kafka_connects_order_and_form() {
-    let state = state(WRITTEN);
-    let mut sink = stored(&state, "snk");
-    sink.target_state = "STOPPED".to_owned();
-    sink.tasks = 0;
+fn tasks_are_written_with_the_commit_that_makes_them_count() {
+    let task = ConfigMap::from([("a".to_owned(), "b".to_owned())]);
+    let written = tasks_and_commit("c-1", &[task.clone(), task]);
+    let written: Vec<_> = written
+        .into_iter()
+        .map(|(key, value)| format!("{key} {}", value.unwrap()))
+        .collect();
     assert_eq!(
-        written(&state, "snk", &sink),
+        written,
         [
-            r#"commit-snk {"tasks":0}"#,
-            r#"target-state-snk {"state":"PAUSED","state.v2":"STOPPED"}"#
+            r#"task-c-1-0 {"properties":{"a":"b"}}"#,
+            r#"task-c-1-1 {"properties":{"a":"b"}}"#,
+            r#"commit-c-1 {"tasks":2}"#
         ]
     );
-    let mut source = stored(&state, "src");
-    source.target_state = "STARTED".to_owned();
-    source.tasks = 1;
-    let changes = written(&state, "src", &source);
+    let (key, value) = target_state("c", "STOPPED");
+    assert_eq!(key, "target-state-c");
     assert_eq!(
-        changes[0],
-        r#"target-state-src {"state":"STARTED","state.v2":"STARTED"}"#
-    );
-    assert!(
-        changes[1].starts_with(r#"task-src-0 {"properties":{"#),
-        "{changes:?}"
-    );
-    assert_eq!(changes[2..], [r#"commit-src {"tasks":1}"#]);
-}
-
-#[test]
-fn a_new_connector_has_its_initial_state_first() {
-    let wanted = StoredConnector {
-        config: [("name".to_owned(), "n".to_owned())].into(),
-        target_state: "PAUSED".to_owned(),
-        tasks: 0,
-    };
-    assert_eq!(
-        written(&ConfigState::default(), "n", &wanted),
-        [
-            r#"target-state-n {"state":"PAUSED","state.v2":"PAUSED"}"#,
-            r#"connector-n {"properties":{"name":"n"}}"#
-        ]
-    );
-}
-
-#[test]
-fn a_changed_config_brings_new_tasks_of_the_class_there_was() {
-    let state = state(WRITTEN);
-    let mut sink = stored(&state, "snk");
-    sink.config
-        .insert("file".to_owned(), "other.txt".to_owned());
-    sink.tasks = 1;
-    let changes = state.changes("snk", &sink);
-    let keys: Vec<_> = changes.iter().map(|(key, _)| key.as_str()).collect();
-    assert_eq!(keys, ["connector-snk", "task-snk-0", "commit-snk"]);
-    let task = changes[1].1.as_ref().unwrap();
-    assert_eq!(task["properties"]["file"], "other.txt");
-    assert_eq!(
-        task["properties"]["task.class"],
-        "org.apache.kafka.connect.file.FileStreamSinkTask"
+        value.unwrap().to_string(),
+        r#"{"state":"PAUSED","state.v2":"STOPPED"}"#
     );
 }
 
 #[test]
 fn tasks_without_all_their_configs_do_not_count() {
-    let connector = ("connector-c", Some(r#"{"properties":{}}"#));
+    let made = ("connector-c", Some(r#"{"properties":{}}"#));
     let task = ("task-c-0", Some(r#"{"properties":{}}"#));
     let two = ("commit-c", Some(r#"{"tasks":2}"#));
     let one = ("commit-c", Some(r#"{"tasks":1}"#));
-    assert_eq!(stored(&state(&[connector, task, two]), "c").tasks, 0);
+    assert_eq!(connector(&state(&[made, task, two]), "c").task_count(), 0);
     // The commit has taken them, although it was of no use.
-    assert_eq!(stored(&state(&[connector, task, two, one]), "c").tasks, 0);
-    assert_eq!(stored(&state(&[connector, task, one]), "c").tasks, 1);
-    assert_eq!(stored(&state(&[connector, task]), "c").tasks, 0);
+    assert_eq!(
+        connector(&state(&[made, task, two, one]), "c").task_count(),
+        0
+    );
+    assert_eq!(connector(&state(&[made, task, one]), "c").task_count(), 1);
+    assert_eq!(connector(&state(&[made, task]), "c").task_count(), 0);
 }
 
 #[test]
 fn a_connector_made_again_has_no_tasks_of_the_one_before() {
-    let connector = ("connector-c", Some(r#"{"properties":{}}"#));
+    let made = ("connector-c", Some(r#"{"properties":{}}"#));
     let task = ("task-c-0", Some(r#"{"properties":{}}"#));
     let commit = ("commit-c", Some(r#"{"tasks":1}"#));
     // As written, and as compaction leaves it.
-    let whole = [connector, task, commit, ("connector-c", None), connector];
-    assert_eq!(stored(&state(&whole), "c").tasks, 0);
-    assert_eq!(stored(&state(&[task, commit, connector]), "c").tasks, 0);
+    let whole = [made, task, commit, ("connector-c", None), made];
+    assert_eq!(connector(&state(&whole), "c").task_count(), 0);
+    assert_eq!(
+        connector(&state(&[task, commit, made]), "c").task_count(),
+        0
+    );
 }
 
 #[test]
 fn what_is_not_in_the_form_is_passed_over() {
-    let connector = ("connector-c", Some(r#"{"properties":{"a":"b"}}"#));
+    let made = ("connector-c", Some(r#"{"properties":{"a":"b"}}"#));
     let state = state(&[
-        connector,
+        made,
         ("task-c-x", Some("{}")),
         ("commit-c", Some("no JSON")),
         ("target-state-c", Some("7")),
         ("unknown", None),
         ("", None),
     ]);
-    assert_eq!(stored(&state, "c").target_state, "STARTED");
+    assert_eq!(connector(&state, "c").target_state, "STARTED");
 }

@@ -9,24 +9,24 @@ use connect_core::config::{
 use connect_core::plugin::{ConnectorPlugin, ConnectorType};
 use tracing::warn;
 
-use super::{Answer, StandaloneHerder, internal};
+use super::{Answer, Desk, internal};
 use crate::runtime::client_overrides;
 use crate::runtime::herder::HerderError;
 use crate::runtime::plugin_catalog::no_connector_type;
 
 /// A configuration that suits its plugin.
-pub(super) struct Checked {
-    pub(super) plugin: &'static ConnectorPlugin,
+pub(in crate::runtime) struct Checked {
+    pub(in crate::runtime) plugin: &'static ConnectorPlugin,
     /// As it was given.
-    pub(super) config: ConfigMap,
+    pub(in crate::runtime) config: ConfigMap,
     /// Placeholders looked up.
-    pub(super) resolved: ConfigMap,
+    pub(in crate::runtime) resolved: ConfigMap,
 }
 
-impl StandaloneHerder {
+impl Desk {
     /// Checks a configuration with the values of its placeholders; warns of keys that nobody knows. `None` values came as
     /// JSON null.
-    pub(super) fn checked(
+    pub(in crate::runtime) fn checked(
         &self,
         name: &str,
         given: BTreeMap<String, Option<String>>,

@@ -1,0 +1,384 @@
+//! The cluster as this worker knows it: what there is, and who leads.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use connect_core::clock::Clock;
+use connect_core::config::ConfigMap;
+use connect_core::plugin::TaskId;
+use connect_core::retry::RetryPolicy;
+use connect_core::{Error, Result};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use tracing::warn;
+
+use super::fellow::FellowClient;
+use super::protocol::{ConnectProtocol, Work};
+use super::signature::{MacAlgorithm, RequestSignature, SessionKey};
+use super::signing_options::SigningOptions;
+use crate::kafka::Log;
+use crate::runtime::connector_actor::TaskCommitter;
+use crate::runtime::exactly_once::{TaskGate, ZombieFence};
+use crate::runtime::herder::HerderError;
+use crate::runtime::info::TargetState;
+use crate::storage::{ClusterConfig, ClusterConnector, ConfigTopic};
+
+/// Pauses between tries to read the config topic.
+const PAUSES: RetryPolicy = RetryPolicy {
+    initial: Duration::from_millis(200),
+    max: Duration::from_secs(10),
+};
+
+/// What this worker is to the others.
+#[derive(Debug, Clone)]
+pub(super) enum Role {
+    /// The group is being shared anew, or was not yet joined.
+    Unsettled,
+    Leader(Arc<Owners>),
+    Follower {
+        leader_url: String,
+    },
+}
+
+/// Where the REST APIs are of the workers that run the parts of connectors.
+#[derive(Debug, Default)]
+pub(super) struct Owners {
+    pub(super) connectors: BTreeMap<Arc<str>, String>,
+    pub(super) tasks: BTreeMap<TaskId, String>,
+}
+
+impl Owners {
+    pub(super) fn add(&mut self, url: &str, work: &Work) {
+        let connectors = work.connectors.iter();
+        self.connectors
+            .extend(connectors.map(|name| (name.clone(), url.to_owned())));
+        let tasks = work.tasks.iter();
+        self.tasks
+            .extend(tasks.map(|task| (task.clone(), url.to_owned())));
+    }
+}
+
+/// What a cluster is made of beside its config topic.
+pub(in crate::runtime) struct ClusterParts {
+    pub(in crate::runtime) log: Arc<dyn Log>,
+    pub(in crate::runtime) clock: Arc<dyn Clock>,
+    pub(in crate::runtime) fellows: FellowClient,
+    pub(in crate::runtime) signing: SigningOptions,
+    /// Its `group.id`.
+    pub(in crate::runtime) group: String,
+    /// How long a request waits for the group to be shared.
+    pub(in crate::runtime) patience: Duration,
+}
+
+/// The cluster.
+pub(in crate::runtime) struct Cluster {
+    pub(super) config: Arc<ConfigTopic>,
+    role: watch::Sender<Role>,
+    /// Whether the group has agreed on signed requests.
+    is_sessioned: AtomicBool,
+    fence: ZombieFence,
+    parts: ClusterParts,
+}
+
+impl Cluster {
+    pub(in crate::runtime) fn new(config: ConfigTopic, parts: ClusterParts) -> Arc<Self> {
+        let config = Arc::new(config);
+        Arc::new(Self {
+            fence: ZombieFence::new(parts.log.clone(), config.clone(), parts.group.clone()),
+            config,
+            role: watch::Sender::new(Role::Unsettled),
+            is_sessioned: AtomicBool::default(),
+            parts,
+        })
+    }
+
+    /// The protocol that the group has agreed on.
+    pub(super) fn set_protocol(&self, protocol: ConnectProtocol) {
+        let is_sessioned = protocol == ConnectProtocol::Sessioned;
+        self.is_sessioned.store(is_sessioned, Ordering::Release);
+    }
+
+    /// The key that signs requests between workers; `None` if there is none that can be read.
+    fn session_key(&self) -> Option<SessionKey> {
+        let view = self.view();
+        let read = SessionKey::from_record(view.session_key.as_ref()?);
+        let warned = read.inspect_err(|failure| warn!(error = failure.trace(), "session key"));
+        warned.ok()
+    }
+
+    /// As the leader, makes a session key if there is none or if it is too old.
+    pub(super) async fn renew_session_key(&self) -> Result<()> {
+        let options = &self.parts.signing;
+        let (algorithm, now) = (options.key_generation, self.parts.clock.now());
+        let is_due = |key: &SessionKey| key.is_due(now, options.key_lifetime, algorithm);
+        let is_needed = self.is_sessioned.load(Ordering::Acquire);
+        if !is_needed || self.session_key().is_some_and(|key| !is_due(&key)) {
+            return Ok(());
+        }
+        let key = SessionKey::generate(algorithm, options.key_bits, now)?;
+        self.config.put_session_key(key.to_record()).await
+    }
+
+    /// How a request to another worker is signed: not at all unless the group has agreed on it.
+    fn signed(&self) -> Result<Option<(SessionKey, MacAlgorithm)>> {
+        if !self.is_sessioned.load(Ordering::Acquire) {
+            return Ok(None);
+        }
+        let missing = || Error::external("the leader has not made a session key yet");
+        let key = self.session_key().ok_or_else(missing)?;
+        Ok(Some((key, self.parts.signing.signature)))
+    }
+
+    /// Checks the signature of a request of another worker.
+    ///
+    /// # Errors
+    /// It is refused.
+    pub(super) fn check_signature(
+        &self,
+        signature: Option<&RequestSignature>,
+    ) -> Result<(), HerderError> {
+        if !self.is_sessioned.load(Ordering::Acquire) {
+            return Ok(());
+        }
+        let key = self.session_key();
+        RequestSignature::check(signature, &self.parts.signing.accepted, key.as_ref())
+    }
+
+    /// As the leader, commits the tasks that another worker has made of a connector that it runs, unless they are.
+    ///
+    /// # Errors
+    /// What the log says.
+    pub(super) async fn commit_for(&self, name: &str, tasks: &[ConfigMap]) -> Result<()> {
+        self.config.refresh().await?;
+        let view = self.view();
+        let known = view.connectors.get(name);
+        let committed = known.and_then(|known| {
+            let tasks = known.tasks.as_ref()?;
+            (tasks.made_from == known.config).then(|| tasks.configs.clone())
+        });
+        if committed.is_some_and(|committed| *committed == tasks) {
+            return Ok(());
+        }
+        self.config.put_tasks(name, tasks).await
+    }
+
+    pub(super) fn set_role(&self, role: Role) {
+        self.role.send_replace(role);
+    }
+
+    pub(super) fn view(&self) -> Arc<ClusterConfig> {
+        self.config.view()
+    }
+
+    /// What this worker is, once the group is shared.
+    ///
+    /// # Errors
+    /// It takes too long: nobody knows who leads.
+    pub(super) async fn role(&self) -> Result<Role, HerderError> {
+        let mut role = self.role.subscribe();
+        let settled = role.wait_for(|role| !matches!(role, Role::Unsettled));
+        match tokio::time::timeout(self.parts.patience, settled).await {
+            Ok(Ok(role)) => Ok(role.clone()),
+            _ => Err(HerderError::Forward { url: None }),
+        }
+    }
+
+    /// Whether this worker leads now.
+    pub(super) fn leads(&self) -> bool {
+        matches!(*self.role.borrow(), Role::Leader(_))
+    }
+
+    /// Makes sure that this worker leads.
+    ///
+    /// # Errors
+    /// Another does: it must be asked.
+    pub(super) async fn must_lead(&self) -> Result<(), HerderError> {
+        match self.role().await? {
+            Role::Follower { leader_url } => Err(HerderError::Forward {
+                url: Some(leader_url),
+            }),
+            Role::Leader(_) | Role::Unsettled => Ok(()),
+        }
+    }
+}
+
+/// Reads the config topic as long as the worker runs.
+pub(super) async fn follow(cluster: Arc<Cluster>, stop: CancellationToken) {
+    let mut failures = 0;
+    while !stop.is_cancelled() {
+        match cluster.config.follow().await {
+            Ok(()) => failures = 0,
+            Err(failure) => {
+                failures += 1;
+                warn!(
+                    error = failure.trace(),
+                    "the config topic could not be read"
+                );
+                let pause = tokio::time::sleep(PAUSES.pause(failures, &failure));
+                let _stopped = stop.run_until_cancelled(pause).await;
+            }
+        }
+    }
+}
+
+/// All connectors and tasks that there are.
+pub(super) fn configured(view: &ClusterConfig) -> Work {
+    let mut work = Work::default();
+    for (name, connector) in &view.connectors {
+        let name: Arc<str> = name.as_str().into();
+        let tasks = (0..connector.task_count()).map(|task| TaskId {
+            connector: name.clone(),
+            task,
+        });
+        work.tasks.extend(tasks);
+        work.connectors.insert(name);
+    }
+    work
+}
+
+#[async_trait]
+impl TaskCommitter for Cluster {
+    async fn commit(&self, name: &str, config: &ConfigMap, count: u32) -> Result<()> {
+        self.config.refresh().await?;
+        let view = self.view();
+        let Some(known) = view.connectors.get(name) else {
+            return Ok(());
+        };
+        // What has changed meanwhile makes its own tasks.
+        let is_outdated = *known.config != *config
+            || TargetState::of(&known.target_state) != TargetState::Started;
+        if is_outdated || !tasks_differ(known, count) {
+            return Ok(());
+        }
+        let tasks = task_configs(known, count);
+        match self.role_for_work().await? {
+            Role::Follower { leader_url } => {
+                let signed = self.signed()?;
+                let signing = signed.as_ref().map(|(key, algorithm)| (key, *algorithm));
+                let fellows = &self.parts.fellows;
+                let put = fellows.put_task_configs(&leader_url, name, &tasks, signing);
+                put.await
+            }
+            Role::Leader(_) | Role::Unsettled => self.config.put_tasks(name, &tasks).await,
+        }
+    }
+}
+
+impl Cluster {
+    /// What this worker is, for its own work.
+    async fn role_for_work(&self) -> Result<Role> {
+        let role = self.role().await;
+        role.map_err(|error| Error::external(error.to_string()))
+    }
+}
+
+#[async_trait]
+impl TaskGate for Cluster {
+    /// The leader fences: a worker that is not asks it.
+    async fn fence(&self, connector: &str, config: &ConfigMap) -> Result<()> {
+        match self.role_for_work().await? {
+            Role::Follower { leader_url } => {
+                let signed = self.signed()?;
+                let signing = signed.as_ref().map(|(key, algorithm)| (key, *algorithm));
+                let fellows = &self.parts.fellows;
+                fellows.fence_zombies(&leader_url, connector, signing).await
+            }
+            Role::Leader(_) | Role::Unsettled => self.fence.fence(connector, config).await,
+        }
+    }
+
+    async fn generation(&self, connector: &str) -> Result<i64> {
+        self.fence.generation(connector).await
+    }
+}
+
+/// Whether a connector with `count` tasks has others than those that are committed. Task configs that a Java worker has made
+/// stay as they are as long as config and number of tasks do.
+fn tasks_differ(known: &ClusterConnector, count: u32) -> bool {
+    let tasks = known.tasks.as_ref();
+    tasks.is_none_or(|tasks| known.task_count() != count || tasks.made_from != known.config)
+}
+
+/// What tasks are told: here all that their connector is told, and their class as known from tasks before, or as it is called
+/// by custom. A Java connector makes its own task configs anew when it starts.
+fn task_configs(known: &ClusterConnector, count: u32) -> Vec<ConfigMap> {
+    const CONNECTOR: &str = "connector.class";
+    const TASK: &str = "task.class";
+    let class = known.config.get(CONNECTOR);
+    let before = known.tasks.as_ref();
+    let before = before.filter(|tasks| tasks.made_from.get(CONNECTOR) == class);
+    let task = before.and_then(|tasks| tasks.configs.first()?.get(TASK).cloned());
+    let task = task.or_else(|| Some(class?.replace("Connector", "Task")));
+    let mut config = (*known.config).clone();
+    config.extend(task.map(|task| (TASK.to_owned(), task)));
+    (0..count).map(|_| config.clone()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::storage::CommittedTasks;
+
+    fn config(pairs: &[(&str, &str)]) -> Arc<ConfigMap> {
+        let pairs = pairs.iter();
+        Arc::new(
+            pairs
+                .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
+                .collect(),
+        )
+    }
+
+    fn connector(tasks: Option<&[(&str, &str)]>) -> ClusterConnector {
+        let own = config(&[("connector.class", "FileStreamSink"), ("file", "a")]);
+        ClusterConnector {
+            tasks: tasks.map(|task| CommittedTasks {
+                configs: Arc::new(vec![(*config(task)).clone(); 2]),
+                revision: 7,
+                made_from: own.clone(),
+            }),
+            config: own,
+            revision: 3,
+            target_state: "STARTED".to_owned(),
+        }
+    }
+
+    #[test]
+    fn tasks_that_a_java_worker_has_made_stay_as_long_as_their_connector_does() {
+        let theirs = [("task.class", "org.example.Task"), ("only", "theirs")];
+        let mut known = connector(Some(&theirs));
+        assert!(!tasks_differ(&known, 2));
+        assert!(tasks_differ(&known, 3));
+        known.config = config(&[("connector.class", "FileStreamSink"), ("file", "b")]);
+        assert!(tasks_differ(&known, 2));
+        let tasks = task_configs(&known, 1);
+        assert_eq!(tasks.len(), 1);
+        assert_eq!(tasks[0]["task.class"], "org.example.Task");
+        assert_eq!(tasks[0]["file"], "b");
+        assert!(!tasks[0].contains_key("only"));
+    }
+
+    #[test]
+    fn a_connector_without_tasks_gets_some_of_the_customary_class() {
+        let known = connector(None);
+        assert!(tasks_differ(&known, 0) && tasks_differ(&known, 1));
+        let tasks = task_configs(&known, 2);
+        assert_eq!(tasks.len(), 2);
+        assert_eq!(tasks[1]["task.class"], "FileStreamSink");
+    }
+
+    #[test]
+    fn all_that_is_configured_is_shared() {
+        let view = ClusterConfig {
+            connectors: BTreeMap::from([
+                ("a".to_owned(), connector(Some(&[]))),
+                ("b".to_owned(), connector(None)),
+            ]),
+            ..ClusterConfig::default()
+        };
+        let work = configured(&view);
+        assert_eq!((work.connectors.len(), work.tasks.len()), (2, 2));
+    }
+}

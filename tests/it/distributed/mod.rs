@@ -1,0 +1,6 @@
+//! Several workers in one group share connectors and tasks: whoever comes, goes, dies or is frozen.
+
+mod exactly_once;
+mod members;
+mod requests;
+mod sharing;
