@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
@@ -29,6 +30,24 @@ const CLUSTER: &[&str] = &[
     "offset.flush.interval.ms=500",
     "scheduled.rebalance.max.delay.ms=0",
 ];
+
+/// What the sources of a cluster deliver.
+#[derive(Clone, Copy)]
+enum Delivery {
+    AtLeastOnce,
+    ExactlyOnce,
+}
+
+impl Delivery {
+    /// The workers' option for it.
+    fn option(self) -> (&'static str, &'static str) {
+        let value = match self {
+            Self::AtLeastOnce => "disabled",
+            Self::ExactlyOnce => "enabled",
+        };
+        ("exactly.once.source.support", value)
+    }
+}
 
 /// Files that connectors read and write.
 struct Files(PathBuf);
@@ -129,11 +148,11 @@ async fn kafka() -> Result<Kafka> {
     tokio::task::spawn_blocking(start).await?
 }
 
-fn java(kafka: &Kafka) -> Result<(Connect, Rest)> {
+fn java(kafka: &Kafka, delivery: Delivery) -> Result<(Connect, Rest)> {
     // What a worker that leaves has run is given to others at once.
     let delay = ("scheduled.rebalance.max.delay.ms", "0");
     let options = ConnectOptions {
-        properties: [delay]
+        properties: [delay, delivery.option()]
             .map(|(key, value)| (key.to_owned(), value.to_owned()))
             .into(),
     };
@@ -142,10 +161,13 @@ fn java(kafka: &Kafka) -> Result<(Connect, Rest)> {
     Ok((connect, rest))
 }
 
-fn sluice(kafka: &Kafka, folder: &Path) -> Result<(WorkerProcess, Rest)> {
+fn sluice(kafka: &Kafka, folder: &Path, delivery: Delivery) -> Result<(WorkerProcess, Rest)> {
     let bootstrap = Some(kafka.bootstrap());
+    let (key, value) = delivery.option();
+    let delivery = format!("{key}={value}");
+    let settings: Vec<_> = CLUSTER.iter().copied().chain([delivery.as_str()]).collect();
     let worker =
-        tokio::task::block_in_place(|| WorkerProcess::start_with(folder, bootstrap, CLUSTER))?;
+        tokio::task::block_in_place(|| WorkerProcess::start_with(folder, bootstrap, &settings))?;
     let rest = Rest(worker.address());
     Ok((worker, rest))
 }
@@ -243,39 +265,51 @@ async fn run_in_java_again(rest: &Rest, files: &Files) -> Result<()> {
     files.expect("removed.txt", &lines(0..2000)).await
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_cluster_of_kafka_connect_is_taken_over_and_handed_back() -> Result<()> {
+async fn take_over_and_hand_back(delivery: Delivery) -> Result<()> {
     let folder = tempfile::tempdir()?;
     let files = Files(folder.path().to_owned());
     let kafka = kafka().await?;
     files.append("in.txt", &lines(0..1000))?;
     files.append("other.txt", &lines(0..3))?;
-    let (connect, rest) = java(&kafka)?;
+    let (connect, rest) = java(&kafka, delivery)?;
     run_in_java(&rest, &files).await?;
     connect.stop()?;
 
     files.append("in.txt", &lines(1000..2000))?;
-    let (mut worker, rest) = sluice(&kafka, &folder.path().join("worker"))?;
+    let (mut worker, rest) = sluice(&kafka, &folder.path().join("worker"), delivery)?;
     let outcome = run_in_sluice(&rest, &files).await;
     outcome.with_context(|| worker.log())?;
     worker.stop()?;
-    let others = offsets_of_topic(&kafka, "others").await?;
+    let others = records_of_topic(&kafka, "others")?;
     ensure!(others == 5, "{others} lines of others.txt");
 
     files.append("in.txt", &lines(2000..3000))?;
-    let (connect, rest) = java(&kafka)?;
+    let (connect, rest) = java(&kafka, delivery)?;
     run_in_java_again(&rest, &files).await?;
+    let sent = records_of_topic(&kafka, "lines")?;
+    ensure!(sent == 3000, "{sent} lines of in.txt");
     connect.stop()
 }
 
-/// How many records a topic of one partition has got.
-async fn offsets_of_topic(kafka: &Kafka, topic: &str) -> Result<i64> {
-    let properties = [("bootstrap.servers".to_owned(), kafka.bootstrap())].into();
-    let log = sluice::kafka::cluster::ClusterLog::connect(&properties).await?;
-    let partition = connect_core::data::TopicPartition::new(topic, 0);
-    let admin = sluice::kafka::Log::admin(&log);
-    let ends = admin.end_offsets(std::slice::from_ref(&partition)).await?;
-    Ok(ends[&partition].value())
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cluster_of_kafka_connect_is_taken_over_and_handed_back() -> Result<()> {
+    take_over_and_hand_back(Delivery::AtLeastOnce).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cluster_that_delivers_exactly_once_is_taken_over_and_handed_back() -> Result<()> {
+    take_over_and_hand_back(Delivery::ExactlyOnce).await
+}
+
+/// How many committed records a topic holds.
+fn records_of_topic(kafka: &Kafka, topic: &str) -> Result<usize> {
+    let output = Command::new("kcat")
+        .args(["-C", "-e", "-q", "-b", &kafka.bootstrap(), "-t", topic])
+        .args(["-X", "isolation.level=read_committed", "-o", "beginning"])
+        .args(["-f", "%o\n"])
+        .output()
+        .context("starting kcat: `make test` installs it on Debian")?;
+    Ok(String::from_utf8(output.stdout)?.lines().count())
 }
 
 const SHARED: &[&str] = &["source", "sink", "other"];
@@ -313,7 +347,7 @@ async fn a_java_worker_and_sluice_share_a_group_and_one_replaces_the_other() -> 
     let files = Files(folder.path().to_owned());
     let kafka = kafka().await?;
     files.append("in.txt", &lines(0..100))?;
-    let (connect, java_rest) = java(&kafka)?;
+    let (connect, java_rest) = java(&kafka, Delivery::AtLeastOnce)?;
     java_rest
         .create("source", files.source("in.txt", "lines"))
         .await?;
@@ -321,12 +355,12 @@ async fn a_java_worker_and_sluice_share_a_group_and_one_replaces_the_other() -> 
     java_rest.create("other", files.sink("other.txt")).await?;
     files.expect("out.txt", &lines(0..100)).await?;
 
-    let (mut worker, rest) = sluice(&kafka, &folder.path().join("worker"))?;
+    let (mut worker, rest) = sluice(&kafka, &folder.path().join("worker"), Delivery::AtLeastOnce)?;
     let outcome = share_and_replace(&files, connect, &java_rest, &rest).await;
     outcome.with_context(|| worker.log())?;
 
     // And back.
-    let (connect, java_rest) = java(&kafka)?;
+    let (connect, java_rest) = java(&kafka, Delivery::AtLeastOnce)?;
     let shared = java_rest.expect_owners(&[&rest, &java_rest]).await;
     shared.with_context(|| worker.log())?;
     worker.stop()?;
