@@ -4,6 +4,8 @@
 //! there are, or some of the tasks, or both. A connector that hangs holds up nobody else: each has its own actor, and REST
 //! reads the status board.
 
+mod desired;
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,6 +19,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tracing::{error, info, warn};
 
+pub(super) use self::desired::{Desired, Parts, Share};
 use super::control::Wanted;
 use super::environment::Environment;
 use super::healing::{Healer, Part};
@@ -48,71 +51,6 @@ pub(super) enum Command {
     /// Answered once everything told before is done.
     Settled(oneshot::Sender<()>),
     Shutdown(oneshot::Sender<()>),
-}
-
-/// What is wanted of a connector in this worker.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Desired {
-    /// As the user gave it: with placeholders.
-    pub(super) config: Arc<ConfigMap>,
-    /// Another one for each configuration that was given, be it the same.
-    pub(super) revision: i64,
-    pub(super) target: TargetState,
-    pub(super) share: Share,
-}
-
-/// What of a connector runs in this worker.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Share {
-    /// All; its tasks are those that the configuration makes.
-    Whole,
-    /// Some of a cluster's connector.
-    Parts(Parts),
-}
-
-/// The parts of a cluster's connector that run in this worker.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(super) struct Parts {
-    /// Whether the connector itself does.
-    pub(super) connector: bool,
-    /// The tasks that do.
-    pub(super) tasks: BTreeSet<u32>,
-    /// How many tasks the connector has in all workers.
-    pub(super) count: u32,
-    /// Another one for each set of task configs that was committed.
-    pub(super) commit: i64,
-}
-
-impl Desired {
-    fn runs_connector(&self) -> bool {
-        match &self.share {
-            Share::Whole => true,
-            Share::Parts(parts) => parts.connector,
-        }
-    }
-
-    /// Tasks that were started for another one of these must be started anew.
-    fn task_revision(&self) -> i64 {
-        match &self.share {
-            Share::Whole => self.revision,
-            Share::Parts(parts) => parts.commit,
-        }
-    }
-
-    fn runs_task(&self, task: u32) -> bool {
-        match &self.share {
-            Share::Whole => true,
-            Share::Parts(parts) => parts.tasks.contains(&task),
-        }
-    }
-
-    /// Whether there is such a task in any worker.
-    fn has_task(&self, task: u32) -> bool {
-        match &self.share {
-            Share::Whole => true,
-            Share::Parts(parts) => task < parts.count,
-        }
-    }
 }
 
 /// Has the task configs of a cluster's connector committed.
