@@ -61,8 +61,8 @@ pub(super) struct Coordinator {
     group: String,
     /// Where it was last; `None`: to be found.
     address: Mutex<Option<String>>,
-    /// The connection on which the group was joined last.
-    joining: Mutex<Option<Arc<BrokerConnection>>>,
+    /// The address at which the group was joined last, and the connection.
+    joining: Mutex<Option<(String, Arc<BrokerConnection>)>>,
 }
 
 impl Coordinator {
@@ -78,8 +78,18 @@ impl Coordinator {
     /// Gives up a join that the broker may still hold: the next would wait behind it.
     pub(super) async fn hang_up(&self) {
         let joining = locked(&self.joining).take();
-        if let Some(connection) = joining {
+        if let Some((_, connection)) = joining {
             connection.close().await;
+        }
+    }
+
+    /// Gives up a join that waits for a broker which is not the coordinator any more: it may never answer.
+    async fn hang_up_elsewhere(&self, address: &str) {
+        let is_elsewhere = locked(&self.joining)
+            .as_ref()
+            .is_some_and(|(joined_at, _)| joined_at != address);
+        if is_elsewhere {
+            self.hang_up().await;
         }
     }
 
@@ -183,7 +193,7 @@ impl Coordinator {
         };
         let connection = connected.inspect_err(|_| self.forget())?;
         if line == Line::Joining {
-            *locked(&self.joining) = Some(connection.clone());
+            *locked(&self.joining) = Some((address, connection.clone()));
         }
         Ok(connection)
     }
@@ -197,6 +207,7 @@ impl Coordinator {
         self.checked(found.error_code)?;
         let broker = BrokerInfo::new(found.node_id, found.host, found.port, None);
         let address = broker.address().to_owned();
+        self.hang_up_elsewhere(&address).await;
         *locked(&self.address) = Some(address.clone());
         Ok(address)
     }
