@@ -152,7 +152,8 @@ impl Session {
         match code {
             ErrorCode::UnknownMemberId => self.refused(code),
             ErrorCode::IllegalGeneration if is_current => self.refused(code),
-            ErrorCode::None | ErrorCode::IllegalGeneration | ErrorCode::RebalanceInProgress => {
+            // On the others a coordinator does not extend the session.
+            ErrorCode::None | ErrorCode::RebalanceInProgress => {
                 *heard = beat.sent.max(*heard);
                 *wanted |= is_current && code == ErrorCode::RebalanceInProgress;
             }
@@ -250,11 +251,13 @@ mod tests {
         let beat = session.beat(start).unwrap();
         session.answered(&beat, ErrorCode::RebalanceInProgress);
         assert!(is_wanted(&session) && is_wanted(&session));
+        let later = session.beat(start + seconds(2)).unwrap();
         session.begin_join();
         assert!(session.rebalance().is_none());
         // What was asked before says nothing of the generation that is being made.
         session.answered(&beat, ErrorCode::RebalanceInProgress);
-        session.answered(&beat, ErrorCode::IllegalGeneration);
+        // Nor does the coordinator extend the session when it says so.
+        session.answered(&later, ErrorCode::IllegalGeneration);
         session.joined("m", 2, start + seconds(1));
         session.end_join();
         session.answered(&beat, ErrorCode::IllegalGeneration);
