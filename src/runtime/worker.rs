@@ -25,6 +25,7 @@ use super::standalone::StandaloneHerder;
 use super::status_writer::StatusWriter;
 use super::worker_config::WorkerSettings;
 use crate::kafka::Log;
+use crate::kafka::client_options::Client;
 use crate::kafka::cluster::ClusterLog;
 use crate::kafka::embedded::EmbeddedLog;
 use crate::storage::{
@@ -209,6 +210,7 @@ async fn in_cluster(
             fellows: FellowClient::new(&settings)?,
             signing: options.signing.clone(),
             group: options.group_id.clone(),
+            producer_settings: settings.client_settings(Client::Producer),
             patience: options.rebalance_timeout,
         },
     );

@@ -69,6 +69,8 @@ pub(in crate::runtime) struct ClusterParts {
     pub(in crate::runtime) signing: SigningOptions,
     /// Its `group.id`.
     pub(in crate::runtime) group: String,
+    /// What the worker's producers are set to.
+    pub(in crate::runtime) producer_settings: ConfigMap,
     /// How long a request waits for the group to be shared.
     pub(in crate::runtime) patience: Duration,
 }
@@ -87,7 +89,12 @@ impl Cluster {
     pub(in crate::runtime) fn new(config: ConfigTopic, parts: ClusterParts) -> Arc<Self> {
         let config = Arc::new(config);
         Arc::new(Self {
-            fence: ZombieFence::new(parts.log.clone(), config.clone(), parts.group.clone()),
+            fence: ZombieFence::new(
+                parts.log.clone(),
+                config.clone(),
+                parts.group.clone(),
+                parts.producer_settings.clone(),
+            ),
             config,
             role: watch::Sender::new(Role::Unsettled),
             is_sessioned: AtomicBool::default(),

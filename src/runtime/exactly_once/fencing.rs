@@ -14,6 +14,8 @@ use connect_core::{Error, Result};
 use tracing::{debug, info};
 
 use super::id_of_task;
+use super::transactions::connection;
+use crate::kafka::client_options::Client;
 use crate::kafka::{Log, ProducerOptions};
 use crate::storage::{ConfigTopic, TaskGeneration};
 
@@ -58,6 +60,8 @@ pub(in crate::runtime) struct ZombieFence {
     log: Arc<dyn Log>,
     configs: Arc<ConfigTopic>,
     group: String,
+    /// What the worker's producers are set to.
+    producer_settings: ConfigMap,
     /// Held for a connector whose tasks are being fenced out: a second round would hit the tasks of the first.
     rounds: Mutex<BTreeMap<String, Arc<tokio::sync::Mutex<()>>>>,
 }
@@ -67,12 +71,14 @@ impl ZombieFence {
         log: Arc<dyn Log>,
         configs: Arc<ConfigTopic>,
         group: String,
+        producer_settings: ConfigMap,
     ) -> Self {
         let rounds = Mutex::default();
         Self {
             log,
             configs,
             group,
+            producer_settings,
             rounds,
         }
     }
@@ -99,7 +105,11 @@ impl ZombieFence {
         let id = id_of_task(&self.group, &task);
         let options = ProducerOptions {
             client_id: format!("connector-fence-{task}"),
-            overrides: super::transactions::connection(config),
+            overrides: connection(client_settings(
+                Client::Producer,
+                &self.producer_settings,
+                config,
+            )),
             ..ProducerOptions::default()
         };
         let producer = self.log.transactional_producer(&id, options).await;

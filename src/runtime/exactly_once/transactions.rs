@@ -9,7 +9,6 @@ use tracing::warn;
 
 use super::id_of_task;
 use crate::kafka::{Log, ProducerOptions, ProducerRecord, TransactionalProducer};
-use crate::runtime::worker_config::strip_prefix;
 
 /// How often a commit is tried whose outcome is not known: each try lasts `max.block.ms`.
 const COMMIT_TRIES: u32 = 3;
@@ -44,9 +43,8 @@ impl TaskProducer<'_> {
     }
 }
 
-/// Settings of a connector's producer that are about the connection alone.
-pub(super) fn connection(config: &ConfigMap) -> ConfigMap {
-    let mut settings = strip_prefix(config, "producer.override.");
+/// Settings of a producer that are about the connection alone.
+pub(super) fn connection(mut settings: ConfigMap) -> ConfigMap {
     settings.retain(|key, _| {
         ["security.", "sasl.", "ssl."]
             .iter()
@@ -188,6 +186,8 @@ impl TaskTransactions {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kafka::client_options::Client;
+    use crate::runtime::client_overrides::client_settings;
 
     #[test]
     fn what_a_transaction_decides_is_not_for_settings() {
@@ -202,5 +202,23 @@ mod tests {
             left.into_keys().collect::<Vec<_>>(),
             ["transaction.timeout.ms"]
         );
+    }
+
+    #[test]
+    fn a_producer_that_only_fences_connects_as_the_tasks_own_does() {
+        let settings = |pairs: &[(&str, &str)]| -> ConfigMap {
+            let pairs = pairs.iter();
+            let owned = pairs.map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
+            owned.collect()
+        };
+        let worker = settings(&[
+            ("sasl.mechanism", "PLAIN"),
+            ("ssl.a", "worker"),
+            ("acks", "1"),
+        ]);
+        let connector = settings(&[("producer.override.ssl.a", "own"), ("ssl.b", "not its")]);
+        let merged = client_settings(Client::Producer, &worker, &connector);
+        let expected = settings(&[("sasl.mechanism", "PLAIN"), ("ssl.a", "own")]);
+        assert_eq!(connection(merged), expected);
     }
 }
