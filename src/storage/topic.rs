@@ -24,7 +24,8 @@ use crate::kafka::{
 /// How long reading to the end may take.
 const READ_DEADLINE: Duration = Duration::from_secs(60);
 /// The same if open transactions are waited for: one that nobody ends is ended by the broker after a minute, as producers
-/// are set unless somebody sets them otherwise.
+/// are set unless somebody sets them otherwise. Behind one that lasts longer, as with `transaction.boundary=interval` it
+/// may, reading fails and is tried again by whoever needs it.
 const SETTLE_DEADLINE: Duration = Duration::from_secs(90);
 /// How long a topic that was made may take to be known.
 const APPEAR_DEADLINE: Duration = Duration::from_secs(30);
