@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use crate::runtime::worker_config::wrong_options;
 
 /// How long a transaction lasts that nobody ends, unless somebody sets it: Kafka's default.
-const USUAL_TIMEOUT: Duration = Duration::from_secs(60);
+pub(super) const USUAL_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Where the transactions of a task end.
 #[derive(Debug, Clone)]
@@ -72,7 +72,7 @@ impl Boundary {
         }
     }
 
-    /// When it ends although nothing was polled.
+    /// When it ends, if one is open, although nothing was polled.
     pub(in crate::runtime) fn due(&self) -> Option<Instant> {
         match self {
             Self::Interval { due, .. } => Some(*due),

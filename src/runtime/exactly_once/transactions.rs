@@ -1,12 +1,15 @@
 //! The transactions of one task.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use connect_core::config::ConfigMap;
 use connect_core::plugin::TaskId;
 use connect_core::{Error, ErrorKind, Result};
+use tokio::time::Instant;
 use tracing::warn;
 
+use super::boundary::USUAL_TIMEOUT;
 use super::id_of_task;
 use crate::kafka::{Log, ProducerOptions, ProducerRecord, TransactionalProducer};
 
@@ -29,6 +32,7 @@ impl TaskProducer<'_> {
     pub(in crate::runtime) async fn open(self, log: &dyn Log) -> Result<TaskTransactions> {
         check_cluster(&self.settings)?;
         let id = id_of_task(self.group, self.task);
+        let timeout = timeout(&self.settings);
         let options = ProducerOptions {
             client_id: format!("connector-producer-{}", self.task),
             overrides: ensured(self.settings, &id),
@@ -38,7 +42,9 @@ impl TaskProducer<'_> {
         Ok(TaskTransactions {
             producer,
             id,
-            records: None,
+            timeout,
+            open: None,
+            was_fenced: false,
         })
     }
 }
@@ -63,6 +69,13 @@ fn check_cluster(settings: &ConfigMap) -> Result<()> {
     Ok(())
 }
 
+/// How long a transaction may last before the broker drops it.
+fn timeout(settings: &ConfigMap) -> Duration {
+    let given = settings.get("transaction.timeout.ms");
+    let given = given.and_then(|millis| millis.trim().parse().ok());
+    given.map_or(USUAL_TIMEOUT, Duration::from_millis)
+}
+
 /// Settings without those that a transaction decides; who has set them otherwise is told.
 fn ensured(mut overrides: ConfigMap, id: &str) -> ConfigMap {
     for (key, needed) in [("enable.idempotence", "true"), ("transactional.id", id)] {
@@ -79,24 +92,42 @@ fn ensured(mut overrides: ConfigMap, id: &str) -> ConfigMap {
 pub(in crate::runtime) struct TaskTransactions {
     producer: Arc<dyn TransactionalProducer>,
     id: String,
-    /// Records of the source in the open one; `None` if none is open.
-    records: Option<usize>,
+    timeout: Duration,
+    /// `None` if none is open.
+    open: Option<Open>,
+    was_fenced: bool,
+}
+
+/// An open transaction.
+#[derive(Debug, Clone, Copy)]
+struct Open {
+    /// Those of the source.
+    records: usize,
+    begun: Instant,
 }
 
 impl TaskTransactions {
     /// How many records of the source are in the open transaction; `None` if none is open.
     pub(in crate::runtime) fn open_records(&self) -> Option<usize> {
-        self.records
+        self.open.map(|open| open.records)
     }
 
-    async fn begin(&mut self) -> Result<usize> {
-        if let Some(records) = self.records {
-            return Ok(records);
+    /// Whether another producer has taken the place of this one.
+    pub(in crate::runtime) fn was_fenced(&self) -> bool {
+        self.was_fenced
+    }
+
+    async fn begin(&mut self) -> Result<Open> {
+        if let Some(open) = self.open {
+            return Ok(open);
         }
-        let begun = self.producer.begin().await;
-        begun.map_err(|error| self.named(error, "begin"))?;
-        self.records = Some(0);
-        Ok(0)
+        let begun = Instant::now();
+        if let Err(error) = self.producer.begin().await {
+            return Err(self.named(error, "begin", None));
+        }
+        let open = Open { records: 0, begun };
+        self.open = Some(open);
+        Ok(open)
     }
 
     /// Sends records of the source; all are acknowledged when this returns.
@@ -107,13 +138,16 @@ impl TaskTransactions {
         if records.is_empty() {
             return Ok(());
         }
-        let before = self.begin().await?;
+        let open = self.begin().await?;
         let count = records.len();
         let sent = self.producer.send(records).await;
         if let Err(error) = sent {
             return Err(self.failed(error, "send in").await);
         }
-        self.records = Some(before + count);
+        self.open = Some(Open {
+            records: open.records + count,
+            ..open
+        });
         Ok(())
     }
 
@@ -125,7 +159,7 @@ impl TaskTransactions {
         &mut self,
         offsets: Vec<ProducerRecord>,
     ) -> Result<usize> {
-        let records = self.begin().await?;
+        let open = self.begin().await?;
         if !offsets.is_empty()
             && let Err(error) = self.producer.send(offsets).await
         {
@@ -139,8 +173,8 @@ impl TaskTransactions {
             warn!(error = error.trace(), tries, "a commit is tried again");
             tries += 1;
         }
-        self.records = None;
-        Ok(records)
+        self.open = None;
+        Ok(open.records)
     }
 
     /// Drops what was sent.
@@ -148,11 +182,11 @@ impl TaskTransactions {
     /// # Errors
     /// What the log says; the next producer of the task drops it then.
     pub(in crate::runtime) async fn abort(&mut self) -> Result<()> {
-        if self.records.take().is_none() {
+        let Some(open) = self.open.take() else {
             return Ok(());
-        }
+        };
         let aborted = self.producer.abort().await;
-        aborted.map_err(|error| self.named(error, "abort"))
+        aborted.map_err(|error| self.named(error, "abort", Some(open)))
     }
 
     /// Drops what was sent and not committed, and closes.
@@ -166,20 +200,30 @@ impl TaskTransactions {
 
     /// Ends a transaction in which something failed.
     async fn failed(&mut self, error: Error, operation: &str) -> Error {
-        self.records = None;
+        let open = self.open.take();
         let error = self.producer.abort_after(error).await;
-        self.named(error, operation)
+        self.named(error, operation, open)
     }
 
-    /// The error with what it is about. Who has been fenced out is told so.
-    fn named(&self, error: Error, operation: &str) -> Error {
-        if error.kind() == ErrorKind::Conflict {
-            let text = "this task has been fenced out: a newer one with the same transactional id has taken its place, newer task configs came, or its transaction was open for longer than transaction.timeout.ms";
-            return Error::conflict(text).target(&self.id).source(error);
+    /// The error with what it is about. Who has been fenced out is told so; the broker does it, too, when it drops a
+    /// transaction that was open for too long: then the task may come back.
+    fn named(&mut self, error: Error, operation: &str, open: Option<Open>) -> Error {
+        if error.kind() != ErrorKind::Conflict {
+            return error
+                .operation(format!("{operation} transaction"))
+                .target(&self.id);
         }
-        error
-            .operation(format!("{operation} transaction"))
-            .target(&self.id)
+        let named = if open.is_some_and(|open| open.begun.elapsed() >= self.timeout) {
+            Error::external(
+                "the transaction was open for longer than transaction.timeout.ms: the broker has dropped it",
+            )
+        } else {
+            self.was_fenced = true;
+            Error::conflict(
+                "this task has been fenced out: a newer one with the same transactional id has taken its place, or newer task configs came",
+            )
+        };
+        named.target(&self.id).source(error)
     }
 }
 

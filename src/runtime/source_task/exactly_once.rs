@@ -132,8 +132,10 @@ impl ExactlyOnce {
 
 #[async_trait]
 impl Delivery for ExactlyOnce {
+    /// What waits for an offset ends with the batch that brings it, and where nothing was sent nothing is to end.
     fn due(&self) -> Option<Instant> {
-        self.boundary.due()
+        let ends = self.acknowledged.records() > 0 && self.may_commit();
+        self.boundary.due().filter(|_| ends)
     }
 
     async fn deliver(
@@ -164,18 +166,21 @@ impl Delivery for ExactlyOnce {
         task: &mut dyn SourceTask,
     ) -> Result<Settled> {
         let asked = match why {
-            Settle::Stop => self.boundary.within(0).pop().map(|(_, end)| end),
-            Settle::Due | Settle::Pause | Settle::Finish => None,
+            Settle::Stop | Settle::Finish => self.boundary.within(0).pop().map(|(_, end)| end),
+            Settle::Due | Settle::Pause => None,
         };
+        let is_open = self.transactions.open_records().is_some();
         let commits = match why {
-            Settle::Due | Settle::Pause => self.may_commit(),
+            Settle::Due => self.may_commit(),
             Settle::Finish => true,
-            Settle::Stop => self.boundary.ends_anywhere() && self.may_commit(),
+            Settle::Pause | Settle::Stop => {
+                self.may_commit() && (self.boundary.ends_anywhere() || !is_open)
+            }
         };
         match (asked, why) {
             (Some(end), _) => self.end(end, way, task).await?,
             _ if commits => self.commit(way, task).await?,
-            (None, Settle::Due) => self.boundary.ended(),
+            (None, Settle::Due) => {}
             // Open for as long as the pause lasts it would run out of time.
             (None, Settle::Pause | Settle::Stop | Settle::Finish) => {
                 self.transactions.abort().await?;

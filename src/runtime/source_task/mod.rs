@@ -298,10 +298,21 @@ impl SourceLoop<'_> {
                     ?pause,
                     "polling failed, trying again"
                 );
-                self.control.sleep(pause).await;
-                Ok(())
+                self.pause(pause, task).await
             }
             Err(error) => Err(error),
+        }
+    }
+
+    /// Waits before the source is asked again; what is due meanwhile is not kept waiting.
+    async fn pause(&mut self, pause: Duration, task: &mut dyn SourceTask) -> Result<()> {
+        let end = Instant::now() + pause;
+        loop {
+            let due = self.delivery.due();
+            tokio::select! {
+                () = self.control.sleep(end.saturating_duration_since(Instant::now())) => return Ok(()),
+                () = until(due) => self.settle(Settle::Due, task).await.map(drop)?,
+            }
         }
     }
 
