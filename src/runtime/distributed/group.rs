@@ -187,7 +187,7 @@ impl GroupProtocol for ConnectGroup {
         });
         let states = states.collect::<Result<BTreeMap<_, _>>>()?;
         let led_before = self.state().leads;
-        if !led_before {
+        if !led_before || self.cluster.config.is_fenced() {
             // What the leader before has left open would have to be waited for.
             self.cluster.config.lead().await?;
         }

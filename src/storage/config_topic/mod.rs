@@ -80,6 +80,11 @@ impl ConfigTopic {
         }
     }
 
+    /// Whether another has taken this worker's place as the leader since [`ConfigTopic::lead`].
+    pub fn is_fenced(&self) -> bool {
+        self.leader.as_ref().is_some_and(LeaderWriter::is_fenced)
+    }
+
     /// Which tasks of a connector are the newest, by all that was written by now.
     ///
     /// # Errors
