@@ -95,11 +95,21 @@ pub trait GroupObserver: Send + Sync {
     fn join_failed(&self);
 }
 
+/// Whether a member is one, to be asked at any time and by anybody.
+pub trait GroupSession: Send + Sync {
+    /// False once the session has ended by the coordinator's word or by the member's own clock, however busy the member
+    /// is, and before it has joined.
+    fn is_alive(&self) -> bool;
+}
+
 /// A member of a group. Dropped without [`GroupMember::leave`], the group notices after the session timeout.
 #[async_trait]
 pub trait GroupMember: Send {
     /// Has `observer` told of all that follows; only the first is.
     fn observe(&mut self, observer: Arc<dyn GroupObserver>);
+
+    /// The member's session.
+    fn session(&self) -> Arc<dyn GroupSession>;
 
     /// Joins, or joins again, and waits until the group is stable. A leader that joins again starts a rebalance; so does
     /// any member whose metadata have changed.

@@ -11,8 +11,8 @@ pub mod embedded;
 mod group;
 
 pub use group::{
-    Generation, GroupMember, GroupMemberOptions, GroupObserver, GroupProtocol, MemberMetadata,
-    Rebalance,
+    Generation, GroupMember, GroupMemberOptions, GroupObserver, GroupProtocol, GroupSession,
+    MemberMetadata, Rebalance,
 };
 
 use std::collections::BTreeMap;

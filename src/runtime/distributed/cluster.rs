@@ -1,8 +1,8 @@
 //! The cluster as this worker knows it: what there is, and who leads.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -19,7 +19,7 @@ use super::fellow::FellowClient;
 use super::protocol::{ConnectProtocol, Work};
 use super::signature::{MacAlgorithm, RequestSignature, SessionKey};
 use super::signing_options::SigningOptions;
-use crate::kafka::Log;
+use crate::kafka::{GroupSession, Log};
 use crate::runtime::connector_actor::TaskCommitter;
 use crate::runtime::exactly_once::{TaskGate, ZombieFence};
 use crate::runtime::herder::HerderError;
@@ -82,7 +82,35 @@ pub(in crate::runtime) struct Cluster {
     /// Whether the group has agreed on signed requests.
     is_sessioned: AtomicBool,
     fence: ZombieFence,
+    held: Mutex<Held>,
     parts: ClusterParts,
+}
+
+/// What this worker has in the group.
+#[derive(Default)]
+struct Held {
+    session: Option<Arc<dyn GroupSession>>,
+    work: Work,
+}
+
+impl Held {
+    /// Makes sure that this worker is in the group now.
+    fn check_member(&self) -> Result<()> {
+        match &self.session {
+            Some(session) if session.is_alive() => Ok(()),
+            _ => Err(Error::external(
+                "this worker is not in its group at the moment",
+            )),
+        }
+    }
+
+    fn check_task(&self, task: &TaskId) -> Result<()> {
+        self.check_member()?;
+        if self.work.tasks.contains(task) {
+            return Ok(());
+        }
+        Err(Error::external("the task is no longer given to this worker").target(task.to_string()))
+    }
 }
 
 impl Cluster {
@@ -98,6 +126,7 @@ impl Cluster {
             config,
             role: watch::Sender::new(Role::Unsettled),
             is_sessioned: AtomicBool::default(),
+            held: Mutex::default(),
             parts,
         })
     }
@@ -170,6 +199,32 @@ impl Cluster {
             return Ok(());
         }
         self.config.put_tasks(name, tasks).await
+    }
+
+    fn held(&self) -> MutexGuard<'_, Held> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// By this it is known whether the worker is in the group.
+    pub(super) fn set_session(&self, session: Arc<dyn GroupSession>) {
+        self.held().session = Some(session);
+    }
+
+    /// The worker has this, and nothing else.
+    pub(super) fn hold(&self, work: Work) {
+        self.held().work = work;
+    }
+
+    /// A leader that was fenced out of the config topic, though it leads, takes its place back.
+    ///
+    /// # Errors
+    /// What the log says.
+    pub(super) async fn take_lead_back(&self) -> Result<()> {
+        if !self.config.is_fenced() {
+            return Ok(());
+        }
+        self.held().check_member()?;
+        self.config.lead().await
     }
 
     pub(super) fn set_role(&self, role: Role) {
@@ -293,12 +348,19 @@ impl TaskGate for Cluster {
                 let fellows = &self.parts.fellows;
                 fellows.fence_zombies(&leader_url, connector, signing).await
             }
-            Role::Leader(_) | Role::Unsettled => self.fence.fence(connector, config).await,
+            Role::Leader(_) | Role::Unsettled => {
+                self.held().check_member()?;
+                self.fence.fence(connector, config).await
+            }
         }
     }
 
     async fn generation(&self, connector: &str) -> Result<i64> {
         self.fence.generation(connector).await
+    }
+
+    fn check_held(&self, task: &TaskId) -> Result<()> {
+        self.held().check_task(task)
     }
 }
 
@@ -374,6 +436,31 @@ mod tests {
         let tasks = task_configs(&known, 2);
         assert_eq!(tasks.len(), 2);
         assert_eq!(tasks[1]["task.class"], "FileStreamSink");
+    }
+
+    struct Session(AtomicBool);
+
+    impl GroupSession for Session {
+        fn is_alive(&self) -> bool {
+            self.0.load(Ordering::Relaxed)
+        }
+    }
+
+    #[test]
+    fn a_task_is_held_while_the_session_lasts_and_it_is_given_to_this_worker() {
+        let task = |task| TaskId {
+            connector: "a".into(),
+            task,
+        };
+        let mut held = Held::default();
+        held.work.tasks.insert(task(1));
+        assert!(held.check_task(&task(1)).is_err(), "not joined");
+        let session = Arc::new(Session(AtomicBool::new(true)));
+        held.session = Some(session.clone());
+        assert!(held.check_task(&task(1)).is_ok());
+        assert!(held.check_task(&task(0)).is_err(), "another's");
+        session.0.store(false, Ordering::Relaxed);
+        assert!(held.check_task(&task(1)).is_err(), "expired");
     }
 
     #[test]

@@ -33,8 +33,8 @@ const PAUSES: RetryPolicy = RetryPolicy {
 };
 /// The pause before a group is joined again whose leader had not read as far as another.
 const MISMATCH_PAUSE: Duration = Duration::from_millis(100);
-/// How often a leader looks whether the session key is too old.
-const KEY_LOOK: Duration = Duration::from_secs(10);
+/// How often a leader looks whether the session key is too old, and whether it can still write.
+const LEAD_LOOK: Duration = Duration::from_secs(10);
 /// How long leaving may take.
 const LEAVE_DEADLINE: Duration = Duration::from_secs(10);
 
@@ -163,6 +163,7 @@ impl Membership {
         };
         let mut member = self.parts.environment.log.group_member(options).await?;
         member.observe(Arc::new(self.parts.rebalances.clone()));
+        self.parts.cluster.set_session(member.session());
         Ok(member)
     }
 
@@ -184,6 +185,7 @@ impl Membership {
 
     fn hold_nothing(&mut self) {
         self.work = Work::default();
+        self.parts.cluster.hold(self.work.clone());
         self.group.hold_nothing();
     }
 
@@ -261,6 +263,7 @@ impl Membership {
             tasks = self.work.tasks.len(),
             "what the leader has given"
         );
+        self.parts.cluster.hold(self.work.clone());
         self.settle(NewTasks::Start).await;
         self.group.joined(
             generation.is_leader,
@@ -328,8 +331,15 @@ impl Membership {
         self.parts.ready.store(true, Ordering::Release);
     }
 
-    async fn renew_session_key(&self) {
-        if let Err(failure) = self.parts.cluster.renew_session_key().await {
+    async fn keep_lead(&self) {
+        let cluster = &self.parts.cluster;
+        if let Err(failure) = cluster.take_lead_back().await {
+            warn!(
+                error = failure.trace(),
+                "the leader cannot write the config topic: it is tried again"
+            );
+        }
+        if let Err(failure) = cluster.renew_session_key().await {
             warn!(
                 error = failure.trace(),
                 "no session key could be written: it is tried again"
@@ -340,7 +350,7 @@ impl Membership {
     /// Waits until the group is to be joined again; meanwhile does what the config topic says.
     async fn wait(&mut self, member: &mut dyn GroupMember, until: Option<Instant>) -> Next {
         let (stop, cluster) = (self.parts.stop.clone(), self.parts.cluster.clone());
-        let mut look_at_key = tokio::time::interval(KEY_LOOK);
+        let mut look_at_lead = tokio::time::interval(LEAD_LOOK);
         loop {
             let delay = async {
                 match until {
@@ -358,8 +368,8 @@ impl Membership {
                     return Next::Join;
                 },
                 () = delay => return Next::Join,
-                _ = look_at_key.tick() => if cluster.leads() {
-                    self.renew_session_key().await;
+                _ = look_at_lead.tick() => if cluster.leads() {
+                    self.keep_lead().await;
                 },
             }
         }

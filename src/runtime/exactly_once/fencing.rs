@@ -17,6 +17,7 @@ use super::id_of_task;
 use super::transactions::connection;
 use crate::kafka::client_options::Client;
 use crate::kafka::{Log, ProducerOptions};
+use crate::runtime::client_overrides::client_settings;
 use crate::storage::{ConfigTopic, TaskGeneration};
 
 /// What a task asks before it starts.
@@ -33,6 +34,12 @@ pub(in crate::runtime) trait TaskGate: Send + Sync {
     /// # Errors
     /// What the log says.
     async fn generation(&self, connector: &str) -> Result<i64>;
+
+    /// Makes sure that this worker is in its group now, and that the task is its own there.
+    ///
+    /// # Errors
+    /// Another worker may run the task.
+    fn check_held(&self, task: &TaskId) -> Result<()>;
 }
 
 /// What is to be done for a generation of tasks.
@@ -126,9 +133,16 @@ impl ZombieFence {
     }
 }
 
-#[async_trait]
-impl TaskGate for ZombieFence {
-    async fn fence(&self, connector: &str, config: &ConfigMap) -> Result<()> {
+impl ZombieFence {
+    /// Fences out the tasks of older configs of a connector, unless that was done.
+    ///
+    /// # Errors
+    /// What the log says.
+    pub(in crate::runtime) async fn fence(
+        &self,
+        connector: &str,
+        config: &ConfigMap,
+    ) -> Result<()> {
         let round_of_connector = self.round_of(connector);
         let _one_at_a_time = round_of_connector.lock().await;
         let generation = self.configs.generation(connector).await?;
@@ -148,13 +162,17 @@ impl TaskGate for ZombieFence {
         Ok(())
     }
 
-    async fn generation(&self, connector: &str) -> Result<i64> {
+    /// The number of a connector's newest task configs.
+    ///
+    /// # Errors
+    /// What the log says.
+    pub(in crate::runtime) async fn generation(&self, connector: &str) -> Result<i64> {
         Ok(self.configs.generation(connector).await?.commit)
     }
 }
 
 /// Task configs came while a task was starting: its place is another's.
-pub(in crate::runtime) fn newer_configs(connector: &str) -> Error {
+pub(super) fn newer_configs(connector: &str) -> Error {
     Error::conflict("newer task configs came while the task was starting").target(connector)
 }
 

@@ -10,13 +10,15 @@
 
 mod boundary;
 mod fencing;
+mod place;
 mod transactions;
 
 use connect_core::option_names;
 use connect_core::plugin::TaskId;
 
 pub(super) use boundary::Boundary;
-pub(super) use fencing::{TaskGate, ZombieFence, newer_configs};
+pub(super) use fencing::{TaskGate, ZombieFence};
+pub(super) use place::TaskPlace;
 pub(super) use transactions::{TaskProducer, TaskTransactions};
 
 /// The worker's option `exactly.once.source.support`.

@@ -113,10 +113,11 @@ impl Delivery for AtLeastOnce {
     }
 
     /// What the log has is not sent again.
-    async fn fail(&mut self, way: &Way, task: &mut dyn SourceTask) {
+    async fn fail(&mut self, failure: Error, way: &Way, task: &mut dyn SourceTask) -> Error {
         if let Err(error) = self.store(way, task).await {
             warn!(error = error.trace(), "at the end of a failed task");
         }
+        failure
     }
 
     async fn close(self: Box<Self>) -> Result<()> {

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use connect_core::Result;
 use connect_core::clock::Clock;
 use connect_core::plugin::SourceTask;
+use connect_core::{Error, Result};
 use tokio::time::Instant;
 
 use super::batch::Batch;
@@ -58,8 +58,8 @@ pub(super) trait Delivery: Send {
         task: &mut dyn SourceTask,
     ) -> Result<Settled>;
 
-    /// The task has failed.
-    async fn fail(&mut self, way: &Way, task: &mut dyn SourceTask);
+    /// The task has failed; what that comes to.
+    async fn fail(&mut self, failure: Error, way: &Way, task: &mut dyn SourceTask) -> Error;
 
     /// Closes the producer.
     async fn close(self: Box<Self>) -> Result<()>;

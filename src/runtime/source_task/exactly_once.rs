@@ -6,17 +6,18 @@
 use async_trait::async_trait;
 use connect_core::data::Offsets;
 use connect_core::plugin::{SourceTask, TransactionEnd};
-use connect_core::{Error, Result};
+use connect_core::{Error, ErrorKind, Result, RetryVerdict};
 use tokio::time::Instant;
 use tracing::{info, warn};
 
 use super::batch::{Acknowledged, Batch};
 use super::delivery::{Delivery, Settle, Settled, Way};
-use crate::runtime::exactly_once::{Boundary, TaskTransactions};
+use crate::runtime::exactly_once::{Boundary, TaskPlace, TaskTransactions};
 use crate::storage::ConnectorOffsets;
 
 pub(super) struct ExactlyOnce {
     transactions: TaskTransactions,
+    place: TaskPlace,
     boundary: Boundary,
     offsets: ConnectorOffsets,
     /// The topic of the offsets: not for the source's records.
@@ -30,6 +31,7 @@ pub(super) struct ExactlyOnce {
 /// What a delivery stands on.
 pub(super) struct Ground {
     pub(super) transactions: TaskTransactions,
+    pub(super) place: TaskPlace,
     pub(super) boundary: Boundary,
     pub(super) offsets: ConnectorOffsets,
     pub(super) offsets_topic: String,
@@ -40,6 +42,7 @@ impl ExactlyOnce {
     pub(super) fn new(ground: Ground) -> Self {
         let Ground {
             transactions,
+            place,
             boundary,
             offsets,
             offsets_topic,
@@ -47,6 +50,7 @@ impl ExactlyOnce {
         } = ground;
         Self {
             transactions,
+            place,
             boundary,
             offsets,
             offsets_topic,
@@ -190,7 +194,8 @@ impl Delivery for ExactlyOnce {
         Ok(Settled::Yes)
     }
 
-    async fn fail(&mut self, _way: &Way, _task: &mut dyn SourceTask) {
+    /// A task that was fenced out although it is still this worker's may be started again.
+    async fn fail(&mut self, failure: Error, _way: &Way, _task: &mut dyn SourceTask) -> Error {
         if let Err(error) = self.transactions.abort().await {
             let error = error.trace();
             warn!(
@@ -198,6 +203,11 @@ impl Delivery for ExactlyOnce {
                 "the transaction of a failed task is left to its next producer"
             );
         }
+        let is_fenced = failure.kind() == ErrorKind::Conflict && self.transactions.was_fenced();
+        if is_fenced && self.place.is_still_ours().await {
+            return failure.retry(RetryVerdict::Backoff);
+        }
+        failure
     }
 
     async fn close(self: Box<Self>) -> Result<()> {

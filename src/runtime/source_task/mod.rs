@@ -30,7 +30,7 @@ use self::exactly_once::{ExactlyOnce, Ground};
 use super::active_topics::TopicTracker;
 use super::control::{Control, Wanted};
 use super::errors::{ErrorHandling, ErrorReport, RecordFailure};
-use super::exactly_once::{Boundary, TaskGate, TaskProducer, TaskTransactions, newer_configs};
+use super::exactly_once::{Boundary, TaskGate, TaskPlace, TaskProducer, TaskTransactions};
 use super::info::State;
 use super::metrics::TaskMetrics;
 use super::pipeline::Pipeline;
@@ -157,10 +157,7 @@ async fn run_once(
             settled.await.map(|_| Settled::Yes)
         }
         Ok(Settled::Rewound) => Ok(Settled::Rewound),
-        Err(failure) => {
-            source.delivery.fail(source.way, &mut *task).await;
-            Err(failure)
-        }
+        Err(failure) => Err(source.delivery.fail(failure, source.way, &mut *task).await),
     };
     let stopped = task.stop().await;
     let closed = source.delivery.close().await;
@@ -197,9 +194,10 @@ async fn delivery(
         task: &spec.id,
         settings,
     };
-    let transactions = exactly_once.open(producer, spec).await?;
+    let (transactions, place) = exactly_once.open(producer, spec).await?;
     let delivery = ExactlyOnce::new(Ground {
         transactions,
+        place,
         boundary,
         offsets,
         offsets_topic: exactly_once.offsets_topic.clone(),
@@ -209,21 +207,24 @@ async fn delivery(
 }
 
 impl ExactlyOnceSpec {
-    /// Opens the task's producer once no task of older configs can write.
+    /// Opens the task's producer once no task of older configs can write. It fences out whoever runs the task elsewhere,
+    /// so the task must be this worker's; while it was opened, all may have changed.
     async fn open(
         &self,
         producer: TaskProducer<'_>,
         spec: &SourceTaskSpec,
-    ) -> Result<TaskTransactions> {
-        let connector = &*spec.id.connector;
-        let generation = self.gate.generation(connector).await?;
-        self.gate.fence(connector, &spec.config).await?;
+    ) -> Result<(TaskTransactions, TaskPlace)> {
+        let place = TaskPlace::take(&self.gate, &spec.id).await?;
+        self.gate.fence(&spec.id.connector, &spec.config).await?;
+        place.check_held()?;
         let transactions = producer.open(&*spec.log).await?;
-        if self.gate.generation(connector).await? == generation {
-            return Ok(transactions);
+        match place.check().await {
+            Ok(()) => Ok((transactions, place)),
+            Err(taken) => {
+                transactions.close().await?;
+                Err(taken)
+            }
         }
-        transactions.close().await?;
-        Err(newer_configs(connector))
     }
 }
 

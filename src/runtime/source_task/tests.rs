@@ -1,14 +1,16 @@
 //! Exactly-once delivery on the embedded log, of a source that counts.
 
+mod deliveries;
+
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use connect_core::ErrorKind;
 use connect_core::clock::SystemClock;
 use connect_core::config::{ConfigDef, ConfigMap};
 use connect_core::data::{Datum, SourcePartition, SourceRecord, TopicPartition, Value};
 use connect_core::plugin::{ConnectorPlugin, ConnectorType, ExactlyOnceSupport, TransactionEnd};
+use connect_core::{Error, ErrorKind, RetryVerdict};
 use serde_json::json;
 use tempfile::TempDir;
 use tokio::sync::watch;
@@ -44,6 +46,8 @@ struct Numbers {
     /// The tens whose transaction it drops, where it ends them.
     dropped: Vec<i64>,
     topic: String,
+    /// Whether it asks for a long pause at its end.
+    rests: bool,
     #[serde(skip)]
     upto: Arc<AtomicI64>,
     #[serde(skip)]
@@ -56,6 +60,7 @@ impl Numbers {
             stride: 1,
             dropped: Vec::new(),
             topic: TOPIC.to_owned(),
+            rests: false,
             upto: Arc::new(AtomicI64::new(upto)),
             acked: Arc::default(),
         }
@@ -98,6 +103,10 @@ impl SourceTask for NumbersTask {
 
     async fn poll(&mut self) -> Result<Polled> {
         while self.next >= self.numbers.upto.load(Ordering::Relaxed) {
+            if self.numbers.rests {
+                let pause = RetryVerdict::After(Duration::from_secs(3_600));
+                return Err(Error::external("too many requests").retry(pause));
+            }
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
         let mut records = Vec::new();
@@ -146,6 +155,8 @@ struct Gate {
     asked: AtomicI64,
     /// Whether each time there are newer configs.
     moves: bool,
+    /// After so many questions the task is another worker's.
+    lost_at: Option<i64>,
 }
 
 #[async_trait]
@@ -157,6 +168,14 @@ impl TaskGate for Gate {
     async fn generation(&self, _connector: &str) -> Result<i64> {
         let asked = self.asked.fetch_add(1, Ordering::Relaxed);
         Ok(if self.moves { asked } else { 1 })
+    }
+
+    fn check_held(&self, _task: &TaskId) -> Result<()> {
+        let asked = self.asked.load(Ordering::Relaxed);
+        match self.lost_at {
+            Some(lost_at) if asked >= lost_at => Err(Error::external("another's")),
+            _ => Ok(()),
+        }
     }
 }
 
@@ -424,8 +443,56 @@ async fn a_task_whose_place_another_has_taken_writes_no_more_and_says_so() {
     let fenced = first.task.await.unwrap().unwrap_err();
     assert_eq!(fenced.kind(), ErrorKind::Conflict);
     assert!(fenced.to_string().contains("fenced out"), "{fenced}");
+    assert!(fenced.is_retriable(), "it is this worker's still");
     assert_eq!(stage.committed(20).await, all(0..20));
     second.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_task_that_is_no_longer_this_workers_does_not_take_its_place_back() {
+    let stage = Stage::set().await;
+    let numbers = Numbers::to(10);
+    let theirs = stage.run(&numbers, &[]).await;
+    assert_eq!(stage.committed(10).await, all(0..10));
+    let gate = Gate {
+        lost_at: Some(1),
+        ..Gate::default()
+    };
+    let spec = stage.spec(&numbers, &[], gate).await;
+    let (_control, line) = Control::line(Wanted::Run);
+    run(spec, line).await.unwrap_err();
+    numbers.upto.store(20, Ordering::Relaxed);
+    assert_eq!(stage.committed(20).await, all(0..20));
+    theirs.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_task_lost_while_its_producer_was_made_does_not_start() {
+    let stage = Stage::set().await;
+    let gate = Gate {
+        lost_at: Some(2),
+        ..Gate::default()
+    };
+    let spec = stage.spec(&Numbers::to(10), &[], gate).await;
+    let (_control, line) = Control::line(Wanted::Run);
+    run(spec, line).await.unwrap_err();
+}
+
+#[tokio::test]
+async fn an_interval_ends_while_the_source_has_asked_for_a_pause() {
+    let stage = Stage::set().await;
+    let numbers = Numbers {
+        rests: true,
+        ..Numbers::to(10)
+    };
+    let options = [
+        ("transaction.boundary", "interval"),
+        ("transaction.boundary.interval.ms", "100"),
+    ];
+    let running = stage.run(&numbers, &options).await;
+    assert_eq!(stage.committed(10).await, all(0..10));
+    running.stop().await.unwrap();
+    assert_eq!(numbers.acked.load(Ordering::Relaxed), 10);
 }
 
 #[tokio::test]

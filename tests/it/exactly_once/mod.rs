@@ -332,7 +332,7 @@ async fn a_worker_that_was_frozen_writes_nothing_after_another_has_taken_its_pla
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_task_that_was_fenced_out_fails_and_stays_so() -> Result<()> {
+async fn a_task_that_was_fenced_out_takes_its_place_back_as_long_as_it_is_its_own() -> Result<()> {
     let stage = Stage::set().await?;
     stage.topic("lines").await?;
     let mut file = Growing::begin(stage.path("in.txt"));
@@ -345,25 +345,14 @@ async fn a_task_that_was_fenced_out_fails_and_stays_so() -> Result<()> {
     let options = ProducerOptions::default();
     let thief = stage.log.transactional_producer("once-lines-0", options);
     let thief = thief.await?;
+    thief.begin().await?;
+    thief.send(vec![record("lines", "line 0")]).await?;
     file.grow(500)?;
-    let failed = || async {
-        let (state, trace) = task_state(&worker, "lines").await?;
-        ensure!(
-            state == "FAILED" && trace.contains("fenced out"),
-            "{state}: {trace}"
-        );
-        Ok(true)
-    };
-    wait_until("the task has failed", SOON, failed).await?;
-    let status = worker.get("/connectors/lines/status").await?;
-    let restart = &status["tasks"][0]["sluice"]["restart"];
-    ensure!(restart.is_null(), "it is to be started again: {status}");
-    stage.expect_lines("lines", 500).await?;
-    thief.close().await?;
-    // A person starts it: it takes its place back.
-    let url = worker.url("/connectors/lines/tasks/0/restart");
-    let answer = reqwest::Client::new().post(url).send().await?;
-    ensure!(answer.status().is_success());
+    let outcome = stage.expect_lines("lines", 1_000).await;
+    outcome.with_context(|| worker.log())?;
+    ensure!(worker.log().contains("fenced out"), "{}", worker.log());
+    let refused = thief.commit().await.err().map(|error| error.kind());
+    ensure!(refused == Some(ErrorKind::Conflict), "{refused:?}");
     stage.expect_lines("lines", 1_000).await?;
     worker.stop()
 }

@@ -15,7 +15,7 @@ use tracing::{debug, warn};
 use super::coordinator::Coordinator;
 use super::mapped;
 use super::session::{Beat, Session};
-use crate::kafka::{GroupObserver, Rebalance};
+use crate::kafka::{GroupObserver, GroupSession, Rebalance};
 
 pub(super) const PAUSES: RetryPolicy = RetryPolicy {
     initial: Duration::from_millis(100),
@@ -83,6 +83,12 @@ impl SharedSession {
             Some(Rebalance::Requested) | None => None,
         };
         self.wait(lost).await
+    }
+}
+
+impl GroupSession for SharedSession {
+    fn is_alive(&self) -> bool {
+        self.read(|session| session.is_alive(Instant::now()))
     }
 }
 

@@ -25,8 +25,8 @@ use tracing::{info, warn};
 
 use super::errors::mapped;
 use crate::kafka::{
-    Generation, GroupMember, GroupMemberOptions, GroupObserver, GroupProtocol, MemberMetadata,
-    Rebalance,
+    Generation, GroupMember, GroupMemberOptions, GroupObserver, GroupProtocol, GroupSession,
+    MemberMetadata, Rebalance,
 };
 use coordinator::Coordinator;
 use heartbeats::{PAUSES, SharedSession};
@@ -219,6 +219,10 @@ impl ClusterMember {
 impl GroupMember for ClusterMember {
     fn observe(&mut self, observer: Arc<dyn GroupObserver>) {
         self.session.observe(observer);
+    }
+
+    fn session(&self) -> Arc<dyn GroupSession> {
+        self.session.clone()
     }
 
     async fn join(&mut self, protocol: &dyn GroupProtocol) -> Result<Generation> {

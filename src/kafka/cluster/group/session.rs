@@ -169,6 +169,11 @@ impl Session {
         }
     }
 
+    /// Whether the member is one now, be it that nobody has looked at the time yet.
+    pub(super) fn is_alive(&self, now: Instant) -> bool {
+        self.deadline().is_some_and(|deadline| now < deadline)
+    }
+
     /// Ends a session that has not been heard for too long; true if it has ended now.
     pub(super) fn expire(&mut self, now: Instant) -> bool {
         let late = self.deadline().is_some_and(|deadline| deadline <= now);
@@ -236,6 +241,7 @@ mod tests {
         session.answered(&beat, ErrorCode::None);
         assert_eq!(session.deadline(), Some(start + seconds(13)));
         assert!(!session.expire(start + seconds(12)));
+        assert!(session.is_alive(start + seconds(12)) && !session.is_alive(start + seconds(13)));
         assert!(session.expire(start + seconds(13)));
         assert!(is_lost(&session));
         // An answer that comes now is too late.
