@@ -63,8 +63,9 @@ impl AtLeastOnce {
 
 #[async_trait]
 impl Delivery for AtLeastOnce {
+    /// Nothing is to be stored where nothing was acknowledged.
     fn due(&self) -> Option<Instant> {
-        Some(self.due)
+        (self.acknowledged.records() > 0).then_some(self.due)
     }
 
     /// Sends all and keeps the offsets of what was acknowledged before the first failure.

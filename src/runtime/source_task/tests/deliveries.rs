@@ -123,6 +123,19 @@ async fn an_interval_is_due_once_something_was_sent() {
 }
 
 #[tokio::test]
+async fn offsets_are_due_once_records_are_acknowledged() {
+    let stage = Stage::set().await;
+    let mut spec = stage.spec(&Numbers::to(0), &[], Gate::default()).await;
+    (spec.exactly_once, spec.flush_interval) = (None, Duration::ZERO);
+    let mut opened = Opened::of(spec).await;
+    assert_eq!(opened.delivery.due(), None, "an idle task would not rest");
+    opened.deliver(0..4, true).await.unwrap();
+    assert!(opened.delivery.due().is_some());
+    assert_eq!(opened.settle(Settle::Due).await, Settled::Yes);
+    assert_eq!((opened.task.0, opened.delivery.due()), (4, None));
+}
+
+#[tokio::test]
 async fn a_pause_within_a_connectors_transaction_shows_none_of_it() {
     let stage = Stage::set().await;
     let mut opened = Opened::on(&stage, &[CONNECTOR]).await;
