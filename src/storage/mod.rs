@@ -18,6 +18,7 @@ use connect_core::{Error, Result};
 
 use crate::kafka::ProducerRecord;
 pub use config_topic::{ClusterConfig, ClusterConnector, CommittedTasks, ConfigNews, ConfigTopic};
+pub(crate) use config_topic::{TASK_CLASS, are_told};
 pub use configs::{ConfigStorage, StoredConnector};
 pub use connector_offsets::ConnectorOffsets;
 pub use file::FileStore;

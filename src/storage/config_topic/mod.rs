@@ -17,6 +17,7 @@ use tokio::sync::{Notify, watch};
 
 use self::state::ConfigState;
 pub use self::state::{ClusterConfig, ClusterConnector, CommittedTasks, ConfigNews};
+pub(crate) use self::state::{TASK_CLASS, are_told};
 use super::configs::state_json;
 use super::generations::{self, TaskGeneration};
 use super::leader::LeaderWriter;

@@ -1,7 +1,8 @@
 //! What the entries of a config topic mean. No input or output.
 //!
 //! Entries take effect in their order: task configs with the commit that follows them, and nothing of a connector before
-//! its own config.
+//! its own config. After compaction they mean what they meant before, as far as can be told: compaction leaves task configs of
+//! numbers that no longer count, and a commit before its connector's config if that was written once more.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -11,8 +12,11 @@ use connect_core::config::ConfigMap;
 use serde_json::Value;
 
 use super::SESSION_KEY;
-use crate::storage::configs::{STARTED, properties, target_state};
+use crate::storage::configs::{STARTED, STOPPED, properties, target_state};
 use crate::storage::generations::{Generations, TaskGeneration};
+
+/// The option of a task config that its connector's has not.
+pub(crate) const TASK_CLASS: &str = "task.class";
 
 /// What there is in a cluster, up to an offset of its config topic.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -106,8 +110,40 @@ pub(super) struct ConfigState {
     targets: BTreeMap<String, String>,
     /// Task configs that wait for their commit, by connector.
     uncommitted: BTreeMap<String, BTreeMap<u64, ConfigMap>>,
+    /// Committed tasks that wait for the config of their connector.
+    ownerless: BTreeMap<String, Ownerless>,
     generations: Generations,
     news: Vec<ConfigNews>,
+}
+
+/// Tasks of a connector whose config was not read yet.
+#[derive(Debug)]
+struct Ownerless {
+    configs: Vec<ConfigMap>,
+    revision: i64,
+}
+
+impl Ownerless {
+    /// The tasks of a connector with `config`, if they are: others are left from one of the same name that was removed, or
+    /// from a config before, and are made anew.
+    fn of(self, config: &Arc<ConfigMap>) -> Option<CommittedTasks> {
+        are_told(&self.configs, config).then(|| CommittedTasks {
+            configs: Arc::new(self.configs),
+            revision: self.revision,
+            made_from: config.clone(),
+        })
+    }
+}
+
+/// Whether tasks are told all that their connector is, and nothing but their class beside.
+pub(crate) fn are_told(tasks: &[ConfigMap], config: &ConfigMap) -> bool {
+    let options = |config: &ConfigMap| {
+        let mut options = config.clone();
+        options.remove(TASK_CLASS);
+        options
+    };
+    let config = options(config);
+    tasks.iter().all(|task| options(task) == config)
 }
 
 impl ConfigState {
@@ -135,10 +171,14 @@ impl ConfigState {
     /// Takes the next entry. What is not in its form is passed over.
     pub(super) fn apply(&mut self, offset: i64, key: &str, value: Option<&Bytes>) {
         self.known.offset = offset.saturating_add(1);
-        self.generations
-            .apply(offset, key, value.map(AsRef::as_ref));
-        let value = value.and_then(|value| serde_json::from_slice::<Value>(value).ok());
-        let value = value.filter(Value::is_object);
+        let bytes = value.map(AsRef::as_ref);
+        let value = match bytes.map(serde_json::from_slice::<Value>) {
+            Some(Ok(value)) if value.is_object() => Some(value),
+            // It is no tombstone either.
+            Some(_) => return,
+            None => None,
+        };
+        self.generations.apply(offset, key, bytes);
         if let Some(name) = key.strip_prefix("connector-") {
             self.apply_connector(offset, name, value.as_ref());
         } else if let Some(name) = key.strip_prefix("target-state-") {
@@ -177,6 +217,7 @@ impl ConfigState {
     fn apply_connector(&mut self, offset: i64, name: &str, value: Option<&Value>) {
         let Some(value) = value else {
             self.uncommitted.remove(name);
+            self.ownerless.remove(name);
             if self.known.connectors.remove(name).is_some() {
                 self.news.push(ConfigNews::Connectors);
             }
@@ -190,11 +231,16 @@ impl ConfigState {
                 ConfigNews::Config(name.to_owned())
             }
             None => {
+                let target_state = self.target(name);
+                let tasks = self.ownerless.remove(name);
+                // One that is stopped has none before it is resumed.
+                let tasks =
+                    tasks.filter(|tasks| target_state != STOPPED || tasks.configs.is_empty());
                 let connector = ClusterConnector {
+                    tasks: tasks.and_then(|tasks| tasks.of(&config)),
                     config,
                     revision: offset,
-                    target_state: self.target(name),
-                    tasks: None,
+                    target_state,
                 };
                 self.known.connectors.insert(name.to_owned(), connector);
                 ConfigNews::Connectors
@@ -224,16 +270,26 @@ impl ConfigState {
         known.to_owned()
     }
 
-    /// Task configs of a connector that is not there are left from one that was removed.
+    /// The commit says how many there are: what has a higher number is left from a time when there were more.
     fn apply_commit(&mut self, offset: i64, name: &str, value: Option<&Value>) {
-        let uncommitted = self.uncommitted.remove(name).unwrap_or_default();
-        let count = value.and_then(|value| value.get("tasks")?.as_u64());
-        let (Some(known), Some(count)) = (self.known.connectors.get_mut(name), count) else {
+        let mut uncommitted = self.uncommitted.remove(name).unwrap_or_default();
+        let Some(count) = value.and_then(|value| value.get("tasks")?.as_u64()) else {
             return;
         };
-        let is_complete = uncommitted.keys().copied().eq(0..count);
-        known.tasks = is_complete.then(|| CommittedTasks {
-            configs: Arc::new(uncommitted.into_values().collect()),
+        let configs = (0..count).map(|task| uncommitted.remove(&task));
+        let configs = configs.collect::<Option<Vec<_>>>();
+        let Some(known) = self.known.connectors.get_mut(name) else {
+            self.ownerless.remove(name);
+            let tasks = configs.map(|configs| Ownerless {
+                configs,
+                revision: offset,
+            });
+            self.ownerless
+                .extend(tasks.map(|tasks| (name.to_owned(), tasks)));
+            return;
+        };
+        known.tasks = configs.map(|configs| CommittedTasks {
+            configs: Arc::new(configs),
             revision: offset,
             made_from: known.config.clone(),
         });

@@ -207,29 +207,90 @@ fn tasks_without_all_their_configs_do_not_count() {
 }
 
 #[test]
+fn fewer_tasks_than_before_count_after_compaction_too() {
+    let made = ("connector-c", Some(r#"{"properties":{}}"#));
+    let old = [
+        ("task-c-1", Some(r#"{"properties":{"task":"old"}}"#)),
+        ("task-c-2", Some(r#"{"properties":{"task":"old"}}"#)),
+    ];
+    let task = ("task-c-0", Some(r#"{"properties":{"task":"new"}}"#));
+    let one = ("commit-c", Some(r#"{"tasks":1}"#));
+    let two = ("commit-c", Some(r#"{"tasks":2}"#));
+    let tasks = connector(&state(&[made, old[0], old[1], task, one]), "c").tasks;
+    let tasks = tasks.unwrap();
+    assert_eq!(tasks.configs.len(), 1);
+    assert_eq!(tasks.configs[0]["task"], "new");
+    // What was left over counts for no later commit.
+    let later = [made, old[0], old[1], task, one, task, two];
+    assert_eq!(connector(&state(&later), "c").tasks, None);
+    let none = ("commit-c", Some(r#"{"tasks":0}"#));
+    let none = connector(&state(&[made, old[0], none]), "c").tasks.unwrap();
+    assert!(none.configs.is_empty());
+    let endless = ("commit-c", Some(r#"{"tasks":18446744073709551615}"#));
+    assert_eq!(connector(&state(&[made, task, endless]), "c").tasks, None);
+}
+
+#[test]
+fn a_config_that_is_written_again_has_its_tasks_after_compaction_too() {
+    let made = ("connector-c", Some(r#"{"properties":{"a":"b"}}"#));
+    let config = r#"{"properties":{"a":"b","task.class":"Task"}}"#;
+    let task = ("task-c-0", Some(config));
+    let one = ("commit-c", Some(r#"{"tasks":1}"#));
+    let unknown = ("unknown", None);
+    // Compaction leaves the offsets as they are.
+    let whole = connector(&state(&[made, task, one, made]), "c");
+    let compacted = connector(&state(&[unknown, task, one, made]), "c");
+    assert_eq!(whole, compacted);
+    assert_eq!((compacted.task_count(), compacted.revision), (1, 3));
+    let tasks = compacted.tasks.unwrap();
+    assert_eq!((tasks.revision, &tasks.made_from), (2, &compacted.config));
+    // A later commit counts instead, also if it is of no use.
+    let two = ("commit-c", Some(r#"{"tasks":2}"#));
+    let later = connector(&state(&[task, one, two, made]), "c");
+    assert_eq!(later.tasks, None);
+}
+
+#[test]
 fn a_connector_made_again_has_no_tasks_of_the_one_before() {
     let made = ("connector-c", Some(r#"{"properties":{}}"#));
     let task = ("task-c-0", Some(r#"{"properties":{}}"#));
     let commit = ("commit-c", Some(r#"{"tasks":1}"#));
+    let other = ("connector-c", Some(r#"{"properties":{"a":"b"}}"#));
+    let stopped = ("target-state-c", Some(r#"{"state.v2":"STOPPED"}"#));
+    let gone = ("connector-c", None);
     // As written, and as compaction leaves it.
-    let whole = [made, task, commit, ("connector-c", None), made];
-    assert_eq!(connector(&state(&whole), "c").task_count(), 0);
-    assert_eq!(
-        connector(&state(&[task, commit, made]), "c").task_count(),
-        0
-    );
+    for entries in [
+        &[made, task, commit, gone, other][..],
+        &[task, commit, other],
+        &[task, commit, gone, made],
+        &[task, commit, stopped, made],
+    ] {
+        let state = state(entries);
+        assert_eq!(connector(&state, "c").tasks, None, "{entries:?}");
+    }
 }
 
 #[test]
 fn what_is_not_in_the_form_is_passed_over() {
     let made = ("connector-c", Some(r#"{"properties":{"a":"b"}}"#));
+    let paused = ("target-state-p", Some(r#"{"state":"PAUSED"}"#));
     let state = state(&[
         made,
+        ("connector-c", Some("{")),
+        ("connector-c", Some("")),
+        ("connector-c", Some("[]")),
+        ("connector-p", Some(r#"{"properties":{}}"#)),
+        paused,
+        ("target-state-p", Some("no JSON")),
         ("task-c-x", Some("{}")),
         ("commit-c", Some("no JSON")),
         ("target-state-c", Some("7")),
         ("unknown", None),
         ("", None),
     ]);
-    assert_eq!(connector(&state, "c").target_state, "STARTED");
+    let known = connector(&state, "c");
+    assert_eq!((known.revision, known.config["a"].as_str()), (0, "b"));
+    assert_eq!(known.target_state, "STARTED");
+    assert_eq!(connector(&state, "p").target_state, "PAUSED");
+    assert_eq!(state.offset(), 12, "they are read, all the same");
 }
