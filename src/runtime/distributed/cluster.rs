@@ -24,7 +24,7 @@ use crate::runtime::connector_actor::TaskCommitter;
 use crate::runtime::exactly_once::{TaskGate, ZombieFence};
 use crate::runtime::herder::HerderError;
 use crate::runtime::info::TargetState;
-use crate::storage::{ClusterConfig, ClusterConnector, ConfigTopic};
+use crate::storage::{ClusterConfig, ClusterConnector, ConfigTopic, TASK_CLASS, are_told};
 
 /// Pauses between tries to read the config topic.
 const PAUSES: RetryPolicy = RetryPolicy {
@@ -78,6 +78,8 @@ pub(in crate::runtime) struct ClusterParts {
 /// The cluster.
 pub(in crate::runtime) struct Cluster {
     pub(super) config: Arc<ConfigTopic>,
+    /// Held while something is changed that must not change in between.
+    pub(super) changing: tokio::sync::Mutex<()>,
     role: watch::Sender<Role>,
     /// Whether the group has agreed on signed requests.
     is_sessioned: AtomicBool,
@@ -124,6 +126,7 @@ impl Cluster {
                 parts.producer_settings.clone(),
             ),
             config,
+            changing: tokio::sync::Mutex::default(),
             role: watch::Sender::new(Role::Unsettled),
             is_sessioned: AtomicBool::default(),
             held: Mutex::default(),
@@ -181,24 +184,6 @@ impl Cluster {
         }
         let key = self.session_key();
         RequestSignature::check(signature, &self.parts.signing.accepted, key.as_ref())
-    }
-
-    /// As the leader, commits the tasks that another worker has made of a connector that it runs, unless they are.
-    ///
-    /// # Errors
-    /// What the log says.
-    pub(super) async fn commit_for(&self, name: &str, tasks: &[ConfigMap]) -> Result<()> {
-        self.config.refresh().await?;
-        let view = self.view();
-        let known = view.connectors.get(name);
-        let committed = known.and_then(|known| {
-            let tasks = known.tasks.as_ref()?;
-            (tasks.made_from == known.config).then(|| tasks.configs.clone())
-        });
-        if committed.is_some_and(|committed| *committed == tasks) {
-            return Ok(());
-        }
-        self.config.put_tasks(name, tasks).await
     }
 
     fn held(&self) -> MutexGuard<'_, Held> {
@@ -304,19 +289,18 @@ pub(super) fn configured(view: &ClusterConfig) -> Work {
 #[async_trait]
 impl TaskCommitter for Cluster {
     async fn commit(&self, name: &str, config: &ConfigMap, count: u32) -> Result<()> {
+        let role = self.role_for_work().await?;
+        let _nothing_else = match role {
+            Role::Follower { .. } => None,
+            Role::Leader(_) | Role::Unsettled => Some(self.changing.lock().await),
+        };
         self.config.refresh().await?;
         let view = self.view();
-        let Some(known) = view.connectors.get(name) else {
+        let due = view.connectors.get(name);
+        let Some(tasks) = due.and_then(|known| due_tasks(known, config, count)) else {
             return Ok(());
         };
-        // What has changed meanwhile makes its own tasks.
-        let is_outdated = *known.config != *config
-            || TargetState::of(&known.target_state) != TargetState::Started;
-        if is_outdated || !tasks_differ(known, count) {
-            return Ok(());
-        }
-        let tasks = task_configs(known, count);
-        match self.role_for_work().await? {
+        match role {
             Role::Follower { leader_url } => {
                 let signed = self.signed()?;
                 let signing = signed.as_ref().map(|(key, algorithm)| (key, *algorithm));
@@ -324,7 +308,12 @@ impl TaskCommitter for Cluster {
                 let put = fellows.put_task_configs(&leader_url, name, &tasks, signing);
                 put.await
             }
-            Role::Leader(_) | Role::Unsettled => self.config.put_tasks(name, &tasks).await,
+            Role::Leader(_) | Role::Unsettled if self.leads() => {
+                self.config.put_tasks(name, &tasks).await
+            }
+            Role::Leader(_) | Role::Unsettled => {
+                Err(Error::external("the group has been shared anew meanwhile"))
+            }
         }
     }
 }
@@ -364,25 +353,49 @@ impl TaskGate for Cluster {
     }
 }
 
+/// The tasks to commit of a connector that was started with `config` and has `count` of them; `None` if they are committed,
+/// or if it has been changed meanwhile: then it makes its own. Tasks of one that was paused meanwhile are paused.
+fn due_tasks(known: &ClusterConnector, config: &ConfigMap, count: u32) -> Option<Vec<ConfigMap>> {
+    let is_outdated =
+        *known.config != *config || TargetState::of(&known.target_state) == TargetState::Stopped;
+    (!is_outdated && tasks_differ(known, count)).then(|| task_configs(known, count))
+}
+
 /// Whether a connector with `count` tasks has others than those that are committed. Task configs that a Java worker has made
-/// stay as they are as long as config and number of tasks do.
+/// stay as they are as long as config and number of tasks do, unless nobody could tell after compaction that they belong
+/// together.
 fn tasks_differ(known: &ClusterConnector, count: u32) -> bool {
-    let tasks = known.tasks.as_ref();
-    tasks.is_none_or(|tasks| known.task_count() != count || tasks.made_from != known.config)
+    known.tasks.as_ref().is_none_or(|tasks| {
+        let may_be_lost =
+            known.revision > tasks.revision && !are_told(&tasks.configs, &known.config);
+        known.task_count() != count || tasks.made_from != known.config || may_be_lost
+    })
+}
+
+/// Whether the tasks that another worker has made of a connector are not committed yet.
+///
+/// # Errors
+/// It is stopped: it has none.
+pub(super) fn are_due(known: &ClusterConnector, tasks: &[ConfigMap]) -> Result<bool, HerderError> {
+    if TargetState::of(&known.target_state) == TargetState::Stopped && !tasks.is_empty() {
+        return Err(HerderError::stale());
+    }
+    let committed = known.tasks.as_ref();
+    let committed = committed.filter(|committed| committed.made_from == known.config);
+    Ok(committed.is_none_or(|committed| *committed.configs != tasks))
 }
 
 /// What tasks are told: here all that their connector is told, and their class as known from tasks before, or as it is called
 /// by custom. A Java connector makes its own task configs anew when it starts.
 fn task_configs(known: &ClusterConnector, count: u32) -> Vec<ConfigMap> {
     const CONNECTOR: &str = "connector.class";
-    const TASK: &str = "task.class";
     let class = known.config.get(CONNECTOR);
     let before = known.tasks.as_ref();
     let before = before.filter(|tasks| tasks.made_from.get(CONNECTOR) == class);
-    let task = before.and_then(|tasks| tasks.configs.first()?.get(TASK).cloned());
+    let task = before.and_then(|tasks| tasks.configs.first()?.get(TASK_CLASS).cloned());
     let task = task.or_else(|| Some(class?.replace("Connector", "Task")));
     let mut config = (*known.config).clone();
-    config.extend(task.map(|task| (TASK.to_owned(), task)));
+    config.extend(task.map(|task| (TASK_CLASS.to_owned(), task)));
     (0..count).map(|_| config.clone()).collect()
 }
 
@@ -427,6 +440,48 @@ mod tests {
         assert_eq!(tasks[0]["task.class"], "org.example.Task");
         assert_eq!(tasks[0]["file"], "b");
         assert!(!tasks[0].contains_key("only"));
+    }
+
+    #[test]
+    fn tasks_that_compaction_would_part_from_their_connector_are_committed_again() {
+        let theirs = [("task.class", "org.example.Task"), ("only", "theirs")];
+        let mut known = connector(Some(&theirs));
+        known.revision = 8;
+        assert!(tasks_differ(&known, 2), "the config was written again");
+        let own = [("connector.class", "FileStreamSink"), ("file", "a")];
+        let own = [own[0], own[1], ("task.class", "Task")];
+        let mut known = connector(Some(&own));
+        known.revision = 8;
+        assert!(!tasks_differ(&known, 2), "they can be told");
+    }
+
+    #[test]
+    fn tasks_are_committed_only_for_what_the_connector_was_started_with() {
+        let mut known = connector(None);
+        let started = known.config.clone();
+        let older = config(&[("connector.class", "FileStreamSink")]);
+        assert_eq!(due_tasks(&known, &older, 2), None);
+        for target in ["STARTED", "PAUSED"] {
+            known.target_state = target.to_owned();
+            let due = due_tasks(&known, &started, 2).unwrap();
+            assert_eq!(are_due(&known, &due), Ok(true), "{target}");
+        }
+        known.target_state = "STOPPED".to_owned();
+        assert_eq!(due_tasks(&known, &started, 2), None);
+        let refused = are_due(&known, &[ConfigMap::new()]);
+        assert_eq!(refused, Err(HerderError::stale()));
+        assert_eq!(are_due(&known, &[]), Ok(true));
+    }
+
+    #[test]
+    fn tasks_of_another_worker_are_committed_once() {
+        let task = [("task.class", "org.example.Task")];
+        let mut known = connector(Some(&task));
+        let tasks = known.tasks.as_ref().unwrap().configs.clone();
+        assert_eq!(are_due(&known, &tasks), Ok(false));
+        assert_eq!(are_due(&known, &tasks[1..]), Ok(true));
+        known.config = config(&[("connector.class", "FileStreamSource")]);
+        assert_eq!(are_due(&known, &tasks), Ok(true));
     }
 
     #[test]

@@ -43,8 +43,6 @@ pub(super) struct DistributedHerder {
     rebalances: Rebalances,
     /// What runs here.
     locals: Locals,
-    /// Held while something is changed that must not change in between.
-    changing: Mutex<()>,
     ready: Arc<AtomicBool>,
     stop: CancellationToken,
     /// Why the worker cannot be in its group.
@@ -86,7 +84,6 @@ impl DistributedHerder {
             cluster,
             rebalances,
             locals,
-            changing: Mutex::default(),
             ready,
             stop,
             failure: Mutex::new(failure),

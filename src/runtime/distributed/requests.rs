@@ -7,10 +7,10 @@ use std::time::Duration;
 use async_trait::async_trait;
 use connect_core::config::{ConfigMap, find_connector_plugin};
 use connect_core::plugin::{ConnectorType, TaskId};
-use tokio::sync::oneshot;
+use tokio::sync::{MutexGuard, oneshot};
 
 use super::DistributedHerder;
-use super::cluster::Role;
+use super::cluster::{Role, are_due};
 use super::signature::RequestSignature;
 use crate::runtime::connector_actor::{ActorHandle, Command};
 use crate::runtime::desk::{
@@ -63,6 +63,19 @@ impl DistributedHerder {
             .stages
             .enter("ensuring membership in the cluster".to_owned());
         self.cluster.must_lead().await
+    }
+
+    /// As the leader, all there is: nothing else changes it as long as the guard lives.
+    async fn alone(&self) -> Answer<(MutexGuard<'_, ()>, Arc<ClusterConfig>)> {
+        loop {
+            self.must_lead().await?;
+            let alone = self.cluster.changing.lock().await;
+            let view = self.current().await?;
+            // Another may lead by now: what was changed before may have taken long.
+            if self.cluster.leads() {
+                return Ok((alone, view));
+            }
+        }
     }
 
     /// Writes a configuration that was checked.
@@ -133,12 +146,8 @@ impl DistributedHerder {
     }
 
     /// The configuration of a connector if it is stopped and none of its tasks runs any more.
-    async fn stopped(&self, name: &str) -> Answer<Arc<ConfigMap>> {
-        let view = self.current().await?;
-        let known = view.connectors.get(name).ok_or_else(|| not_found(name))?;
-        if target(known) != TargetState::Stopped || known.task_count() > 0 {
-            return Err(not_stopped(name));
-        }
+    async fn stopped(&self, name: &str, view: &ClusterConfig) -> Answer<Arc<ConfigMap>> {
+        stopped_config(name, view)?;
         let runs = || {
             let states = self.desk.environment.statuses.states(name);
             let mut states = states.tasks.into_values();
@@ -151,7 +160,18 @@ impl DistributedHerder {
         };
         // A worker that has died does not tell that its tasks have ended.
         let _ended_or_dead = tokio::time::timeout(STOP_DEADLINE, ended).await;
-        Ok(known.config.clone())
+        // Meanwhile it may have been resumed by another worker, which may also have become the leader.
+        self.must_lead().await?;
+        stopped_config(name, &*self.current().await?)
+    }
+}
+
+/// The configuration of a connector that is stopped and has no tasks.
+fn stopped_config(name: &str, view: &ClusterConfig) -> Answer<Arc<ConfigMap>> {
+    let known = view.connectors.get(name).ok_or_else(|| not_found(name))?;
+    match target(known) == TargetState::Stopped && known.task_count() == 0 {
+        true => Ok(known.config.clone()),
+        false => Err(not_stopped(name)),
     }
 }
 
@@ -269,9 +289,8 @@ impl Herder for DistributedHerder {
         initial: TargetState,
     ) -> Answer<ConnectorInfo> {
         let checked = self.desk.checked(name, config)?;
-        self.must_lead().await?;
-        let _nothing_else = self.changing.lock().await;
-        if self.current().await?.connectors.contains_key(name) {
+        let (_alone, view) = self.alone().await?;
+        if view.connectors.contains_key(name) {
             return Err(already_exists(name));
         }
         let initial = (initial != TargetState::Started).then(|| initial.text());
@@ -280,17 +299,14 @@ impl Herder for DistributedHerder {
 
     async fn put_config(&self, name: &str, config: GivenConfig) -> Answer<(bool, ConnectorInfo)> {
         let checked = self.desk.checked(name, config)?;
-        self.must_lead().await?;
-        let _nothing_else = self.changing.lock().await;
-        let is_new = !self.current().await?.connectors.contains_key(name);
+        let (_alone, view) = self.alone().await?;
+        let is_new = !view.connectors.contains_key(name);
         let info = self.store(name, &checked.config, None).await?;
         Ok((is_new, info))
     }
 
     async fn patch_config(&self, name: &str, patch: GivenConfig) -> Answer<ConnectorInfo> {
-        self.must_lead().await?;
-        let _nothing_else = self.changing.lock().await;
-        let view = self.current().await?;
+        let (_alone, view) = self.alone().await?;
         let known = view.connectors.get(name).ok_or_else(|| not_found(name))?;
         let config = patched(name, (*known.config).clone(), patch)?;
         let checked = self.desk.checked(name, config)?;
@@ -298,9 +314,8 @@ impl Herder for DistributedHerder {
     }
 
     async fn delete(&self, name: &str) -> Answer<()> {
-        self.must_lead().await?;
-        let _nothing_else = self.changing.lock().await;
-        if !self.current().await?.connectors.contains_key(name) {
+        let (_alone, view) = self.alone().await?;
+        if !view.connectors.contains_key(name) {
             return Err(not_found(name));
         }
         let removed = self.cluster.config.remove(name).await;
@@ -309,22 +324,24 @@ impl Herder for DistributedHerder {
 
     async fn set_target_state(&self, name: &str, target: TargetState) -> Answer<()> {
         self.must_run()?;
-        let there = self.current().await?.connectors.contains_key(name);
-        if target != TargetState::Stopped && there {
-            // Offsets are changed by the leader, while the connector is stopped.
-            let _nothing_else = self.changing.lock().await;
-            let written = self.cluster.config.put_target(name, target.text()).await;
-            return written.map_err(|error| internal(&error));
-        }
-        if target != TargetState::Stopped {
+        // The leader stops, which takes the tasks away. Any worker may write the others; but the leader not while it changes
+        // offsets.
+        let (_alone, view) = match target {
+            TargetState::Stopped => self.alone().await?,
+            TargetState::Started | TargetState::Paused => {
+                (self.cluster.changing.lock().await, self.current().await?)
+            }
+        };
+        if !view.connectors.contains_key(name) {
             return Err(unknown(name));
         }
-        self.must_lead().await?;
-        let _nothing_else = self.changing.lock().await;
-        if !self.current().await?.connectors.contains_key(name) {
-            return Err(unknown(name));
-        }
-        let written = self.cluster.config.stop(name).await;
+        let config = &self.cluster.config;
+        let written = match target {
+            TargetState::Stopped => config.stop(name).await,
+            TargetState::Started | TargetState::Paused => {
+                config.put_target(name, target.text()).await
+            }
+        };
         written.map_err(|error| internal(&error))
     }
 
@@ -338,7 +355,7 @@ impl Herder for DistributedHerder {
             return Err(not_there(name));
         }
         if request != RestartRequest::default() {
-            self.must_lead().await?;
+            let _alone = self.alone().await?;
             let _stage = self.desk.stages.enter(format!(
                 "writing restart request for connector {name} to the config topic"
             ));
@@ -400,18 +417,16 @@ impl Herder for DistributedHerder {
     }
 
     async fn alter_offsets(&self, name: &str, offsets: &[ConnectorOffset]) -> Answer<String> {
-        self.must_lead().await?;
+        let (_alone, view) = self.alone().await?;
         let _stage = self.desk.modifying_offsets(name);
-        let _nothing_else = self.changing.lock().await;
-        let config = self.stopped(name).await?;
+        let config = self.stopped(name, &view).await?;
         self.desk.change_offsets(name, &config, offsets).await
     }
 
     async fn reset_offsets(&self, name: &str) -> Answer<String> {
-        self.must_lead().await?;
+        let (_alone, view) = self.alone().await?;
         let _stage = self.desk.modifying_offsets(name);
-        let _nothing_else = self.changing.lock().await;
-        let config = self.stopped(name).await?;
+        let config = self.stopped(name, &view).await?;
         self.desk.remove_offsets(name, &config).await
     }
 
@@ -449,11 +464,12 @@ impl Herder for DistributedHerder {
     ) -> Answer<()> {
         self.must_run()?;
         self.cluster.check_signature(signature.as_ref())?;
-        self.cluster.must_lead().await?;
-        if !self.current().await?.connectors.contains_key(name) {
-            return Err(not_found(name));
+        let (_alone, view) = self.alone().await?;
+        let known = view.connectors.get(name).ok_or_else(|| not_found(name))?;
+        if !are_due(known, &configs)? {
+            return Ok(());
         }
-        let committed = self.cluster.commit_for(name, &configs).await;
+        let committed = self.cluster.config.put_tasks(name, &configs).await;
         committed.map_err(|error| internal(&error))
     }
 
