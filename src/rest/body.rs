@@ -39,10 +39,7 @@ pub(super) fn is_json_or_nothing(headers: &HeaderMap) -> bool {
 
 /// The bytes of the longest body that a request may have.
 pub(super) fn longest(request: &Parts) -> usize {
-    match routes::is_between_workers(request) {
-        true => routes::LONGEST_BETWEEN_WORKERS,
-        false => 2 << 20,
-    }
+    routes::longest_between_workers(request).unwrap_or(2 << 20)
 }
 
 /// A media type without its parameters.

@@ -1,6 +1,7 @@
 //! What workers of a group ask each other: `POST /connectors/{connector}/tasks`, `PUT /connectors/{connector}/fence`.
 //!
-//! Users have no business here: requests are signed with the group's key, and not by a user's password.
+//! Users have no business here: requests are signed with the group's key, and not by a user's password. Nothing is read of a
+//! body before its signature is checked.
 
 use axum::body::Bytes;
 use axum::extract::{Path, State};
@@ -20,7 +21,7 @@ pub(super) async fn put_task_configs(
     headers: HeaderMap,
     bytes: Bytes,
 ) -> Result<StatusCode, RestError> {
-    let signature = signature(&headers, &bytes)?;
+    herder.check_signature(signature(&headers, &bytes)?.as_ref())?;
     let configs = match body::json(&bytes)? {
         Value::Array(configs) => configs,
         _ => {
@@ -37,7 +38,7 @@ pub(super) async fn put_task_configs(
             .collect())
     });
     let configs = configs.collect::<Result<Vec<_>, RestError>>()?;
-    herder.put_task_configs(&name, configs, signature).await?;
+    herder.put_task_configs(&name, configs).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -48,8 +49,8 @@ pub(super) async fn fence(
     headers: HeaderMap,
     bytes: Bytes,
 ) -> Result<StatusCode, RestError> {
-    let signature = signature(&headers, &bytes)?;
-    herder.fence_zombies(&name, signature).await?;
+    herder.check_signature(signature(&headers, &bytes)?.as_ref())?;
+    herder.fence_zombies(&name).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -275,38 +275,39 @@ fn of_state() -> Vec<Route> {
 const TASKS: &str = "/connectors/{connector}/tasks";
 const FENCE: &str = "/connectors/{connector}/fence";
 /// Bytes of task configs of one connector, which may have thousands of tasks. Whoever sends them has shown no password.
-pub(super) const LONGEST_BETWEEN_WORKERS: usize = 16 << 20;
+const LONGEST_TASK_CONFIGS: usize = 16 << 20;
+/// Bytes of a body that nobody reads.
+const LONGEST_FENCE: usize = 4 << 10;
 
-/// Their bodies may be long.
 fn between_workers() -> Vec<Route> {
-    let marked = |route: Route| Route {
-        on: route
-            .on
-            .layer(DefaultBodyLimit::max(LONGEST_BETWEEN_WORKERS)),
+    let marked = |route: Route, longest| Route {
+        on: route.on.layer(DefaultBodyLimit::max(longest)),
         is_between_workers: true,
         ..route
     };
+    let tasks = post(
+        TASKS,
+        "Takes task configurations of a worker",
+        internal::put_task_configs,
+    );
+    let fence = put(
+        FENCE,
+        "Fences earlier producers of a source connector",
+        internal::fence,
+    );
     vec![
-        marked(post(
-            TASKS,
-            "Takes task configurations of a worker",
-            internal::put_task_configs,
-        )),
-        marked(put(
-            FENCE,
-            "Fences earlier producers of a source connector",
-            internal::fence,
-        )),
+        marked(tasks, LONGEST_TASK_CONFIGS),
+        marked(fence, LONGEST_FENCE),
     ]
 }
 
-/// Whether a request is for a route that only other workers ask.
-pub(super) fn is_between_workers(request: &Parts) -> bool {
-    let path = request.extensions.get::<MatchedPath>();
-    match path.map(MatchedPath::as_str) {
-        Some(TASKS) => request.method == Method::POST,
-        Some(FENCE) => request.method == Method::PUT,
-        _ => false,
+/// The bytes of the longest body of a request that only other workers make; `None` for those of users.
+pub(super) fn longest_between_workers(request: &Parts) -> Option<usize> {
+    let path = request.extensions.get::<MatchedPath>()?;
+    match path.as_str() {
+        TASKS if request.method == Method::POST => Some(LONGEST_TASK_CONFIGS),
+        FENCE if request.method == Method::PUT => Some(LONGEST_FENCE),
+        _ => None,
     }
 }
 

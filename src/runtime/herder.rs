@@ -161,24 +161,27 @@ pub trait Herder: Send + Sync {
     /// Forgets the topics a connector has used.
     async fn reset_topics(&self, name: &str) -> Result<(), HerderError>;
 
-    /// Writes the task configs of a connector that another worker runs and has made them of; only a leader does. Checks the
-    /// signature first.
+    /// Checks that another worker of the group has made a request.
+    ///
+    /// # Errors
+    /// It is refused.
+    fn check_signature(&self, _signature: Option<&RequestSignature>) -> Result<(), HerderError> {
+        Err(HerderError::alone("requests of another worker"))
+    }
+
+    /// Writes the task configs of a connector that another worker runs and has made them of; only a leader does. The signature
+    /// must have been checked.
     async fn put_task_configs(
         &self,
         _name: &str,
         _configs: Vec<ConfigMap>,
-        _signature: Option<RequestSignature>,
     ) -> Result<(), HerderError> {
         Err(HerderError::alone("task configurations of another worker"))
     }
 
-    /// Fences the producers that earlier tasks of a source connector have had; only a leader does. Checks the signature
-    /// first.
-    async fn fence_zombies(
-        &self,
-        _name: &str,
-        _signature: Option<RequestSignature>,
-    ) -> Result<(), HerderError> {
+    /// Fences the producers that earlier tasks of a source connector have had; only a leader does. The signature
+    /// must have been checked.
+    async fn fence_zombies(&self, _name: &str) -> Result<(), HerderError> {
         Err(HerderError::alone("fencing for another worker"))
     }
 

@@ -456,14 +456,12 @@ impl Herder for DistributedHerder {
         self.desk.dry_run(name, config, deployed, request).await
     }
 
-    async fn put_task_configs(
-        &self,
-        name: &str,
-        configs: Vec<ConfigMap>,
-        signature: Option<RequestSignature>,
-    ) -> Answer<()> {
+    fn check_signature(&self, signature: Option<&RequestSignature>) -> Answer<()> {
         self.must_run()?;
-        self.cluster.check_signature(signature.as_ref())?;
+        self.cluster.check_signature(signature)
+    }
+
+    async fn put_task_configs(&self, name: &str, configs: Vec<ConfigMap>) -> Answer<()> {
         let (_alone, view) = self.alone().await?;
         let known = view.connectors.get(name).ok_or_else(|| not_found(name))?;
         if !are_due(known, &configs)? {
@@ -473,10 +471,8 @@ impl Herder for DistributedHerder {
         committed.map_err(|error| internal(&error))
     }
 
-    async fn fence_zombies(&self, name: &str, signature: Option<RequestSignature>) -> Answer<()> {
-        self.must_run()?;
-        self.cluster.check_signature(signature.as_ref())?;
-        self.cluster.must_lead().await?;
+    async fn fence_zombies(&self, name: &str) -> Answer<()> {
+        self.must_lead().await?;
         let view = self.current().await?;
         let known = view.connectors.get(name).ok_or_else(|| not_found(name))?;
         let resolved = self.desk.environment.providers.resolve(&known.config);
