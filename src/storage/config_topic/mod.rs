@@ -10,8 +10,8 @@ mod state;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use connect_core::Result;
 use connect_core::config::ConfigMap;
+use connect_core::{Error, Result};
 use serde_json::{Value, json};
 use tokio::sync::{Notify, watch};
 
@@ -41,7 +41,7 @@ pub struct ConfigTopic {
     /// There are news.
     news: Notify,
     /// `None`: whoever is the leader writes without a transaction.
-    leader: Option<LeaderWriter>,
+    leader: Option<Arc<LeaderWriter>>,
 }
 
 impl ConfigTopic {
@@ -66,7 +66,7 @@ impl ConfigTopic {
     /// Has everything but what any worker may write written by `leader`.
     #[must_use]
     pub fn written_by(mut self, leader: LeaderWriter) -> Self {
-        self.leader = Some(leader);
+        self.leader = Some(Arc::new(leader));
         self
     }
 
@@ -83,7 +83,7 @@ impl ConfigTopic {
 
     /// Whether another has taken this worker's place as the leader since [`ConfigTopic::lead`].
     pub fn is_fenced(&self) -> bool {
-        self.leader.as_ref().is_some_and(LeaderWriter::is_fenced)
+        self.leader.as_deref().is_some_and(LeaderWriter::is_fenced)
     }
 
     /// Which tasks of a connector are the newest, by all that was written by now.
@@ -249,12 +249,15 @@ impl ConfigTopic {
         self.write(vec![(SESSION_KEY.to_owned(), Some(key))]).await
     }
 
-    /// Writes as the leader.
+    /// Writes as the leader. What is begun is ended, also if the caller leaves: a transaction that is left open keeps all
+    /// workers from reading on.
     async fn write(&self, changes: Vec<Change>) -> Result<()> {
-        let Some(leader) = &self.leader else {
+        let Some(leader) = self.leader.clone() else {
             return self.write_as_any(changes).await;
         };
-        leader.write(self.topic.records(entries(changes))).await?;
+        let records = self.topic.records(entries(changes));
+        let written = tokio::spawn(async move { leader.write(records).await }).await;
+        written.map_err(|cause| Error::internal("writing as the leader").source(cause))??;
         self.refresh().await
     }
 
