@@ -6,7 +6,7 @@
 
 mod entries;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -160,9 +160,18 @@ impl StatusWriter {
         });
     }
 
-    /// Removes what is told of connectors and tasks that are not there. `tasks`: how many a connector has, by its name.
-    pub(super) fn keep_only(&self, tasks: &BTreeMap<&str, u32>) {
-        self.change(|_, entries| entries.remove_all(|key| is_gone(key, tasks)));
+    /// Removes what is told of connectors and tasks that are not there. `tasks`: how many a connector has, by its name. A task
+    /// of a connector with fewer tasks may run until one of `workers`, those of the group, tells its end.
+    pub(super) fn keep_only(&self, tasks: &BTreeMap<&str, u32>, workers: &BTreeSet<String>) {
+        self.change(|_, entries| {
+            let running = entries.running(workers);
+            entries.remove_all(|key| {
+                let connector = connector_of_task(key);
+                let may_run = connector.is_some_and(|connector| tasks.contains_key(connector))
+                    && running.contains(key);
+                is_gone(key, tasks) && !may_run
+            });
+        });
     }
 
     /// The states of a connector, as told by whoever runs its parts.

@@ -1,6 +1,6 @@
 //! The cluster as this worker knows it: what there is, and who leads.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -48,10 +48,15 @@ pub(super) enum Role {
 pub(super) struct Owners {
     pub(super) connectors: BTreeMap<Arc<str>, String>,
     pub(super) tasks: BTreeMap<TaskId, String>,
+    /// The ids of all workers, those that run nothing included: `host:port` of their REST APIs.
+    pub(super) workers: BTreeSet<String>,
 }
 
 impl Owners {
     pub(super) fn add(&mut self, url: &str, work: &Work) {
+        let id = url.split_once("://").map_or(url, |(_, rest)| rest);
+        let id = id.split('/').next().unwrap_or(id);
+        self.workers.insert(id.to_owned());
         let connectors = work.connectors.iter();
         self.connectors
             .extend(connectors.map(|name| (name.clone(), url.to_owned())));
@@ -516,6 +521,16 @@ mod tests {
         assert!(held.check_task(&task(0)).is_err(), "another's");
         session.0.store(false, Ordering::Relaxed);
         assert!(held.check_task(&task(1)).is_err(), "expired");
+    }
+
+    #[test]
+    fn a_worker_that_runs_nothing_is_known_too() {
+        let mut owners = Owners::default();
+        for url in ["http://a:8083/", "https://b:1", "http://[::1]:2/"] {
+            owners.add(url, &Work::default());
+        }
+        let known: Vec<_> = owners.workers.iter().map(String::as_str).collect();
+        assert_eq!(known, ["[::1]:2", "a:8083", "b:1"]);
     }
 
     #[test]

@@ -321,8 +321,10 @@ impl Membership {
             let tasks: BTreeMap<_, _> = connectors
                 .map(|(name, connector)| (name.as_str(), connector.task_count()))
                 .collect();
-            self.parts.environment.statuses.keep_only(&tasks);
-            cluster.set_role(Role::Leader(self.group.owners()));
+            let owners = self.group.owners();
+            let statuses = &self.parts.environment.statuses;
+            statuses.keep_only(&tasks, &owners.workers);
+            cluster.set_role(Role::Leader(owners));
         } else {
             cluster.set_role(Role::Follower {
                 leader_url: leader_url.to_owned(),

@@ -1,6 +1,6 @@
 //! The status topic as it will be: what was read of it, and what is yet to be written. No input or output.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
@@ -114,6 +114,20 @@ impl Entries {
         }
     }
 
+    /// The keys of what some workers have told to run, or to be about to.
+    pub(super) fn running(&self, workers: &BTreeSet<String>) -> BTreeSet<String> {
+        let runs = |value: &Value| {
+            let entry = StatusEntry::<State>::read(value)?;
+            let runs = !matches!(entry.state, State::Failed | State::Unassigned);
+            Some(runs && workers.contains(&entry.worker_id))
+        };
+        let known = self.known.iter();
+        known
+            .filter(|(_, value)| runs(value) == Some(true))
+            .map(|(key, _)| key.clone())
+            .collect()
+    }
+
     pub(super) fn states(&self, connector: &str) -> KnownStates {
         let read = |key: &str| StatusEntry::read(self.known.get(key)?);
         let first = task_key(connector, 0);
@@ -206,6 +220,24 @@ mod tests {
         // What another worker left behind is overwritten by a failure of this generation.
         entries.set_if_newest(key(), &entry(State::Failed, "w", 2));
         assert_eq!(state_of(&entries, "a-b", 0), Some(State::Failed));
+    }
+
+    #[test]
+    fn what_runs_is_what_workers_that_are_there_have_told_to() {
+        let mut entries = Entries::default();
+        let told = [
+            ("a", entry(State::Running, "w", 1)),
+            ("b", entry(State::Paused, "w", 1)),
+            ("c", entry(State::Failed, "w", 1)),
+            ("d", entry(State::Unassigned, "w", 1)),
+            ("e", entry(State::Running, "dead", 1)),
+        ];
+        for (key, entry) in told {
+            entries.set(key.to_owned(), entry.value());
+        }
+        entries.set("topic".to_owned(), json!({ "topic": {} }));
+        let running = entries.running(&BTreeSet::from(["w".to_owned()]));
+        assert_eq!(Vec::from_iter(running), ["a", "b"]);
     }
 
     #[test]
