@@ -254,7 +254,12 @@ impl GroupMember for ClusterMember {
     }
 
     async fn rebalance_needed(&mut self) -> Rebalance {
-        self.session.wait(Session::rebalance).await
+        let rebalance = self.session.wait(Session::rebalance).await;
+        if matches!(rebalance, Rebalance::Lost(_)) {
+            // It is told once: the next join is a newcomer's.
+            self.session.change(Session::give_up);
+        }
+        rebalance
     }
 
     async fn leave(self: Box<Self>) -> Result<()> {

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use connect_core::Error;
+use connect_core::{Error, RetryVerdict};
 use krafka::error::ErrorCode;
 use tokio::time::Instant;
 
@@ -75,13 +75,11 @@ impl Session {
         member.clone_into(&mut self.member);
     }
 
-    /// A join begins: what has been said of the last generation is settled.
+    /// A join begins: what has been said of the last generation is settled. An end is not: it stays until it is given up.
     pub(super) fn begin_join(&mut self) {
         self.joining = true;
-        match &mut self.place {
-            Place::Inside { wanted, .. } => *wanted = false,
-            Place::Ended(_) => self.place = Place::Outside,
-            Place::Outside => {}
+        if let Place::Inside { wanted, .. } = &mut self.place {
+            *wanted = false;
         }
     }
 
@@ -192,8 +190,9 @@ impl Session {
         }
     }
 
+    /// Whoever has lost a place may join as a newcomer.
     fn lost(&self, end: End) -> Error {
-        match end {
+        let lost = match end {
             End::Expelled(code) => {
                 Error::conflict(format!("the group went on without this member: {code:?}"))
             }
@@ -201,7 +200,8 @@ impl Session {
                 "the group's coordinator was not heard for {:?}: others may have taken this member's place",
                 self.timeout
             )),
-        }
+        };
+        lost.retry(RetryVerdict::Backoff)
     }
 }
 
@@ -281,6 +281,7 @@ mod tests {
             session.answered(&beat, code);
             assert!(is_lost(&session));
             assert!(session.beat(start).is_none());
+            session.give_up();
             session.begin_join();
             assert!(session.rebalance().is_none());
             let is_unknown = code == ErrorCode::UnknownMemberId;
@@ -297,9 +298,38 @@ mod tests {
         session.joined("m", 2, start + TIMEOUT);
         session.end_join();
         assert!(is_lost(&session));
+        session.give_up();
         session.begin_join();
         session.joined("m", 3, start + seconds(20));
         assert_eq!(session.deadline(), Some(start + seconds(30)));
+    }
+
+    #[test]
+    fn a_session_that_ended_before_a_join_is_lost_until_it_is_given_up() {
+        let start = Instant::now();
+        let mut session = stable(start);
+        assert!(session.expire(start + TIMEOUT));
+        session.begin_join();
+        assert!(is_lost(&session));
+        session.joined("m", 2, start + TIMEOUT);
+        session.end_join();
+        assert!(is_lost(&session));
+        session.give_up();
+        assert!(session.rebalance().is_none());
+    }
+
+    #[test]
+    fn whoever_has_lost_its_place_may_come_back() {
+        let start = Instant::now();
+        let (mut silent, mut expelled) = (stable(start), stable(start));
+        silent.expire(start + TIMEOUT);
+        expelled.refused(ErrorCode::IllegalGeneration);
+        for session in [silent, expelled] {
+            let Some(Rebalance::Lost(failure)) = session.rebalance() else {
+                panic!("not lost");
+            };
+            assert!(failure.is_retriable());
+        }
     }
 
     #[test]
@@ -308,6 +338,7 @@ mod tests {
         let mut session = stable(start);
         let beat = session.beat(start).unwrap();
         session.answered(&beat, ErrorCode::UnknownMemberId);
+        session.give_up();
         session.begin_join();
         session.joined("n", 2, start);
         session.end_join();
