@@ -5,14 +5,19 @@
 //! reads the status board.
 
 mod desired;
+mod starting;
+#[cfg(test)]
+mod tests;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use connect_core::config::{CommonOptions, ConfigMap, ConnectorConfig, connector_from_map};
-use connect_core::plugin::{Connector, ConnectorPlugin, ConnectorType};
+use connect_core::config::{
+    CommonOptions, ConfigMap, ConnectorConfig, connector_from_map, find_connector_plugin,
+};
+use connect_core::plugin::{Connector, ConnectorPlugin};
 use connect_core::retry::RetryPolicy;
 use connect_core::{Error, Result};
 use tokio::sync::{mpsc, oneshot};
@@ -27,11 +32,8 @@ use super::herder::RestartRequest;
 use super::info::{State, TargetState};
 use super::status::{BoardOwner, StatusBoard};
 use super::task_runner::{TaskPlan, TaskRunner};
-use super::topic_creation::TopicCreation;
 use super::worker_config::wrong_options;
 
-/// How long a connector may take to look at the outside world before it counts as failed.
-const START_DEADLINE: Duration = Duration::from_secs(60);
 /// Requests that may wait for one connector.
 const WAITING_COMMANDS: usize = 64;
 /// Pauses between tries to have task configs committed.
@@ -124,8 +126,11 @@ pub(super) fn spawn(
         status,
         committer: start.committer,
         committing: None,
+        commands: receiver,
+        waiting: VecDeque::new(),
+        cut_off: handle.cut_off.clone(),
     };
-    tokio::spawn(actor.run(receiver, start.after, handle.cut_off.clone()));
+    tokio::spawn(actor.run(start.after));
     handle
 }
 
@@ -150,41 +155,49 @@ struct ConnectorActor {
     committer: Option<Arc<dyn TaskCommitter>>,
     /// Held while the tasks are being committed; given up when dropped.
     committing: Option<DropGuard>,
+    commands: mpsc::Receiver<Command>,
+    /// Commands that came while the connector started.
+    waiting: VecDeque<Command>,
+    cut_off: CancellationToken,
 }
 
 impl ConnectorActor {
-    async fn run(
-        mut self,
-        mut commands: mpsc::Receiver<Command>,
-        after: Option<oneshot::Receiver<()>>,
-        cut_off: CancellationToken,
-    ) {
-        if let Some(after) = after {
-            let _ended_or_gone = after.await;
+    async fn run(mut self, after: Option<oneshot::Receiver<()>>) {
+        if let Some(after) = after
+            && self.cut_off.run_until_cancelled(after).await.is_none()
+        {
+            return;
         }
         self.settle().await;
-        loop {
-            let command = tokio::select! {
-                biased;
-                () = cut_off.cancelled() => break,
-                command = commands.recv() => command,
-            };
+        while let Some(command) = self.next_command().await {
             match command {
-                Some(Command::Shutdown(done)) => {
+                Command::Shutdown(done) => {
                     self.end().await;
                     let _asker_left = done.send(());
                     return;
                 }
-                Some(command) => self.obey(command).await,
-                None => break,
+                command => self.obey(command).await,
             }
         }
         self.end().await;
     }
 
+    /// `None` once the actor is cut off, or nobody can tell it anything any more.
+    async fn next_command(&mut self) -> Option<Command> {
+        if self.cut_off.is_cancelled() {
+            return None;
+        }
+        if let Some(command) = self.waiting.pop_front() {
+            return Some(command);
+        }
+        let command = self.cut_off.run_until_cancelled(self.commands.recv());
+        command.await.flatten()
+    }
+
+    /// Whoever takes over from one that is cut off tells of the connector, and may do so already.
     async fn end(&mut self) {
         self.tasks.stop_all().await;
-        if self.desired.runs_connector() {
+        if self.desired.runs_connector() && !self.cut_off.is_cancelled() {
             self.give_up_connector();
         }
     }
@@ -240,16 +253,22 @@ impl ConnectorActor {
         }
     }
 
-    /// Stops what is no longer wanted here, answers, and makes the rest what is wanted.
-    async fn become_desired(&mut self, desired: Desired, done: oneshot::Sender<()>) {
+    /// Stops what is no longer wanted here and answers; what was wanted before.
+    async fn replace_desired(&mut self, desired: Desired, done: oneshot::Sender<()>) -> Desired {
         let before = std::mem::replace(&mut self.desired, desired);
-        let is_new_config = before.revision != self.desired.revision;
-        let had_connector = before.runs_connector();
         self.stop_unwanted(before.task_revision()).await;
-        if had_connector && !self.desired.runs_connector() {
+        if before.runs_connector() && !self.desired.runs_connector() {
             self.give_up_connector();
         }
         let _asker_left = done.send(());
+        before
+    }
+
+    /// Stops what is no longer wanted here, answers, and makes the rest what is wanted.
+    async fn become_desired(&mut self, desired: Desired, done: oneshot::Sender<()>) {
+        let before = self.replace_desired(desired, done).await;
+        let is_new_config = before.revision != self.desired.revision;
+        let had_connector = before.runs_connector();
         let target = self.desired.target;
         if before.target != target {
             info!(connector = &*self.name, ?target, "target state changed");
@@ -257,7 +276,7 @@ impl ConnectorActor {
         if is_new_config {
             info!(connector = &*self.name, "configuration changed");
             self.connector = None;
-            self.healer.forget_all();
+            self.forget_plans();
             if had_connector && self.desired.runs_connector() {
                 self.status.connector(State::Unassigned);
             }
@@ -270,6 +289,17 @@ impl ConnectorActor {
             return self.settle_tasks();
         }
         self.settle().await;
+    }
+
+    /// With a new configuration nothing is planned of what was made from the one before. The tasks of a cluster's connector
+    /// are made anew only by a commit.
+    fn forget_plans(&self) {
+        let keeps_tasks = matches!(self.desired.share, Share::Parts(_));
+        if keeps_tasks && self.desired.target != TargetState::Stopped {
+            self.healer.forget(Part::Connector);
+        } else {
+            self.healer.forget_all();
+        }
     }
 
     /// Stops the tasks that are not wanted here, or were started for other task configs.
@@ -342,7 +372,7 @@ impl ConnectorActor {
         if missing.is_empty() || wanted == Wanted::Stop {
             return;
         }
-        match self.task_plan(parts.count) {
+        match self.task_plan(parts) {
             Ok(plan) => missing
                 .iter()
                 .for_each(|task| self.tasks.start(&plan, *task, wanted)),
@@ -362,6 +392,7 @@ impl ConnectorActor {
 
     fn settled(&self, state: State, outcome: Result<()>) {
         match outcome {
+            _ if self.is_superseded() => {}
             Ok(()) => self.status.connector(state),
             Err(failure) => {
                 error!(
@@ -415,15 +446,19 @@ impl ConnectorActor {
         self.plan_of(connector, config)
     }
 
-    /// The plan of the `count` tasks of a cluster's connector, which has been started in this worker or in another.
-    fn task_plan(&self, count: u32) -> Result<TaskPlan> {
-        let config = self.resolved()?;
+    /// The plan of the tasks of a cluster's connector, which has been started in this worker or in another.
+    fn task_plan(&self, parts: &Parts) -> Result<TaskPlan> {
+        let resolved = self.environment.providers.resolve(&parts.made_from)?;
+        self.status.hide_of_tasks(resolved.redaction);
+        // They may be of the class before.
+        let class = parts.made_from.get("connector.class");
+        let plugin = find_connector_plugin(class.map_or("", String::as_str))?;
         Ok(TaskPlan {
             name: self.name.clone(),
-            kind: self.plugin.kind,
-            count,
-            connector: connector_from_map(&config)?.into(),
-            config,
+            kind: plugin.kind,
+            count: parts.count,
+            connector: connector_from_map(&resolved.config)?.into(),
+            config: resolved.config,
         })
     }
 
@@ -443,28 +478,6 @@ impl ConnectorActor {
             config,
             connector,
         })
-    }
-
-    async fn start_connector(&mut self, config: &ConfigMap) -> Result<Arc<dyn Connector>> {
-        let makes_topics = self.environment.settings.config.topic_creation;
-        let outcome = match self.plugin.kind {
-            ConnectorType::Source if makes_topics => TopicCreation::of(config).map(|_checked| ()),
-            _ => Ok(()),
-        };
-        let outcome = match outcome {
-            Ok(()) => try_to_start(config).await,
-            Err(wrong) => Err(wrong),
-        };
-        match &outcome {
-            Ok(_) => self.environment.connector_startups.succeeded(),
-            Err(_) => self.environment.connector_startups.failed(),
-        }
-        let connector = outcome?;
-        self.connector = Some(Started {
-            connector: connector.clone(),
-            config: config.clone(),
-        });
-        Ok(connector)
     }
 
     /// Restarts what was marked RESTARTING.
@@ -494,16 +507,19 @@ impl ConnectorActor {
     }
 
     async fn restart_tasks(&mut self, tasks: &[u32]) {
+        // Some may have been taken away since they were chosen.
+        let here = tasks.iter().copied();
+        let tasks: Vec<_> = here.filter(|task| self.desired.runs_task(*task)).collect();
         if tasks.is_empty() || self.desired.target == TargetState::Stopped {
             return;
         }
-        for task in tasks {
+        for task in &tasks {
             self.status.task(*task, State::Restarting);
         }
-        self.tasks.stop(tasks).await;
+        self.tasks.stop(&tasks).await;
         let plan = match &self.desired.share {
             Share::Whole => self.plan().await,
-            Share::Parts(parts) => self.task_plan(parts.count),
+            Share::Parts(parts) => self.task_plan(parts),
         };
         match plan {
             Ok(plan) => {
@@ -536,16 +552,6 @@ async fn commit(
         );
         tokio::time::sleep(pause).await;
     }
-}
-
-async fn try_to_start(config: &ConfigMap) -> Result<Arc<dyn Connector>> {
-    let connector: Arc<dyn Connector> = connector_from_map(config)?.into();
-    tokio::time::timeout(START_DEADLINE, connector.start())
-        .await
-        .map_err(|_| {
-            Error::external(format!("no end after {START_DEADLINE:?}")).operation("start connector")
-        })??;
-    Ok(connector)
 }
 
 /// What tasks are to do while the connector's target is `target`.

@@ -51,6 +51,8 @@ struct Board {
     connector: (State, Option<String>),
     tasks: BTreeMap<u32, TaskEntry>,
     redaction: Redaction,
+    /// The tasks may run with a configuration from before.
+    redaction_of_tasks: Redaction,
 }
 
 /// A task on the board.
@@ -69,6 +71,7 @@ impl StatusBoard {
             connector: (State::Unassigned, None),
             tasks: BTreeMap::new(),
             redaction: Redaction::default(),
+            redaction_of_tasks: Redaction::default(),
         })))
     }
 
@@ -85,9 +88,14 @@ impl StatusBoard {
         self.with(|board| board.redaction = redaction);
     }
 
+    /// What must not be shown of the configuration that the tasks were made from, if that may be another.
+    pub(super) fn hide_of_tasks(&self, redaction: Redaction) {
+        self.with(|board| board.redaction_of_tasks = redaction);
+    }
+
     /// What may be shown and logged of an error.
     pub(super) fn trace_of(&self, error: &Error) -> String {
-        let redaction = self.with(|board| board.redaction.clone());
+        let redaction = self.with(|board| board.redaction.and(&board.redaction_of_tasks));
         redaction.apply(error.trace())
     }
 

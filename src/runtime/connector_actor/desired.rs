@@ -38,6 +38,8 @@ pub(in crate::runtime) struct Parts {
     pub(in crate::runtime) count: u32,
     /// Another one for each set of task configs that was committed.
     pub(in crate::runtime) commit: i64,
+    /// The connector's configuration from which the tasks were made: there may be a newer one that has made none yet.
+    pub(in crate::runtime) made_from: Arc<ConfigMap>,
 }
 
 impl Desired {
@@ -46,6 +48,12 @@ impl Desired {
             Share::Whole => true,
             Share::Parts(parts) => parts.connector,
         }
+    }
+
+    /// Whether the connector itself runs here in both, with the same configuration and target.
+    pub(super) fn has_connector_of(&self, other: &Self) -> bool {
+        let both_run = self.runs_connector() && other.runs_connector();
+        both_run && (self.revision, self.target) == (other.revision, other.target)
     }
 
     /// Tasks that were started for another one of these must be started anew.

@@ -11,6 +11,7 @@ use std::time::Duration;
 use connect_core::retry::RetryPolicy;
 use connect_core::{Error, ErrorKind, Result};
 use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
@@ -59,6 +60,8 @@ pub(super) struct Membership {
     work: Work,
     /// That of the generation this worker is in or was in last.
     protocol: ConnectProtocol,
+    /// What was begun last as the leader.
+    keeping: Option<JoinHandle<()>>,
 }
 
 /// How a time in the group ends.
@@ -92,6 +95,7 @@ impl Membership {
             running: Running::new(parts.environment.clone(), cluster, parts.locals.clone()),
             work: Work::default(),
             protocol: options.cluster.protocol,
+            keeping: None,
             parts,
         }
     }
@@ -107,7 +111,10 @@ impl Membership {
             };
             let outcome = match opened {
                 Ok(opened) => self.one_time(member.insert(opened), &mut failures).await,
-                Err(failure) => Err(failure),
+                Err(failure) => {
+                    failures += 1;
+                    self.lost(failure)
+                }
             };
             let pause = match outcome {
                 Ok(End::Stopped) => break,
@@ -143,12 +150,20 @@ impl Membership {
         *failures = if joined { 1 } else { *failures + 1 };
         if let End::Lost(failure) = end {
             self.give_up(&failure).await;
-            if !self.may_come_back(&failure) {
-                return Err(failure);
-            }
-            return Ok(End::Lost(failure));
+            return self.lost(failure);
         }
         Ok(end)
+    }
+
+    /// The end of a time in the group that was lost, or could not be had.
+    ///
+    /// # Errors
+    /// There will never be another.
+    fn lost(&self, failure: Error) -> Result<End> {
+        if self.may_come_back(&failure) {
+            return Ok(End::Lost(failure));
+        }
+        Err(failure)
     }
 
     async fn member(&self) -> Result<Box<dyn GroupMember>> {
@@ -237,7 +252,7 @@ impl Membership {
         self.parts.cluster.set_protocol(self.protocol);
         let assignment = Assignment::decode(&generation.assignment)?;
         if assignment.error == AssignmentError::ConfigMismatch {
-            self.parts.cluster.config.refresh().await?;
+            self.refresh().await;
             tokio::time::sleep(MISMATCH_PAUSE).await;
             return Ok(Next::Join);
         }
@@ -287,25 +302,38 @@ impl Membership {
     /// Reads the config topic as far as the leader had.
     async fn catch_up(&self, offset: i64) -> bool {
         let cluster = &self.parts.cluster;
-        let timeout = self.parts.options.cluster.sync_timeout;
         if cluster.view().offset < offset {
-            match tokio::time::timeout(timeout, cluster.config.refresh()).await {
-                Ok(Ok(())) => {}
-                Ok(Err(failure)) => {
-                    warn!(
-                        error = failure.trace(),
-                        "the config topic could not be read"
-                    );
-                }
-                Err(_) => warn!(?timeout, "the config topic took too long to be read"),
-            }
+            self.refresh().await;
         }
         cluster.view().offset >= offset
     }
 
+    /// Reads the config topic to its end, if that does not take too long.
+    async fn refresh(&self) {
+        let timeout = self.parts.options.cluster.sync_timeout;
+        match tokio::time::timeout(timeout, self.parts.cluster.config.refresh()).await {
+            Ok(Ok(())) => {}
+            Ok(Err(failure)) => {
+                warn!(
+                    error = failure.trace(),
+                    "the config topic could not be read"
+                );
+            }
+            Err(_) => warn!(?timeout, "the config topic took too long to be read"),
+        }
+    }
+
     async fn settle(&mut self, tasks: NewTasks) {
         let view = self.parts.cluster.view();
-        self.running.settle(&view, &self.work, tasks).await;
+        let gone = self.running.settle(&view, &self.work, tasks).await;
+        // Another may have made a connector of that name meanwhile.
+        let view = self.parts.cluster.view();
+        for name in gone {
+            if !view.connectors.contains_key(&name) {
+                // Its tasks may have told something while they ended.
+                self.parts.environment.statuses.forget(&name);
+            }
+        }
     }
 
     /// The group is shared.
@@ -333,19 +361,12 @@ impl Membership {
         self.parts.ready.store(true, Ordering::Release);
     }
 
-    async fn keep_lead(&self) {
-        let cluster = &self.parts.cluster;
-        if let Err(failure) = cluster.take_lead_back().await {
-            warn!(
-                error = failure.trace(),
-                "the leader cannot write the config topic: it is tried again"
-            );
-        }
-        if let Err(failure) = cluster.renew_session_key().await {
-            warn!(
-                error = failure.trace(),
-                "no session key could be written: it is tried again"
-            );
+    /// As the leader, has done what it is to do from time to time; that may take long, and nothing waits for it.
+    fn keep_lead(&mut self) {
+        let keeping = self.keeping.as_ref();
+        let is_going_on = keeping.is_some_and(|keeping| !keeping.is_finished());
+        if !is_going_on && self.parts.cluster.leads() {
+            self.keeping = Some(tokio::spawn(keep_lead(self.parts.cluster.clone())));
         }
     }
 
@@ -361,17 +382,17 @@ impl Membership {
                 }
             };
             tokio::select! {
-                () = stop.cancelled() => return Next::End(End::Stopped),
+                // That the place is lost comes before all else.
+                biased;
                 rebalance = member.rebalance_needed() => return match rebalance {
                     Rebalance::Requested => Next::Join,
                     Rebalance::Lost(failure) => Next::End(End::Lost(failure)),
                 },
+                () = stop.cancelled() => return Next::End(End::Stopped),
+                () = delay => return Next::Join,
+                _ = look_at_lead.tick() => self.keep_lead(),
                 news = cluster.config.news() => if self.hear(news).await {
                     return Next::Join;
-                },
-                () = delay => return Next::Join,
-                _ = look_at_lead.tick() => if cluster.leads() {
-                    self.keep_lead().await;
                 },
             }
         }
@@ -408,5 +429,24 @@ impl Membership {
             Ok(_affected) => info!(logger, level, "level of logging changed"),
             Err(failure) => warn!(logger, level, %failure, "the level of logging is not changed"),
         }
+    }
+}
+
+/// Takes the leader's place back if another has it, and makes a new session key if there is none or if it is too old.
+async fn keep_lead(cluster: Arc<Cluster>) {
+    if let Err(failure) = cluster.take_lead_back().await {
+        warn!(
+            error = failure.trace(),
+            "the leader cannot write the config topic: it is tried again"
+        );
+    }
+    if !cluster.leads() {
+        return;
+    }
+    if let Err(failure) = cluster.renew_session_key().await {
+        warn!(
+            error = failure.trace(),
+            "no session key could be written: it is tried again"
+        );
     }
 }

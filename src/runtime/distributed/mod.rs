@@ -95,7 +95,10 @@ impl DistributedHerder {
     pub(super) async fn lost(&self) -> Error {
         match (&mut *self.failure.lock().await).await {
             Ok(failure) => failure,
-            Err(_ended) => std::future::pending().await,
+            Err(_ended) if self.stop.is_cancelled() => std::future::pending().await,
+            Err(_ended) => Error::internal(
+                "the membership in the group panicked: a defect in Sluice, see the log",
+            ),
         }
     }
 

@@ -8,6 +8,7 @@ use connect_core::Error;
 use connect_core::config::find_connector_plugin;
 use connect_core::plugin::ConnectorPlugin;
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 use tracing::{error, warn};
 
 use super::protocol::Work;
@@ -50,6 +51,75 @@ impl Locals {
         let locals = self.lock();
         locals.values().map(|local| local.actor.clone()).collect()
     }
+
+    /// Takes note of what is wanted of a connector; says what is to be done for it. One that is replaced is none of these any
+    /// more.
+    fn change(&self, name: &str, plugin: &'static ConnectorPlugin, desired: &Desired) -> Change {
+        self.remove_dead(name);
+        let mut locals = self.lock();
+        let Some(local) = locals.get_mut(name) else {
+            return Change::Start;
+        };
+        if !std::ptr::eq(local.plugin, plugin) {
+            let replaced = locals.remove(name);
+            return replaced.map_or(Change::Start, |local| Change::Replace(local.actor));
+        }
+        if local.desired == *desired {
+            return Change::None;
+        }
+        local.desired = desired.clone();
+        Change::Become(local.actor.clone())
+    }
+
+    /// Removes a connector whose actor has ended by a defect, and ends what it has left behind.
+    fn remove_dead(&self, name: &str) {
+        let mut locals = self.lock();
+        let is_dead = |local: &Local| local.actor.commands.is_closed();
+        if locals.get(name).is_some_and(is_dead)
+            && let Some(dead) = locals.remove(name)
+        {
+            error!(
+                connector = name,
+                "the connector ended by a defect in Sluice"
+            );
+            dead.actor.cut_off.cancel();
+        }
+    }
+
+    /// Waits for the end of what was told to stop; what takes too long is cut off, with all of its connector that runs here,
+    /// and is none of these any more.
+    async fn ended(&self, endings: Vec<Ending>, deadline: Instant) {
+        let mut cut_off = Vec::new();
+        for Ending { name, actor, end } in endings {
+            if tokio::time::timeout_at(deadline, end).await.is_err() {
+                warn!(
+                    connector = name,
+                    "the connector did not stop in time and is cut off"
+                );
+                actor.cut_off.cancel();
+                // What is still wanted of it is started anew.
+                self.lock().remove(&name);
+                cut_off.push(actor);
+            }
+        }
+        until_gone(&cut_off).await;
+    }
+
+    /// Ends all at once, without waiting for it; the actors that end.
+    fn cut_off(&self) -> Vec<ActorHandle> {
+        let locals = std::mem::take(&mut *self.lock());
+        let actors = locals.into_values().map(|local| local.actor);
+        actors.inspect(|actor| actor.cut_off.cancel()).collect()
+    }
+}
+
+/// What is to be done to have of a connector what is wanted.
+enum Change {
+    None,
+    Become(ActorHandle),
+    /// It has another class now: another actor starts when this one has ended.
+    Replace(ActorHandle),
+    Start,
 }
 
 fn parts(desired: &Desired) -> Parts {
@@ -101,29 +171,35 @@ impl Running {
         }
     }
 
-    /// Makes what runs here what is configured and given to this worker. Returns once nothing else runs.
-    pub(super) async fn settle(&mut self, view: &ClusterConfig, work: &Work, tasks: NewTasks) {
+    /// Makes what runs here what is configured and given to this worker. Returns once nothing else runs, with the names of
+    /// what ran or was given and is not configured.
+    pub(super) async fn settle(
+        &mut self,
+        view: &ClusterConfig,
+        work: &Work,
+        tasks: NewTasks,
+    ) -> Vec<String> {
         let mut names: BTreeSet<String> = self.locals.lock().keys().cloned().collect();
         names.extend(self.lacking.keys().cloned());
         names.extend(work.connectors.iter().map(ToString::to_string));
         names.extend(work.tasks.iter().map(|task| task.connector.to_string()));
-        let mut endings = Vec::new();
+        let (mut endings, mut wanted) = (Vec::new(), Vec::new());
         for name in &names {
             let known = view.connectors.get(name);
             let desired = known.and_then(|known| desired(name, known, work));
             let desired = desired.and_then(|desired| self.without_new_tasks(name, desired, tasks));
-            endings.extend(self.adapt(name, desired).await);
+            endings.extend(self.adapt(name, desired.clone()).await);
+            wanted.extend(desired.map(|desired| (name, desired)));
         }
-        self.ended(endings).await;
+        self.locals.ended(endings, self.stop_deadline()).await;
+        for (name, desired) in wanted {
+            // What had to end first, or was cut off, is not there: it starts now. To the rest nothing happens.
+            let _nothing_ends = self.adapt(name, Some(desired)).await;
+        }
         self.commits
             .retain(|name, _| view.connectors.contains_key(name));
-        for name in names
-            .iter()
-            .filter(|name| !view.connectors.contains_key(*name))
-        {
-            // Its tasks may have told something while they ended.
-            self.environment.statuses.forget(name);
-        }
+        names.retain(|name| !view.connectors.contains_key(name));
+        names.into_iter().collect()
     }
 
     /// Tasks of a commit that is new to this worker may have to wait; `None` if nothing is left.
@@ -157,59 +233,35 @@ impl Running {
             return shut_down(name, &local.actor).await;
         };
         self.lacking.remove(name);
-        let known = {
-            let mut locals = self.locals.lock();
-            let local = locals.get_mut(name);
-            local.map(|local| {
-                let is_same = local.desired == desired;
-                let fits = std::ptr::eq(local.plugin, plugin);
-                if fits {
-                    local.desired = desired.clone();
-                }
-                (local.actor.clone(), is_same, fits)
-            })
-        };
-        match known {
-            Some((_, true, _)) => None,
-            Some((actor, false, true)) => {
+        match self.locals.change(name, plugin, &desired) {
+            Change::None => None,
+            Change::Become(actor) => {
                 let (done, end) = oneshot::channel();
-                let command = Command::Become(desired.clone(), done);
-                if actor.commands.send(command).await.is_err() {
-                    // It has ended by a defect.
-                    self.start(name, plugin, desired, None);
-                    return None;
+                let told = actor.commands.send(Command::Become(desired, done)).await;
+                if told.is_err() {
+                    // It has ended by a defect: another one takes its place.
+                    self.locals.remove_dead(name);
                 }
-                Some(Ending {
+                told.is_ok().then(|| Ending {
                     name: name.to_owned(),
                     actor,
                     end,
                 })
             }
-            Some((actor, false, false)) => {
-                let (done, end) = oneshot::channel();
-                let _ended_already = actor.commands.send(Command::Shutdown(done)).await;
-                self.start(name, plugin, desired, Some(end));
-                None
-            }
-            None => {
-                self.start(name, plugin, desired, None);
+            Change::Replace(actor) => shut_down(name, &actor).await,
+            Change::Start => {
+                self.start(name, plugin, desired);
                 None
             }
         }
     }
 
-    fn start(
-        &self,
-        name: &str,
-        plugin: &'static ConnectorPlugin,
-        desired: Desired,
-        after: Option<oneshot::Receiver<()>>,
-    ) {
+    fn start(&self, name: &str, plugin: &'static ConnectorPlugin, desired: Desired) {
         let start = connector_actor::Start {
             name,
             desired: desired.clone(),
             had_tasks: false,
-            after,
+            after: None,
             committer: Some(self.committer.clone()),
         };
         let local = Local {
@@ -246,21 +298,8 @@ impl Running {
         self.lacking.insert(name.to_owned(), desired.clone());
     }
 
-    /// Waits for the end of what was told to stop; what takes too long is cut off, with all of its connector that runs here.
-    async fn ended(&mut self, endings: Vec<Ending>) {
-        let graceful = self.environment.settings.config.graceful_timeout;
-        let deadline = tokio::time::Instant::now() + graceful + STOP_GRACE;
-        for Ending { name, actor, end } in endings {
-            if tokio::time::timeout_at(deadline, end).await.is_err() {
-                warn!(
-                    connector = name,
-                    "the connector did not stop in time and is cut off"
-                );
-                actor.cut_off.cancel();
-                // What is still wanted of it is started anew.
-                self.locals.lock().remove(&name);
-            }
-        }
+    fn stop_deadline(&self) -> Instant {
+        Instant::now() + self.environment.settings.config.graceful_timeout + STOP_GRACE
     }
 
     /// Restarts what runs here of a connector and is chosen.
@@ -282,23 +321,31 @@ impl Running {
         for (name, local) in locals {
             endings.extend(shut_down(&name, &local.actor).await);
         }
-        self.ended(endings).await;
+        self.locals.ended(endings, self.stop_deadline()).await;
     }
 
     /// Ends all at once: others may run it already.
     pub(super) async fn cut_off(&mut self) {
         self.lacking.clear();
-        let locals = std::mem::take(&mut *self.locals.lock());
-        for local in locals.values() {
-            local.actor.cut_off.cancel();
-        }
-        let ended = async {
-            for local in locals.into_values() {
-                local.actor.commands.closed().await;
-            }
-        };
-        let _all_or_late = tokio::time::timeout(STOP_GRACE, ended).await;
+        until_gone(&self.locals.cut_off()).await;
     }
+}
+
+impl Drop for Running {
+    /// Nothing outlives the membership, not even if that panics: others may run it.
+    fn drop(&mut self) {
+        self.locals.cut_off();
+    }
+}
+
+/// Waits, but not for long, until actors that were cut off have ended.
+async fn until_gone(actors: &[ActorHandle]) {
+    let gone = async {
+        for actor in actors {
+            actor.commands.closed().await;
+        }
+    };
+    let _all_or_late = tokio::time::timeout(STOP_GRACE, gone).await;
 }
 
 async fn shut_down(name: &str, actor: &ActorHandle) -> Option<Ending> {
@@ -313,13 +360,17 @@ async fn shut_down(name: &str, actor: &ActorHandle) -> Option<Ending> {
 
 /// What is wanted here of a connector; `None` if that is nothing.
 fn desired(name: &str, known: &ClusterConnector, work: &Work) -> Option<Desired> {
+    let committed = known.tasks.as_ref();
     let tasks = work.tasks.iter();
     let tasks = tasks.filter(|task| &*task.connector == name && task.task < known.task_count());
     let parts = Parts {
         connector: work.connectors.contains(name),
         tasks: tasks.map(|task| task.task).collect(),
         count: known.task_count(),
-        commit: known.tasks.as_ref().map_or(-1, |tasks| tasks.revision),
+        commit: committed.map_or(-1, |tasks| tasks.revision),
+        made_from: committed
+            .map_or(&known.config, |tasks| &tasks.made_from)
+            .clone(),
     };
     (parts.connector || !parts.tasks.is_empty()).then(|| Desired {
         config: known.config.clone(),
@@ -330,52 +381,5 @@ fn desired(name: &str, known: &ClusterConnector, work: &Work) -> Option<Desired>
 }
 
 #[cfg(test)]
-mod tests {
-    use connect_core::config::ConfigMap;
-    use connect_core::plugin::TaskId;
-
-    use super::*;
-    use crate::storage::CommittedTasks;
-
-    fn connector(target: &str, tasks: Option<usize>) -> ClusterConnector {
-        let config = Arc::new(ConfigMap::new());
-        ClusterConnector {
-            tasks: tasks.map(|count| CommittedTasks {
-                configs: Arc::new(vec![ConfigMap::new(); count]),
-                revision: 9,
-                made_from: config.clone(),
-            }),
-            config,
-            revision: 4,
-            target_state: target.to_owned(),
-        }
-    }
-
-    fn work(connectors: &[&str], tasks: &[(&str, u32)]) -> Work {
-        let task = |&(connector, task): &(&str, u32)| TaskId {
-            connector: connector.into(),
-            task,
-        };
-        Work {
-            connectors: connectors.iter().map(|name| Arc::from(*name)).collect(),
-            tasks: tasks.iter().map(task).collect(),
-        }
-    }
-
-    #[test]
-    fn what_was_given_runs_here_as_far_as_it_is_there() {
-        let given = work(&["a"], &[("a", 1), ("a", 7), ("b", 0)]);
-        let wanted = desired("a", &connector("PAUSED", Some(3)), &given).unwrap();
-        let parts = Parts {
-            connector: true,
-            tasks: BTreeSet::from([1]),
-            count: 3,
-            commit: 9,
-        };
-        assert_eq!(wanted.share, Share::Parts(parts));
-        assert_eq!((wanted.target, wanted.revision), (TargetState::Paused, 4));
-        let other = desired("b", &connector("STARTED", None), &given);
-        assert_eq!(other, None, "its tasks are not committed");
-        assert_eq!(desired("c", &connector("STARTED", Some(1)), &given), None);
-    }
-}
+#[path = "running_tests.rs"]
+mod tests;
