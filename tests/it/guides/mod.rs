@@ -225,7 +225,8 @@ impl Walk {
         if command.starts_with("deploy/snowflake_key_pair.sh") {
             self.surroundings.alter_user().await?;
         }
-        if command.starts_with("sluice produce sales --burst") {
+        let has_snowflake = self.surroundings.rows_in_snowflake().is_some();
+        if has_snowflake && command.starts_with("sluice produce sales --burst") {
             let what = "all events are in Snowflake's stand-in";
             wait_until(what, Duration::from_secs(120), || async {
                 Ok(self.surroundings.rows_in_snowflake() == Some(SNOWFLAKE_EVENTS))
