@@ -66,6 +66,11 @@ async fn create_by_tls(
             PrivateKeyDer::from_pem_slice(key.as_bytes())?,
         )?,
     };
+    // Listeners are opened one after the other: this one may be the last.
+    wait_until("the port is open", Duration::from_secs(20), || async {
+        Ok(TcpStream::connect(("127.0.0.1", port)).await.is_ok())
+    })
+    .await?;
     let stream = TcpStream::connect(("127.0.0.1", port)).await?;
     let connector = TlsConnector::from(Arc::new(config));
     let mut stream = connector
