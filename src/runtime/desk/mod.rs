@@ -12,7 +12,7 @@ pub(super) use self::offsets::not_stopped;
 use super::dry_run::{self, DryRunReport, DryRunRequest};
 use super::environment::Environment;
 use super::herder::{GivenConfig, HerderError};
-use super::info::{ConfigInfos, ServerInfo};
+use super::info::{ConfigInfos, ServerInfo, TaskState};
 use super::metrics::{ConnectorSample, MetricsSnapshot, WorkerSample};
 use super::plugin_catalog;
 use super::stage::{InStage, Stages};
@@ -132,7 +132,18 @@ pub(super) fn no_status(name: &str) -> HerderError {
     HerderError::NotFound(format!("No status found for connector {name}"))
 }
 
-pub(super) fn no_task_status(name: &str, task: i32) -> HerderError {
+/// The state of a task among those of its connector; `None` if nothing is known of the connector.
+pub(super) fn state_of_task(
+    name: &str,
+    task: i32,
+    states: Option<Vec<TaskState>>,
+) -> Answer<TaskState> {
+    let mut states = states.into_iter().flatten();
+    let found = states.find(|state| i64::from(state.id) == i64::from(task));
+    found.ok_or_else(|| no_task_status(name, task))
+}
+
+fn no_task_status(name: &str, task: i32) -> HerderError {
     HerderError::NotFound(format!("No status found for task {name}-{task}"))
 }
 

@@ -14,8 +14,8 @@ use super::cluster::{Role, are_due};
 use super::signature::RequestSignature;
 use crate::runtime::connector_actor::{ActorHandle, Command};
 use crate::runtime::desk::{
-    Answer, already_exists, internal, no_status, no_task_status, not_found, not_stopped, not_there,
-    patched, shutting_down, unknown, unknown_task,
+    Answer, already_exists, internal, no_status, not_found, not_stopped, not_there, patched,
+    shutting_down, state_of_task, unknown, unknown_task,
 };
 use crate::runtime::dry_run::{DryRunReport, DryRunRequest};
 use crate::runtime::exactly_once::TaskGate;
@@ -275,11 +275,7 @@ impl Herder for DistributedHerder {
 
     async fn task_status(&self, name: &str, task: i32) -> Answer<TaskState> {
         let tasks = self.states(name).map(|info| info.tasks);
-        let found = tasks
-            .into_iter()
-            .flatten()
-            .find(|state| i64::from(state.id) == i64::from(task));
-        found.ok_or_else(|| no_task_status(name, task))
+        state_of_task(name, task, tasks)
     }
 
     async fn create(

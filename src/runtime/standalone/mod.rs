@@ -16,8 +16,8 @@ use tracing::error;
 use self::managed::{Managed, tasks_after};
 use super::connector_actor::{self, Command, Desired, Share};
 use super::desk::{
-    self, Answer, Checked, Desk, internal, no_status, no_task_status, not_found, not_there,
-    shutting_down, unknown, unknown_task,
+    self, Answer, Checked, Desk, internal, no_status, not_found, not_there, shutting_down, unknown,
+    unknown_task,
 };
 use super::dry_run::{DryRunReport, DryRunRequest};
 use super::environment::Environment;
@@ -251,11 +251,7 @@ impl Herder for StandaloneHerder {
         let tasks = connectors
             .get(name)
             .map(|managed| managed.actor.status.info().tasks);
-        let found = tasks
-            .into_iter()
-            .flatten()
-            .find(|state| i64::from(state.id) == i64::from(task));
-        found.ok_or_else(|| no_task_status(name, task))
+        desk::state_of_task(name, task, tasks)
     }
 
     async fn create(
