@@ -4,6 +4,7 @@ use axum::Json;
 use serde_json::{Map, Value, json};
 
 use super::routes::{self, Route};
+use crate::runtime::distributed::signature::{ALGORITHM_HEADER, SIGNATURE_HEADER};
 
 pub(super) async fn show() -> Json<Value> {
     Json(document())
@@ -12,7 +13,7 @@ pub(super) async fn show() -> Json<Value> {
 /// The document, OpenAPI 3.0.3.
 fn document() -> Value {
     let mut paths = Map::new();
-    for route in for_users() {
+    for route in routes::all() {
         let path = paths.entry(route.path).or_insert_with(|| json!({}));
         if let Some(path) = path.as_object_mut() {
             path.insert(
@@ -33,18 +34,15 @@ fn document() -> Value {
     })
 }
 
-/// What workers ask each other is not for users.
-fn for_users() -> impl Iterator<Item = Route> {
-    let all = routes::all().into_iter();
-    all.filter(|route| !route.is_between_workers)
-}
-
 fn operation(route: &Route) -> Value {
     let in_path = route
         .path
         .split('/')
         .filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'));
     let mut parameters: Vec<Value> = in_path.map(path_parameter).collect();
+    if route.is_between_workers {
+        parameters.extend([SIGNATURE_HEADER, ALGORITHM_HEADER].map(header_parameter));
+    }
     parameters.extend(route.query.iter().map(|(name, text)| {
         json!({ "name": name, "in": "query", "description": text, "schema": { "type": "string" } })
     }));
@@ -111,6 +109,11 @@ fn path_parameter(name: &str) -> Value {
     })
 }
 
+/// Only workers can make these, and not all groups ask for them.
+fn header_parameter(name: &str) -> Value {
+    json!({ "name": name, "in": "header", "required": false, "schema": { "type": "string" } })
+}
+
 /// A configuration that can be deployed anywhere.
 fn example_config() -> Value {
     json!({ "connector.class": "FileStreamSource", "file": "lines.txt", "topic": "lines" })
@@ -133,6 +136,7 @@ fn answer(route: &Route, schema: Option<&str>) -> Value {
 fn example_of(schema: &str) -> Value {
     match schema {
         "Config" => example_config(),
+        "Configs" => json!([example_config()]),
         "CreateRequest" => {
             json!({ "name": "lines", "config": example_config(), "initial_state": "STOPPED" })
         }
@@ -280,6 +284,7 @@ fn shapes_of_connectors() -> Shapes {
     let any_fields = || or_null(json!({ "type": "object" }));
     vec![
         ("Config", map_of(or_null(text()))),
+        ("Configs", list_of("Config")),
         (
             "CreateRequest",
             object(
@@ -452,7 +457,7 @@ mod tests {
     #[test]
     fn every_route_is_described_with_schemas_that_are_there() {
         let document = document();
-        for route in for_users() {
+        for route in routes::all() {
             let pointer = format!(
                 "/paths/{}/{}",
                 route.path.replace('/', "~1"),

@@ -283,16 +283,19 @@ fn between_workers() -> Vec<Route> {
     let marked = |route: Route, longest| Route {
         on: route.on.layer(DefaultBodyLimit::max(longest)),
         is_between_workers: true,
+        answers: &[(204, None)],
+        refusals: &[400, 403, 404, 409, 503],
         ..route
     };
     let tasks = post(
         TASKS,
-        "Takes task configurations of a worker",
+        "Between workers: the leader takes the task configurations that another has made",
         internal::put_task_configs,
-    );
+    )
+    .body("Configs");
     let fence = put(
         FENCE,
-        "Fences earlier producers of a source connector",
+        "Between workers: the leader fences the producers of a source connector's earlier tasks",
         internal::fence,
     );
     vec![
