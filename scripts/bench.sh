@@ -14,6 +14,8 @@ if [ "$#" -gt 0 ]; then
     bench "$@"
 else
     bench startup
+    bench paused
+    bench produce
     bench kafka-to-s3
     bench kafka-to-postgres
     bench kafka-to-snowflake

@@ -9,6 +9,7 @@ mod kafka_to_snowflake;
 mod paused;
 mod payment;
 mod process;
+mod produce;
 mod sales;
 mod startup;
 mod worker;
@@ -38,6 +39,8 @@ enum Bench {
     KafkaToSnowflake(kafka_to_snowflake::Options),
     /// Many paused connectors, beside Kafka Connect: memory, and the time a list takes
     Paused(paused::Options),
+    /// `sluice produce` to a topic of a real Kafka
+    Produce(produce::Options),
     /// From start to the first answer, on the embedded log; memory when idle
     Startup(startup::Options),
 }
@@ -54,6 +57,7 @@ async fn main() -> Result<()> {
             kafka_to_snowflake::run(&arguments.sluice, &options).await
         }
         Bench::Paused(options) => paused::run(&arguments.sluice, &options).await,
+        Bench::Produce(options) => produce::run(&arguments.sluice, &options).await,
         Bench::Startup(options) => startup::run(&arguments.sluice, &options).await,
     }
 }
