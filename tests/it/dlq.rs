@@ -315,6 +315,30 @@ async fn a_redrive_that_is_killed_and_run_again_doubles_and_loses_nothing() -> R
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_letters_of_one_record_are_sent_once() -> Result<()> {
+    let kafka = Kafka::shared()?;
+    let log = connect(kafka).await?;
+    for topic in ["crashed", "crashed-dead"] {
+        make_topic(&*log, topic, 1).await?;
+    }
+    let of = |connector: &str| {
+        let who = [("__connect.errors.connector.name", connector)];
+        letter("crashed-dead", "crashed", "bad", &who)
+    };
+    write(&*log, vec![of("copy"), of("copy"), of("other")]).await?;
+    let (text, _) = said(&sluice(kafka, "dlq redrive --topic crashed-dead --all").output()?);
+    ensure!(text.contains(": 2 sent, 1 sent before, 0 left"), "{text}");
+    write(&*log, vec![of("copy")]).await?;
+    let (text, _) = said(&sluice(kafka, "dlq redrive --topic crashed-dead --all").output()?);
+    ensure!(text.contains(": 0 sent, 4 sent before, 0 left"), "{text}");
+    assert_eq!(
+        values(&read_all(&*log, "crashed", 2).await?),
+        ["bad", "bad"]
+    );
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_must_not_be_sent_is_left_and_named_and_single_letters_are_sent_once() -> Result<()> {
     let kafka = Kafka::shared()?;
     let log = connect(kafka).await?;

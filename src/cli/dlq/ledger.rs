@@ -3,7 +3,7 @@
 //! Not the offsets of a group: brokers forget those of a group without members after a week, and they cannot say that single
 //! letters were sent and others before them were not.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use anyhow::{Context, Result, ensure};
 use bytes::Bytes;
@@ -19,6 +19,8 @@ pub(super) struct Ledger {
     topic: String,
     /// Letters that were sent, with their identity.
     sent: HashMap<Place, String>,
+    /// What these letters were written of: another letter of the same is not sent.
+    causes: HashSet<String>,
 }
 
 impl Ledger {
@@ -58,6 +60,7 @@ impl Ledger {
         let mut ledger = Self {
             topic: Self::name_for(queue),
             sent: HashMap::new(),
+            causes: HashSet::new(),
         };
         if let Some(mut entries) = Queue::open(log, &ledger.topic).await? {
             while let Some(records) = entries.next().await? {
@@ -77,24 +80,31 @@ impl Ledger {
             .value
             .as_deref()
             .and_then(|value| serde_json::from_slice(value).ok());
-        let identity = value
-            .as_ref()
-            .and_then(|value| value.get("letter")?.as_str());
-        match identity {
+        let said = |name: &str| value.as_ref().and_then(|value| value.get(name)?.as_str());
+        self.causes.extend(said("cause").map(str::to_owned));
+        match said("letter") {
             Some(identity) => self.sent.insert(place, identity.to_owned()),
             None => self.sent.remove(&place),
         };
     }
 
-    /// True if this very letter was sent.
+    /// True if this very letter was sent, or another that was written of the same.
     pub(super) fn has(&self, letter: &Letter) -> bool {
         let known = self.sent.get(&letter.place());
         known.is_some_and(|identity| *identity == letter.identity())
+            || letter
+                .cause()
+                .is_some_and(|cause| self.causes.contains(&cause))
+    }
+
+    /// A letter is on its way: others of the same need not be sent.
+    pub(super) fn expect(&mut self, letter: &Letter) {
+        self.causes.extend(letter.cause());
     }
 
     /// The entry that says that a letter was sent.
     pub(super) fn entry(&self, letter: &Letter, to: &str) -> ProducerRecord {
-        let value = json!({ "letter": letter.identity(), "to": to });
+        let value = json!({ "letter": letter.identity(), "cause": letter.cause(), "to": to });
         self.record(letter.place(), Some(value.to_string().into()))
     }
 
@@ -142,6 +152,7 @@ mod tests {
         let mut ledger = Ledger {
             topic: "ledger".to_owned(),
             sent: HashMap::new(),
+            causes: HashSet::new(),
         };
         let dead = letter(&[("__connect.errors.topic", "orders")]);
         assert!(!ledger.has(&dead));
@@ -151,5 +162,30 @@ mod tests {
         assert!(!ledger.has(&letter(&[("__connect.errors.topic", "others")])));
         ledger.take(&read_back(ledger.record(dead.place(), None)));
         assert!(!ledger.has(&dead));
+    }
+
+    #[test]
+    fn letters_of_one_record_count_as_one_for_each_connector() {
+        let of = |place: i64, connector: &str, offset: &str| {
+            let mut letter = letter(&[
+                ("__connect.errors.topic", "orders"),
+                ("__connect.errors.partition", "0"),
+                ("__connect.errors.offset", offset),
+                ("__connect.errors.connector.name", connector),
+            ]);
+            letter.record.offset = Offset::new(place);
+            letter
+        };
+        let mut ledger = Ledger {
+            topic: "ledger".to_owned(),
+            sent: HashMap::new(),
+            causes: HashSet::new(),
+        };
+        ledger.take(&read_back(ledger.entry(&of(1, "copy", "5"), "orders")));
+        assert!(ledger.has(&of(2, "copy", "5")));
+        assert!(!ledger.has(&of(3, "copy", "6")));
+        assert!(!ledger.has(&of(4, "other", "5")));
+        ledger.expect(&of(4, "other", "5"));
+        assert!(ledger.has(&of(5, "other", "5")));
     }
 }

@@ -131,6 +131,15 @@ impl Letter {
         )
     }
 
+    /// What all letters have in common that one connector wrote of one record: after a crash, or if it failed in several
+    /// parts. `None` if the letter does not say all of it.
+    pub(super) fn cause(&self) -> Option<String> {
+        let connector = self.said("connector.name")?;
+        let [_topic, _partition, _offset] =
+            [self.topic()?, self.said("partition")?, self.said("offset")?];
+        Some(format!("{connector} {}", self.identity()))
+    }
+
     /// The record as it was before it failed, counted once more.
     pub(super) fn restored(&self, topic: Arc<str>, partition: Option<i32>) -> ProducerRecord {
         let is_own =

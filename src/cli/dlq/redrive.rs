@@ -162,6 +162,7 @@ impl Redrive<'_> {
         topic: Arc<str>,
         partition: Option<i32>,
     ) -> Result<()> {
+        self.ledger.expect(&letter);
         let Some(sender) = &mut self.sender else {
             print_text(&format!("{} would be sent to {topic}\n", letter.place()));
             self.counts.sent += 1;
