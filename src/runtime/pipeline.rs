@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use connect_core::config::{ConfigMap, find_converter_plugin};
-use connect_core::data::{Header, RawHeaders, SinkRecord, SourceRecord, TopicPartition};
-use connect_core::plugin::{Converter, ConverterRole, HeaderConverter};
+use connect_core::data::{Datum, Header, RawHeaders, SinkRecord, SourceRecord, TopicPartition};
+use connect_core::plugin::{Converter, ConverterRole, HeaderConverter, SchemaLookup};
 use connect_core::{Error, Result};
 
 use super::chain::Chain;
@@ -86,20 +86,9 @@ impl Pipeline {
 
     /// Fetches or registers the schemas that a source's record lacks to be converted.
     pub(super) async fn fetch_for_log(&self, record: &SourceRecord) -> Result<(), RecordFailure> {
-        for (stage, converter, datum) in [
-            (Stage::KeyConverter, &self.key, &record.key),
-            (Stage::ValueConverter, &self.value, &record.value),
-        ] {
-            let Some(lookup) = converter.plugin.schema_lookup() else {
-                continue;
-            };
-            if !lookup.can_write(&record.topic, datum) {
-                let fetched = lookup.fetch_for_writing(&record.topic, datum).await;
-                fetched.map_err(|cause| {
-                    let error = for_topic(&record.topic, not_fetched(&cause)).source(cause);
-                    RecordFailure::new(stage, &*converter.class, error)
-                })?;
-            }
+        for lack in self.lacks(record) {
+            let fetched = lack.lookup.fetch_for_writing(&record.topic, lack.datum);
+            fetched.await.map_err(|cause| lack.failed(record, cause))?;
         }
         Ok(())
     }
@@ -111,23 +100,29 @@ impl Pipeline {
         record: &SourceRecord,
     ) -> Result<Vec<String>, RecordFailure> {
         let mut unregistered = Vec::new();
-        for (stage, converter, datum) in [
-            (Stage::KeyConverter, &self.key, &record.key),
-            (Stage::ValueConverter, &self.value, &record.value),
-        ] {
-            let Some(lookup) = converter.plugin.schema_lookup() else {
-                continue;
-            };
-            if !lookup.can_write(&record.topic, datum) {
-                let found = lookup.find_for_writing(&record.topic, datum).await;
-                let found = found.map_err(|cause| {
-                    let error = for_topic(&record.topic, not_fetched(&cause)).source(cause);
-                    RecordFailure::new(stage, &*converter.class, error)
-                })?;
-                unregistered.extend(found);
-            }
+        for lack in self.lacks(record) {
+            let found = lack.lookup.find_for_writing(&record.topic, lack.datum);
+            unregistered.extend(found.await.map_err(|cause| lack.failed(record, cause))?);
         }
         Ok(unregistered)
+    }
+
+    /// The parts of a source's record whose converters lack the schema to write them; each is asked in its turn.
+    fn lacks<'a>(&'a self, record: &'a SourceRecord) -> impl Iterator<Item = Lack<'a>> {
+        let parts = [
+            (Stage::KeyConverter, &self.key, &record.key),
+            (Stage::ValueConverter, &self.value, &record.value),
+        ];
+        parts.into_iter().filter_map(|(stage, converter, datum)| {
+            let lookup = converter.plugin.schema_lookup()?;
+            let class = converter.class.as_str();
+            (!lookup.can_write(&record.topic, datum)).then_some(Lack {
+                stage,
+                class,
+                lookup,
+                datum,
+            })
+        })
     }
 
     /// Appends what a sink sees of a record of the log: usually one record, none if a transform drops it or if it fails.
@@ -235,6 +230,21 @@ impl Pipeline {
             key: bytes(Stage::KeyConverter, &self.key, &record.key)?,
             value: bytes(Stage::ValueConverter, &self.value, &record.value)?,
         })
+    }
+}
+
+/// A part of a source's record whose schema its converter does not have yet.
+struct Lack<'a> {
+    stage: Stage,
+    class: &'a str,
+    lookup: &'a dyn SchemaLookup,
+    datum: &'a Datum,
+}
+
+impl Lack<'_> {
+    fn failed(&self, record: &SourceRecord, cause: Error) -> RecordFailure {
+        let error = for_topic(&record.topic, not_fetched(&cause)).source(cause);
+        RecordFailure::new(self.stage, self.class, error)
     }
 }
 
