@@ -16,49 +16,19 @@ use crate::runtime::exactly_once::{Boundary, TaskPlace, TaskTransactions};
 use crate::storage::ConnectorOffsets;
 
 pub(super) struct ExactlyOnce {
-    transactions: TaskTransactions,
-    place: TaskPlace,
-    boundary: Boundary,
-    offsets: ConnectorOffsets,
-    /// The topic of the offsets: not for the source's records.
-    offsets_topic: String,
-    /// Whether the connector says that a record without an offset is followed by one that has one: until it comes, the
-    /// transaction does not end.
-    waits_for_offsets: bool,
-    acknowledged: Acknowledged,
-}
-
-/// What a delivery stands on.
-pub(super) struct Ground {
     pub(super) transactions: TaskTransactions,
     pub(super) place: TaskPlace,
     pub(super) boundary: Boundary,
     pub(super) offsets: ConnectorOffsets,
+    /// The topic of the offsets: not for the source's records.
     pub(super) offsets_topic: String,
+    /// Whether the connector says that a record without an offset is followed by one that has one: until it comes, the
+    /// transaction does not end.
     pub(super) waits_for_offsets: bool,
+    pub(super) acknowledged: Acknowledged,
 }
 
 impl ExactlyOnce {
-    pub(super) fn new(ground: Ground) -> Self {
-        let Ground {
-            transactions,
-            place,
-            boundary,
-            offsets,
-            offsets_topic,
-            waits_for_offsets,
-        } = ground;
-        Self {
-            transactions,
-            place,
-            boundary,
-            offsets,
-            offsets_topic,
-            waits_for_offsets,
-            acknowledged: Acknowledged::default(),
-        }
-    }
-
     /// True if the source can go on after what was sent, or never says that it can.
     fn may_commit(&self) -> bool {
         !self.waits_for_offsets || self.acknowledged.is_resumable()

@@ -24,9 +24,9 @@ use tokio::time::Instant;
 use tracing::{info, warn};
 
 use self::at_least_once::AtLeastOnce;
-use self::batch::Batch;
+use self::batch::{Acknowledged, Batch};
 use self::delivery::{Delivery, Settle, Settled, Way};
-use self::exactly_once::{ExactlyOnce, Ground};
+use self::exactly_once::ExactlyOnce;
 use super::active_topics::TopicTracker;
 use super::control::{Control, Wanted};
 use super::errors::{ErrorHandling, ErrorReport, RecordFailure};
@@ -92,9 +92,17 @@ impl OffsetReader for StoredOffsets {
 
 /// Runs until told to stop.
 pub(super) async fn run(mut spec: SourceTaskSpec, mut control: Control) -> Result<()> {
+    let mut way = way(&mut spec).await?;
+    while run_once(&mut spec, &mut control, &mut way).await? == Settled::Rewound {
+        info!("records whose transaction was dropped are asked for again");
+    }
+    Ok(())
+}
+
+async fn way(spec: &mut SourceTaskSpec) -> Result<Way> {
     let options = CommonOptions::from_map(&spec.config).map_err(|errors| wrong_options(&errors))?;
-    let mut way = Way {
-        provider: topic_provider(&spec).await?,
+    Ok(Way {
+        provider: topic_provider(spec).await?,
         topics: spec.topics.take(),
         report: ErrorReport {
             handling: ErrorHandling::of(&options),
@@ -105,11 +113,7 @@ pub(super) async fn run(mut spec: SourceTaskSpec, mut control: Control) -> Resul
         },
         metrics: spec.metrics.clone(),
         clock: spec.clock.clone(),
-    };
-    while run_once(&mut spec, &mut control, &mut way).await? == Settled::Rewound {
-        info!("records whose transaction was dropped are asked for again");
-    }
-    Ok(())
+    })
 }
 
 /// What makes the connector's topics; `None` if the broker does.
@@ -195,14 +199,15 @@ async fn delivery(
         settings,
     };
     let (transactions, place) = exactly_once.open(producer, spec).await?;
-    let delivery = ExactlyOnce::new(Ground {
+    let delivery = ExactlyOnce {
         transactions,
         place,
         boundary,
         offsets,
         offsets_topic: exactly_once.offsets_topic.clone(),
         waits_for_offsets: spec.connector.exactly_once_support().is_some(),
-    });
+        acknowledged: Acknowledged::default(),
+    };
     Ok((Box::new(delivery), of_connector))
 }
 

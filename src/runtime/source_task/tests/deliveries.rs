@@ -36,25 +36,12 @@ struct Opened {
 }
 
 impl Opened {
-    async fn of(spec: SourceTaskSpec) -> Self {
-        let options = CommonOptions::from_map(&spec.config).unwrap();
+    async fn of(mut spec: SourceTaskSpec) -> Self {
         let (delivery, boundaries) = super::super::delivery(&spec).await.unwrap();
         Self {
             delivery,
             boundaries,
-            way: Way {
-                provider: None,
-                topics: None,
-                report: ErrorReport {
-                    handling: ErrorHandling::of(&options),
-                    status: spec.status.clone(),
-                    metrics: spec.metrics.clone(),
-                    clock: spec.clock.clone(),
-                    queue: None,
-                },
-                metrics: spec.metrics.clone(),
-                clock: spec.clock.clone(),
-            },
+            way: way(&mut spec).await.unwrap(),
             task: Counting::default(),
         }
     }
