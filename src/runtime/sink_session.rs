@@ -2,49 +2,26 @@
 //!
 //! Holds always: an offset is committed only if the task's `flush` returned it, and only for a partition owned since.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::sync::{Arc, OnceLock, Weak};
-use std::time::{Duration, Instant};
+mod consumer_slot;
+mod conversion;
+mod rebalance;
 
-use async_trait::async_trait;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+use std::time::Instant;
+
 use connect_core::clock::Clock;
 use connect_core::data::{Offset, Offsets, SinkRecord, TopicPartition};
-use connect_core::plugin::{Assignment, SinkRuntime, SinkTask};
+use connect_core::plugin::SinkTask;
 use connect_core::{Error, ErrorKind, Result};
-use tokio::sync::Mutex;
-use tracing::{debug, info, warn};
+use tracing::debug;
 
+pub(super) use self::consumer_slot::ConsumerSlot;
+pub(super) use self::rebalance::SessionListener;
 use super::errors::{ErrorReport, RecordFailure, Stage};
 use super::metrics::TaskMetrics;
-use super::pipeline::Pipeline;
 use super::status::StatusBoard;
-use crate::kafka::{ConsumedRecord, Consumer, RebalanceListener};
-
-/// How long a rebalance waits for the last flush of partitions that go.
-const LAST_FLUSH: Duration = Duration::from_secs(20);
-
-/// The consumer, once it is there: listener and task are made before it. It is the loop's: the consumer holds the listener
-/// and with it this slot, so that neither would ever end if the slot held the consumer.
-#[derive(Clone, Default)]
-pub(super) struct ConsumerSlot(Arc<OnceLock<Weak<dyn Consumer>>>);
-
-impl ConsumerSlot {
-    pub(super) fn fill(&self, consumer: &Arc<dyn Consumer>) {
-        let _filled_once = self.0.set(Arc::downgrade(consumer));
-    }
-
-    fn get(&self) -> Result<Arc<dyn Consumer>> {
-        let consumer = self.0.get().and_then(Weak::upgrade);
-        consumer.ok_or_else(|| Error::internal("the consumer is not there"))
-    }
-}
-
-#[async_trait]
-impl SinkRuntime for ConsumerSlot {
-    async fn commit(&self, offsets: Offsets) -> Result<()> {
-        self.get()?.commit(&offsets).await
-    }
-}
+use crate::kafka::ConsumedRecord;
 
 /// A record of the log.
 type Position = (TopicPartition, Offset);
@@ -132,100 +109,6 @@ impl SinkSession {
 
     pub(super) fn wake_at(&self) -> Option<connect_core::data::Timestamp> {
         self.task.wake_at()
-    }
-
-    /// Takes records just read.
-    pub(super) fn accept(&mut self, records: Vec<ConsumedRecord>) {
-        if self.unconverted.is_empty() {
-            self.unconverted = records.into(); // as it nearly always is: nothing is moved
-        } else {
-            self.unconverted.extend(records);
-        }
-    }
-
-    /// Converts what was read. A record whose schema cannot be fetched stays first in line.
-    pub(super) async fn convert(&mut self, pipeline: &mut Pipeline) -> Result<()> {
-        while let Some(record) = self.unconverted.front() {
-            let partition = TopicPartition::new(record.topic.clone(), record.partition);
-            let offset = record.offset;
-            match self.owned.get_mut(&partition) {
-                Some(first @ None) => *first = Some(offset),
-                Some(Some(_)) => {}
-                None => {
-                    // Given up between fetch and now: whoever has it reads it.
-                    self.unconverted.pop_front();
-                    continue;
-                }
-            }
-            let position = (partition.clone(), offset);
-            let is_out = self.left_out.contains(&position) || self.refused.contains_key(&position);
-            let fetched = match !self.stale && !is_out && pipeline.looks_up() {
-                true => pipeline.fetch_for_sink(record).await,
-                false => Ok(()),
-            };
-            let fetched = self.judge_lookup(fetched)?;
-            let Some(record) = self.unconverted.pop_front() else {
-                break;
-            };
-            if self.stale {
-                continue; // read again from the committed offset
-            }
-            if let Err(failure) = fetched {
-                self.fail((partition, offset), &record, failure)?;
-                continue;
-            }
-            self.convert_one((partition, offset), record, pipeline)?;
-        }
-        Ok(())
-    }
-
-    fn convert_one(
-        &mut self,
-        position: Position,
-        record: ConsumedRecord,
-        pipeline: &mut Pipeline,
-    ) -> Result<()> {
-        let before = self.pending.len();
-        if let Some(error) = self.refused.remove(&position) {
-            self.leave_out(&record, position.clone(), error)?;
-        } else if !self.left_out.contains(&position)
-            && let Err(failure) = pipeline.push_for_sink(&record, &mut self.pending)
-        {
-            self.pending.truncate(before);
-            self.fail(position.clone(), &record, failure)?;
-        }
-        if self.pending.len() == before {
-            self.skipped.insert(position.0, position.1.next());
-            return Ok(());
-        }
-        if !self.skipped.is_empty() {
-            self.skipped.remove(&position.0);
-        }
-        if self.report.tolerates() {
-            self.originals.insert(position, record);
-        }
-        Ok(())
-    }
-
-    /// Whether a record whose schema could not be fetched is to wait, which is an error, or counts as failed.
-    fn judge_lookup(
-        &mut self,
-        fetched: Result<(), RecordFailure>,
-    ) -> Result<Result<(), RecordFailure>> {
-        match fetched {
-            Err(failure) if failure.error.is_retriable() => {
-                let since = *self.waits_since.get_or_insert_with(Instant::now);
-                if !self.report.handling.gives_up(since.elapsed()) {
-                    return Err(*failure.error);
-                }
-                self.waits_since = None;
-                Ok(Err(failure.given_up()))
-            }
-            ended => {
-                self.waits_since = None;
-                Ok(ended)
-            }
-        }
     }
 
     /// Leaves out a record that the task refuses; an error if that is not tolerated.
@@ -401,113 +284,6 @@ impl SinkSession {
             committed.is_none_or(|committed| *offset >= committed.offset)
         });
     }
-
-    /// Begins anew at the committed offsets of all owned partitions: after a commit was refused, or after the task could
-    /// not open its partitions. Until it succeeds the task gets no records.
-    pub(super) async fn rewind(&mut self) -> Result<()> {
-        self.stale = true;
-        let partitions: Vec<_> = self.owned.keys().cloned().collect();
-        self.task.close(&partitions).await?;
-        self.waits_since = None;
-        self.note_first_offsets();
-        self.unconverted.clear();
-        self.pending.clear();
-        self.originals.clear();
-        self.skipped.clear();
-        self.uncommitted.clear();
-        let consumer = self.consumer.get()?;
-        let committed = consumer.committed(&partitions).await?;
-        self.metrics.task.assigned(&partitions, &committed);
-        for (partition, first) in &self.owned {
-            let known = committed.get(partition).map(|committed| committed.offset);
-            if let Some(start) = known.or(*first) {
-                go_back(&*consumer, partition, start).await?;
-            }
-        }
-        self.task
-            .open(&assignments(&partitions, &committed))
-            .await?;
-        self.stale = false;
-        Ok(())
-    }
-
-    /// Where to begin again in partitions of which nothing was converted or committed.
-    fn note_first_offsets(&mut self) {
-        for record in &self.unconverted {
-            let partition = TopicPartition::new(record.topic.clone(), record.partition);
-            if let Some(first @ None) = self.owned.get_mut(&partition) {
-                *first = Some(record.offset);
-            }
-        }
-    }
-
-    async fn take_over(&mut self, partitions: &[TopicPartition]) -> Result<()> {
-        let new = partitions.iter().map(|partition| (partition.clone(), None));
-        self.owned.extend(new);
-        if self.held {
-            self.consumer.get()?.pause(partitions).await;
-        }
-        if self.stale {
-            return Ok(()); // the rewind that is due opens them too
-        }
-        let committed = self.consumer.get()?.committed(partitions).await?;
-        self.metrics.task.assigned(partitions, &committed);
-        self.task.open(&assignments(partitions, &committed)).await
-    }
-
-    /// Flushes and commits once more while the partitions are still owned.
-    async fn last_commit(&mut self) {
-        let outcome = tokio::time::timeout(LAST_FLUSH, self.flush_and_commit()).await;
-        let outcome = outcome.unwrap_or_else(|_| {
-            Err(Error::external(format!("no end after {LAST_FLUSH:?}")).operation("last flush"))
-        });
-        if let Err(error) = outcome {
-            warn!(
-                error = self.status.trace_of(&error),
-                "what was not committed is read again by whoever gets the partitions"
-            );
-        }
-    }
-
-    async fn flush_and_commit(&mut self) -> Result<()> {
-        self.report.deliver().await?;
-        let durable = self.task.flush().await?;
-        self.uncommitted.extend(durable);
-        self.commit().await
-    }
-
-    async fn give_up(&mut self, partitions: &[TopicPartition]) -> Result<()> {
-        self.unconverted.retain(|record| {
-            let given_up = |partition: &TopicPartition| {
-                partition.partition == record.partition && partition.topic == record.topic
-            };
-            !partitions.iter().any(given_up)
-        });
-        self.pending
-            .retain(|record| !partitions.contains(&record.origin));
-        self.originals
-            .retain(|(partition, _), _| !partitions.contains(partition));
-        self.refused
-            .retain(|(partition, _), _| !partitions.contains(partition));
-        self.left_out
-            .retain(|(partition, _)| !partitions.contains(partition));
-        self.report.forget(partitions);
-        self.waits_since = None;
-        for partition in partitions {
-            self.owned.remove(partition);
-            self.skipped.remove(partition);
-            self.uncommitted.remove(partition);
-        }
-        self.metrics.task.revoked(partitions);
-        self.task.close(partitions).await
-    }
-
-    fn keep(&mut self, outcome: Result<()>) {
-        if let Err(error) = outcome {
-            self.stale = true;
-            self.failure.get_or_insert(error);
-        }
-    }
 }
 
 fn position_of(record: &SinkRecord) -> Position {
@@ -518,63 +294,7 @@ fn is_first_piece(record: &SinkRecord) -> bool {
     record.piece.is_none_or(|piece| piece.number == 0)
 }
 
-/// Seeks; a partition that is owned no longer stays where it is, the next poll says so.
-async fn go_back(consumer: &dyn Consumer, partition: &TopicPartition, start: Offset) -> Result<()> {
-    match consumer.seek(partition, start).await {
-        Err(error) if consumer.assignment().await.contains(partition) => Err(error),
-        Err(error) => {
-            warn!(%partition, %error, "cannot go back to the committed offset");
-            Ok(())
-        }
-        Ok(()) => Ok(()),
-    }
-}
-
-fn assignments(partitions: &[TopicPartition], committed: &Offsets) -> Vec<Assignment> {
-    partitions
-        .iter()
-        .map(|partition| Assignment {
-            partition: partition.clone(),
-            committed: committed.get(partition).cloned(),
-        })
-        .collect()
-}
-
 /// True if an error says that somebody else owns what we meant to commit.
 pub(super) fn is_conflict(error: &Error) -> bool {
     error.kind() == ErrorKind::Conflict
-}
-
-/// Passes partitions that come and go on to the session.
-pub(super) struct SessionListener(pub(super) Arc<Mutex<SinkSession>>);
-
-#[async_trait]
-impl RebalanceListener for SessionListener {
-    async fn assigned(&self, partitions: &[TopicPartition]) {
-        if partitions.is_empty() {
-            return;
-        }
-        info!(?partitions, "partitions assigned");
-        let mut session = self.0.lock().await;
-        let outcome = session.take_over(partitions).await;
-        session.keep(outcome);
-    }
-
-    async fn revoked(&self, partitions: &[TopicPartition]) {
-        info!(?partitions, "partitions revoked");
-        let mut session = self.0.lock().await;
-        session.last_commit().await;
-        let outcome = session.give_up(partitions).await;
-        session.keep(outcome);
-    }
-
-    async fn lost(&self, partitions: &[TopicPartition]) {
-        warn!(
-            ?partitions,
-            "partitions lost: another member owns them already"
-        );
-        let mut session = self.0.lock().await;
-        let outcome = session.give_up(partitions).await;
-        session.keep(outcome);
-    }
 }
