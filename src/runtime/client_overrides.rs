@@ -1,7 +1,7 @@
 //! The settings of a connector's own clients: the worker's below `producer.`, `consumer.` and `admin.`, over them the
 //! connector's below `producer.override.` and so on, and what of these a connector may set at all.
 //!
-//! Used by the tasks, which make the clients, and by the checks of configurations.
+//! Used by the tasks and by requests for a sink's offsets, which make the clients, and by the checks of configurations.
 
 use connect_core::config::{ConfigMap, OptionValue, add_infos, infos_of_given, plain_info};
 use connect_core::plugin::ConnectorType;
@@ -116,13 +116,26 @@ pub(super) fn check(
 ) -> Result<()> {
     let given = config.iter();
     let given = given.map(|(key, value)| (key.clone(), Some(value.clone())));
-    for client in clients(kind, &given.collect()) {
-        let overrides = strip_prefix(config, &prefix(client));
-        if let Some(refusal) = overrides.keys().find_map(|option| policy.refusal(option)) {
-            return Err(Error::config(refusal).operation("client overrides"));
-        }
+    let clients = clients(kind, &given.collect());
+    clients
+        .into_iter()
+        .try_for_each(|client| check_client(client, config, policy))
+}
+
+/// The same for one of its clients.
+///
+/// # Errors
+/// `Config` if the policy does not allow something.
+pub(super) fn check_client(
+    client: Client,
+    config: &ConfigMap,
+    policy: &OverridePolicy,
+) -> Result<()> {
+    let overrides = strip_prefix(config, &prefix(client));
+    match overrides.keys().find_map(|option| policy.refusal(option)) {
+        Some(refusal) => Err(Error::config(refusal).operation("client overrides")),
+        None => Ok(()),
     }
-    Ok(())
 }
 
 fn prefix(client: Client) -> String {

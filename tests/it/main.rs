@@ -4,6 +4,7 @@
     reason = "JSON answers are looked into: what is missing is null"
 )]
 
+mod client_overrides;
 mod confluent_datagen;
 mod container;
 mod demo;

@@ -10,6 +10,9 @@ use connect_core::plugin::{Connector, ConnectorType, OffsetChanges};
 use connect_core::{Error, ErrorKind};
 
 use super::{Answer, Desk, internal};
+use crate::kafka::Admin;
+use crate::kafka::client_options::Client;
+use crate::runtime::client_overrides::{self, client_settings};
 use crate::runtime::herder::HerderError;
 use crate::runtime::info::{ConnectorOffset, ConnectorOffsets};
 use crate::runtime::offsets::{changes_of, shown_sink, shown_source};
@@ -77,7 +80,8 @@ impl Desk {
                 stored.into_iter().map(shown_source).collect()
             }
             Some(group) => {
-                let committed = self.environment.log.admin().group_offsets(group).await;
+                let admin = self.admin_of(name, &stopped.config).await?;
+                let committed = admin.group_offsets(group).await;
                 let committed = committed.map_err(|error| internal(&error))?;
                 let shown = |(partition, offset)| shown_sink(partition, offset);
                 committed.iter().map(shown).collect()
@@ -115,7 +119,8 @@ impl Desk {
                 OffsetChanges::Source(gone.collect())
             }
             Some(group) => {
-                let committed = self.environment.log.admin().group_offsets(group).await;
+                let admin = self.admin_of(name, &stopped.config).await?;
+                let committed = admin.group_offsets(group).await;
                 let committed = committed.map_err(|error| internal(&error))?;
                 let gone = committed.into_keys().map(|partition| (partition, None));
                 OffsetChanges::Sink(gone.collect())
@@ -191,11 +196,11 @@ impl Desk {
             }
             OffsetChanges::Sink(changes) => {
                 let group = stopped.group.as_deref().unwrap_or_default();
-                let admin = self.environment.log.admin();
+                let admin = self.admin_of(&stopped.name, &stopped.config).await?;
                 let done = match change {
                     Change::Reset => admin.delete_group(group).await.map(|_there_or_not| ()),
                     Change::Alter => {
-                        self.check_partitions(&stopped.name, changes.keys()).await?;
+                        check_partitions(&*admin, &stopped.name, changes.keys()).await?;
                         admin.alter_group_offsets(group, &changes).await
                     }
                 };
@@ -205,26 +210,37 @@ impl Desk {
         Ok(change.done(by_connector))
     }
 
-    /// An offset of a partition that is not there would never be used.
-    async fn check_partitions(
-        &self,
-        name: &str,
-        partitions: impl Iterator<Item = &TopicPartition>,
-    ) -> Answer<()> {
-        let admin = self.environment.log.admin();
-        for partition in partitions {
-            let described = admin.describe_topic(&partition.topic).await;
-            let known = described.map_err(|error| group_error(name, Change::Alter, &error))?;
-            let there =
-                known.is_some_and(|topic| (0..topic.partitions).contains(&partition.partition));
-            if !there {
-                return Err(HerderError::Internal(format!(
-                    "Failed to alter consumer group offsets for connector {name}: there is no partition {partition}"
-                )));
-            }
-        }
-        Ok(())
+    /// The admin client of a sink's group, which may be one of other brokers or of another login than the worker's.
+    async fn admin_of(&self, name: &str, config: &ConfigMap) -> Answer<Arc<dyn Admin>> {
+        let settings = &self.environment.settings;
+        let admin = async {
+            client_overrides::check_client(Client::Admin, config, &settings.override_policy())?;
+            let worker = settings.client_settings(Client::Admin);
+            let overrides = client_settings(Client::Admin, &worker, config);
+            let id = format!("connector-worker-adminclient-{name}");
+            self.environment.log.admin_with(&id, overrides).await
+        };
+        admin.await.map_err(|error| internal(&error))
     }
+}
+
+/// An offset of a partition that is not there would never be used.
+async fn check_partitions(
+    admin: &dyn Admin,
+    name: &str,
+    partitions: impl Iterator<Item = &TopicPartition>,
+) -> Answer<()> {
+    for partition in partitions {
+        let described = admin.describe_topic(&partition.topic).await;
+        let known = described.map_err(|error| group_error(name, Change::Alter, &error))?;
+        let there = known.is_some_and(|topic| (0..topic.partitions).contains(&partition.partition));
+        if !there {
+            return Err(HerderError::Internal(format!(
+                "Failed to alter consumer group offsets for connector {name}: there is no partition {partition}"
+            )));
+        }
+    }
+    Ok(())
 }
 
 impl Stopped {
