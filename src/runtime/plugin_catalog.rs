@@ -302,3 +302,11 @@ fn hide(info: &mut Value, raw: &ConfigMap, resolved: &Resolved) {
         *shown = raw.into();
     }
 }
+
+/// What Kafka Connect calls the tasks of a connector's class, which may be given by an alias: a Java worker that takes them over
+/// looks for a class of this name.
+pub(super) fn task_class(connector: &str) -> String {
+    let plugin = find_connector_plugin(connector);
+    let class = plugin.map_or(connector, |plugin| plugin.class);
+    class.replace("Connector", "Task")
+}

@@ -24,6 +24,7 @@ use crate::runtime::connector_actor::TaskCommitter;
 use crate::runtime::exactly_once::{TaskGate, ZombieFence};
 use crate::runtime::herder::HerderError;
 use crate::runtime::info::TargetState;
+use crate::runtime::plugin_catalog::task_class;
 use crate::storage::{ClusterConfig, ClusterConnector, ConfigTopic, TASK_CLASS, are_told};
 
 /// Pauses between tries to read the config topic.
@@ -390,15 +391,15 @@ pub(super) fn are_due(known: &ClusterConnector, tasks: &[ConfigMap]) -> Result<b
     Ok(committed.is_none_or(|committed| *committed.configs != tasks))
 }
 
-/// What tasks are told: here all that their connector is told, and their class as known from tasks before, or as it is called
-/// by custom. A Java connector makes its own task configs anew when it starts.
+/// What tasks are told: here all that their connector is told, and their class as known from tasks before, or by
+/// custom. A Java connector makes its own task configs anew when it starts.
 fn task_configs(known: &ClusterConnector, count: u32) -> Vec<ConfigMap> {
     const CONNECTOR: &str = "connector.class";
     let class = known.config.get(CONNECTOR);
     let before = known.tasks.as_ref();
     let before = before.filter(|tasks| tasks.made_from.get(CONNECTOR) == class);
     let task = before.and_then(|tasks| tasks.configs.first()?.get(TASK_CLASS).cloned());
-    let task = task.or_else(|| Some(class?.replace("Connector", "Task")));
+    let task = task.or_else(|| Some(task_class(class?)));
     let mut config = (*known.config).clone();
     config.extend(task.map(|task| (TASK_CLASS.to_owned(), task)));
     (0..count).map(|_| config.clone()).collect()
@@ -495,7 +496,10 @@ mod tests {
         assert!(tasks_differ(&known, 0) && tasks_differ(&known, 1));
         let tasks = task_configs(&known, 2);
         assert_eq!(tasks.len(), 2);
-        assert_eq!(tasks[1]["task.class"], "FileStreamSink");
+        assert_eq!(
+            tasks[1]["task.class"],
+            "org.apache.kafka.connect.file.FileStreamSinkTask"
+        );
     }
 
     struct Session(AtomicBool);

@@ -233,7 +233,7 @@ impl Herder for StandaloneHerder {
         let mut config = (*managed.config).clone();
         config.insert(
             "task.class".to_owned(),
-            managed.plugin.class.replace("Connector", "Task"),
+            plugin_catalog::task_class(managed.plugin.class),
         );
         Ok(managed
             .info(name)
