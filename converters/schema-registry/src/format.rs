@@ -8,6 +8,10 @@ use connect_core::data::{Datum, Schema};
 
 use crate::registry::Resolved;
 
+/// Types that stand in one another may be this many: what reads, writes and drops them goes down by recursion, and types that
+/// refer to each other by name can be far deeper than the text that holds them.
+pub(crate) const MOST_LEVELS: usize = 100;
+
 /// A schema to be registered.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Derived {

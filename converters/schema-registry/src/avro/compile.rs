@@ -13,6 +13,7 @@ use super::plan::{
     Null, PRECISION, Plan, UNION,
 };
 use super::{AvroOptions, defaults, invalid};
+use crate::format::MOST_LEVELS;
 use crate::registry::Resolved;
 
 /// A schema has at most this many places: names that are used again and again could make it far larger than its text.
@@ -32,6 +33,7 @@ pub(super) fn compile(schema: &Resolved, options: &AvroOptions) -> Result<Plan> 
         options,
         building: Vec::new(),
         places: 0,
+        levels: 0,
     };
     compiler.place(&root, "", Around::default())
 }
@@ -59,14 +61,22 @@ struct Compiler<'a> {
     /// Records that are being compiled: one that holds itself has no end.
     building: Vec<String>,
     places: usize,
+    levels: usize,
 }
 
 impl<'a> Compiler<'a> {
     fn place(&mut self, json: &'a Json, namespace: &str, around: Around<'a>) -> Result<Plan> {
         self.places += 1;
-        if self.places > MOST_PLACES {
-            return Err(invalid("too many places"));
+        self.levels += 1;
+        if self.places > MOST_PLACES || self.levels > MOST_LEVELS {
+            return Err(invalid("it has too many places, or is too deep"));
         }
+        let plan = self.place_of(json, namespace, around);
+        self.levels -= 1;
+        plan
+    }
+
+    fn place_of(&mut self, json: &'a Json, namespace: &str, around: Around<'a>) -> Result<Plan> {
         match json {
             Json::String(name) if PRIMITIVES.contains(&name.as_str()) => {
                 self.primitive(name, &Map::new(), around)

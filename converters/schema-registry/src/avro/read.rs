@@ -1,6 +1,6 @@
 //! Values from Avro's binary encoding.
 //!
-//! Every length is checked against what is left, so that no few bytes can claim much memory.
+//! Lengths are checked against what is left, and elements without bytes are counted, so that no few bytes can claim much memory.
 
 use bytes::{Buf, Bytes};
 use connect_core::data::{Decimal, Struct, Value};
@@ -8,7 +8,7 @@ use connect_core::{Error, Result};
 
 use super::plan::{Layout, Null, Plan};
 
-/// Elements that take no bytes may be this many.
+/// Elements of lists and maps that take no bytes may be this many in one value.
 const MOST_EMPTY: usize = 10_000;
 
 /// Reads the one value that `payload` holds.
@@ -17,18 +17,25 @@ pub(super) fn read(plan: &Plan, payload: Bytes) -> Result<Value> {
     if matches!(plan.layout, Layout::Bytes) && plan.null == Null::Never {
         return Ok(Value::Bytes(payload));
     }
-    let mut reader = Reader(payload);
+    let mut reader = Reader {
+        rest: payload,
+        empty: 0,
+    };
     let value = reader.value(plan)?;
-    if reader.0.has_remaining() {
+    if reader.rest.has_remaining() {
         return Err(Error::data(format!(
             "{} bytes are left after the value: it was written with another schema",
-            reader.0.remaining()
+            reader.rest.remaining()
         )));
     }
     Ok(value)
 }
 
-struct Reader(Bytes);
+struct Reader {
+    rest: Bytes,
+    /// Elements that took no bytes.
+    empty: usize,
+}
 
 impl Reader {
     fn value(&mut self, plan: &Plan) -> Result<Value> {
@@ -49,8 +56,12 @@ impl Reader {
             Layout::Time => Value::Time(self.int()?),
             Layout::Int64 => Value::Int64(self.long()?),
             Layout::Timestamp => Value::Timestamp(self.long()?),
-            Layout::Float => Value::Float32(self.0.try_get_f32_le().map_err(|_| cut("a float"))?),
-            Layout::Double => Value::Float64(self.0.try_get_f64_le().map_err(|_| cut("a double"))?),
+            Layout::Float => {
+                Value::Float32(self.rest.try_get_f32_le().map_err(|_| cut("a float"))?)
+            }
+            Layout::Double => {
+                Value::Float64(self.rest.try_get_f64_le().map_err(|_| cut("a double"))?)
+            }
             Layout::Bytes => Value::Bytes(self.bytes()?),
             Layout::String => {
                 let bytes = self.bytes()?;
@@ -125,23 +136,19 @@ impl Reader {
                 count = count.checked_neg().ok_or_else(|| cut("a block"))?;
                 self.long()?;
             }
-            let count = usize::try_from(count).map_err(|_| cut("a block"))?;
-            if count
-                > self
-                    .0
-                    .remaining()
-                    .max(MOST_EMPTY.saturating_sub(elements.len()))
-            {
-                return Err(cut("a block"));
-            }
             for _ in 0..count {
+                let before = self.rest.remaining();
                 elements.push(element(self)?);
+                self.empty += usize::from(self.rest.remaining() == before);
+                if self.empty > MOST_EMPTY {
+                    return Err(cut("a block"));
+                }
             }
         }
     }
 
     fn boolean(&mut self) -> Result<bool> {
-        match self.0.try_get_u8() {
+        match self.rest.try_get_u8() {
             Ok(0) => Ok(false),
             Ok(1) => Ok(true),
             _ => Err(cut("a boolean")),
@@ -156,7 +163,7 @@ impl Reader {
     fn long(&mut self) -> Result<i64> {
         let mut number = 0_u64;
         for shift in (0..64).step_by(7) {
-            let byte = self.0.try_get_u8().map_err(|_| cut("a number"))?;
+            let byte = self.rest.try_get_u8().map_err(|_| cut("a number"))?;
             number |= u64::from(byte & 0x7f) << shift;
             if byte & 0x80 == 0 {
                 return Ok((number >> 1).cast_signed() ^ -(number & 1).cast_signed());
@@ -171,10 +178,10 @@ impl Reader {
     }
 
     fn take(&mut self, length: usize) -> Result<Bytes> {
-        if length > self.0.remaining() {
+        if length > self.rest.remaining() {
             return Err(cut("bytes"));
         }
-        Ok(self.0.split_to(length))
+        Ok(self.rest.split_to(length))
     }
 }
 

@@ -242,6 +242,16 @@ fn hostile_bytes_and_schemas_are_the_records_fault() {
     ] {
         assert!(avro.parse(&Resolved::alone(wrong)).is_err());
     }
+    // Elements without bytes, in lists of lists.
+    let lists = parsed(
+        &avro,
+        &json!({"type": "array", "items": {"type": "array", "items": {"type": "record", "name": "E", "fields": []}}}),
+    );
+    let ten_thousand = b"\xa0\x9c\x01\0";
+    let payload = [b"\x04", &ten_thousand[..], ten_thousand, b"\0"].concat();
+    assert!(avro.read(&lists, Bytes::from(payload)).is_err());
+    let payload = [b"\x02", &ten_thousand[..], b"\0"].concat();
+    assert!(avro.read(&lists, Bytes::from(payload)).is_ok());
     // Names used again and again.
     let mut fields = json!([{"name": "a", "type": "int"}]);
     for level in 0..40 {
@@ -250,6 +260,27 @@ fn hostile_bytes_and_schemas_are_the_records_fault() {
     }
     let wide = json!({"type": "record", "name": "Wide", "fields": fields});
     assert!(avro.parse(&Resolved::alone(wide.to_string())).is_err());
+}
+
+/// Records each of which holds the next.
+fn chain(records: usize) -> String {
+    let record = |number: usize| {
+        let next = match records - number {
+            1 => json!("int"),
+            _ => json!(["null", format!("R{}", number + 1)]),
+        };
+        json!({"type": "record", "name": format!("R{number}"), "fields": [{"name": "next", "type": next}]})
+    };
+    Json::Array((0..records).map(record).collect()).to_string()
+}
+
+#[test]
+fn a_schema_that_is_too_deep_is_refused_and_does_not_end_the_worker() {
+    let avro = avro(&[]);
+    let plan = avro.parse(&Resolved::alone(chain(40))).unwrap();
+    assert!(avro.read(&plan, Bytes::from_static(b"\0\0")).is_ok());
+    let error = avro.parse(&Resolved::alone(chain(20_000))).unwrap_err();
+    assert_eq!(error.kind(), connect_core::ErrorKind::Data);
 }
 
 proptest! {

@@ -8,11 +8,11 @@ use serde_json::{Map, Value as Json};
 use sluice_converters::payload::Reader;
 
 use super::{ENUM, JsonSchemaOptions, ONE_OF, read_one_of};
+use crate::format::MOST_LEVELS;
 use crate::registry::Resolved;
 
-/// A schema has at most this many places, and as many levels: one that refers to itself has no end.
+/// A schema has at most this many places: one that refers to itself has no end.
 const MOST_PLACES: usize = 100_000;
-const MOST_LEVELS: usize = 100;
 
 /// Reads a schema of the registry.
 pub(super) fn parse(schema: &Resolved, options: &JsonSchemaOptions) -> Result<Schema> {

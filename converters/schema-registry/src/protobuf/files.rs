@@ -9,6 +9,7 @@ use prost_reflect::prost_types::FileDescriptorProto;
 use protox::Compiler;
 use protox::file::{ChainFileResolver, File, FileResolver, GoogleFileResolver};
 
+use crate::format::MOST_LEVELS;
 use crate::registry::Resolved;
 
 /// The file's own name; nothing else can be called so.
@@ -44,6 +45,15 @@ message TimeOfDay { int32 hours = 1; int32 minutes = 2; int32 seconds = 3; int32
 
 /// Compiles the file of a schema.
 pub(super) fn compile(schema: &Resolved) -> Result<FileDescriptor> {
+    let imports = schema.imports.iter().map(|(_, text)| text);
+    if imports
+        .chain([&schema.text])
+        .any(|text| levels(text) > MOST_LEVELS)
+    {
+        return Err(Error::data(format!(
+            "not a valid Protobuf schema: more than {MOST_LEVELS} levels"
+        )));
+    }
     let mut resolver = ChainFileResolver::new();
     let own = [(ROOT.to_owned(), schema.text.clone())];
     resolver.add(Texts(
@@ -65,6 +75,46 @@ pub(super) fn compile(schema: &Resolved) -> Result<FileDescriptor> {
     let pool = compiler.descriptor_pool();
     pool.get_file_by_name(ROOT)
         .ok_or_else(|| Error::internal("a file that was compiled is not there"))
+}
+
+/// How deep brackets stand in one another. The compiler goes down by recursion, and knows no end.
+fn levels(text: &str) -> usize {
+    let (mut level, mut deepest) = (0_usize, 0);
+    let mut rest = text;
+    while let Some(first) = rest.chars().next() {
+        let token = match first {
+            '"' | '\'' => quoted(rest, first),
+            '#' => until(rest, "\n"),
+            '/' if rest.starts_with("//") => until(rest, "\n"),
+            '/' if rest.starts_with("/*") => until(rest, "*/"),
+            other => other.len_utf8(),
+        };
+        match first {
+            '{' | '[' | '(' | '<' => level += 1,
+            '}' | ']' | ')' | '>' => level = level.saturating_sub(1),
+            _ => {}
+        }
+        deepest = deepest.max(level);
+        rest = rest.get(token..).unwrap_or_default();
+    }
+    deepest
+}
+
+/// Bytes of a text in quotes; it ends with the line at the latest.
+fn quoted(text: &str, quote: char) -> usize {
+    let mut escaped = false;
+    let ends = |(_, found): &(usize, char)| {
+        let ends = *found == '\n' || (*found == quote && !escaped);
+        escaped = *found == '\\' && !escaped;
+        ends
+    };
+    let end = text.char_indices().skip(1).find(ends);
+    end.map_or(text.len(), |(at, found)| at + found.len_utf8())
+}
+
+/// Bytes up to and with `end`.
+fn until(text: &str, end: &str) -> usize {
+    text.find(end).map_or(text.len(), |at| at + end.len())
 }
 
 /// Files by name, as texts.

@@ -7,6 +7,7 @@ use connect_core::{Error, Result};
 use prost_reflect::{FieldDescriptor, Kind, MapKey, MessageDescriptor, Syntax, Value as Proto};
 
 use super::{ENUM, ProtobufOptions, TAG, UNION};
+use crate::format::MOST_LEVELS;
 
 /// A schema has at most this many fields, those of messages in messages each time counted.
 const MOST_FIELDS: usize = 100_000;
@@ -89,6 +90,11 @@ impl Compiler<'_> {
         if self.building.contains(&name) {
             return Err(Error::data(format!(
                 "the message {name} holds itself: Connect has no such schemas"
+            )));
+        }
+        if self.building.len() >= MOST_LEVELS {
+            return Err(Error::data(format!(
+                "the message {name} stands in more than {MOST_LEVELS} others"
             )));
         }
         self.building.push(name);

@@ -262,6 +262,39 @@ fn hostile_schemas_are_the_records_fault() {
     }
 }
 
+#[test]
+fn a_schema_that_is_too_deep_is_refused_and_does_not_end_the_worker() {
+    let format = format(&[]);
+    let chain = |count: usize| {
+        let message =
+            |number: usize| format!("message M{number} {{ M{} next = 1; }}\n", number + 1);
+        let messages: String = (0..count).map(message).collect();
+        format!("syntax = \"proto3\";\n{messages}message M{count} {{}}\n")
+    };
+    let nested = |count: usize| {
+        let opened: String = (0..count)
+            .map(|number| format!("message M{number} {{ "))
+            .collect();
+        format!(
+            "syntax = \"proto3\"; /* {{ */ // {{\n{opened}{}",
+            "}".repeat(count)
+        )
+    };
+    let read = |text: String| {
+        let file = format.parse(&Resolved::alone(text))?;
+        format.read(&file, Bytes::from_static(b"\0"))
+    };
+    for fits in [chain(90), nested(90)] {
+        read(fits).unwrap();
+    }
+    for deep in [chain(5000), nested(5000)] {
+        assert_eq!(
+            read(deep).unwrap_err().kind(),
+            connect_core::ErrorKind::Data
+        );
+    }
+}
+
 /// What Protobuf makes of a value: it has no null lists and maps, and keeps maps by their keys.
 fn kept(value: &Value, schema: &Schema) -> Value {
     match (value, &schema.kind) {
