@@ -10,6 +10,7 @@ pub mod clock;
 pub mod config;
 pub mod data;
 mod error;
+pub mod named_file;
 pub mod output;
 pub mod plugin;
 pub mod retry;

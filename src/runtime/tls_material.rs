@@ -86,7 +86,7 @@ fn certificates_in(text: &str, what: &str) -> Result<Vec<CertificateDer<'static>
 }
 
 fn read(file: &str, what: &str) -> Result<String> {
-    std::fs::read_to_string(file).map_err(|cause| {
+    connect_core::named_file::read_text(file).map_err(|cause| {
         Error::config("the file cannot be read as PEM")
             .operation(what.to_owned())
             .target(file.to_owned())

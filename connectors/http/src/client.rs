@@ -190,7 +190,8 @@ fn certificates(path: &str) -> Result<Vec<reqwest::Certificate>> {
             .operation("http.tls.ca.file")
             .target(path)
     };
-    let pem = std::fs::read(path).map_err(|cause| wrong("cannot be read").source(cause))?;
+    let pem = connect_core::named_file::read(path)
+        .map_err(|cause| wrong("cannot be read").source(cause))?;
     let found = reqwest::Certificate::from_pem_bundle(&pem)
         .map_err(|cause| wrong("is not a PEM file of certificates").source(cause))?;
     if found.is_empty() {

@@ -3,14 +3,13 @@
 //! `prefer` and `require` encrypt without checking who answers, as the Java driver does; `verify-ca` checks the
 //! certificate's chain, `verify-full` also the host name.
 
-use std::fs;
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use connect_core::{Error, Result};
+use connect_core::{Error, Result, named_file};
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
@@ -126,11 +125,10 @@ fn unusable(file: &str) -> Error {
 }
 
 fn certificates(file: &str) -> Result<Vec<CertificateDer<'static>>> {
-    let read = |cause: rustls::pki_types::pem::Error| unusable(file).source(cause);
-    let found: Vec<_> = CertificateDer::pem_file_iter(file)
-        .map_err(read)?
+    let text = named_file::read(file).map_err(|cause| unusable(file).source(cause))?;
+    let found: Vec<_> = CertificateDer::pem_slice_iter(&text)
         .collect::<Result<_, _>>()
-        .map_err(read)?;
+        .map_err(|cause| unusable(file).source(cause))?;
     if found.is_empty() {
         return Err(Error::config("holds no certificate in PEM").target(file));
     }
@@ -138,7 +136,7 @@ fn certificates(file: &str) -> Result<Vec<CertificateDer<'static>>> {
 }
 
 fn private_key(file: &str) -> Result<PrivateKeyDer<'static>> {
-    let bytes = fs::read(file).map_err(|cause| unusable(file).source(cause))?;
+    let bytes = named_file::read(file).map_err(|cause| unusable(file).source(cause))?;
     match PrivateKeyDer::from_pem_slice(&bytes) {
         Ok(key) => Ok(key),
         Err(cause) => PrivateKeyDer::try_from(bytes).map_err(|_| unusable(file).source(cause)),

@@ -113,7 +113,7 @@ fn trusted(options: &ConnectionOptions) -> Checked<Option<Vec<Certificate>>> {
         ),
         (None, Some(path)) => {
             let option = "schema.registry.ssl.truststore.location";
-            let pem = std::fs::read(path)
+            let pem = connect_core::named_file::read(path)
                 .map_err(|cause| OptionError::invalid(option, path, &cause.to_string()))?;
             (option, pem)
         }

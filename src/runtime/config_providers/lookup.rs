@@ -3,14 +3,11 @@
 use std::path::{Path, PathBuf};
 
 use connect_core::config::{ConfigMap, OptionError};
-use connect_core::{Error, Result};
+use connect_core::{Error, Result, named_file};
 use regex::Regex;
 use tracing::warn;
 
 use crate::runtime::properties;
-
-/// The largest file that is read: secrets are small.
-const LARGEST_FILE: u64 = 1 << 20;
 
 /// One provider.
 #[derive(Debug)]
@@ -75,7 +72,7 @@ fn from_file(allowed: &AllowedPaths, path: &str, key: &str) -> Result<Option<Str
         return Ok(None);
     }
     let text = match allowed.find(Path::new(path)) {
-        Ok(Some(file)) => read(&file),
+        Ok(Some(file)) => named_file::read_text(file),
         Ok(None) => return Ok(None),
         Err(cause) => Err(cause),
     };
@@ -92,25 +89,17 @@ fn from_folder(allowed: &AllowedPaths, path: &str, key: &str) -> Result<Option<S
         return Ok(None);
     }
     let file = Path::new(path).join(key);
-    if !file.exists() {
+    if !file.is_file() {
         return Ok(None);
     }
     let found = match allowed.find(&file) {
-        Ok(Some(found)) => read(&found),
+        Ok(Some(found)) => named_file::read_text(found),
         Ok(None) => return Ok(None),
         Err(cause) => Err(cause),
     };
     found.map(Some).map_err(|cause| {
         Error::config(format!("Could not read file {}", file.display())).source(cause)
     })
-}
-
-fn read(path: &Path) -> std::io::Result<String> {
-    if std::fs::metadata(path)?.len() > LARGEST_FILE {
-        let text = format!("larger than {LARGEST_FILE} bytes");
-        return Err(std::io::Error::other(text));
-    }
-    std::fs::read_to_string(path)
 }
 
 /// Files and folders a provider may read; all if none are named.

@@ -111,7 +111,7 @@ impl DatagenConnectorConfig {
     }
 
     fn read_file(&self) -> Result<String, OptionError> {
-        std::fs::read_to_string(&self.schema_filename).map_err(|error| {
+        connect_core::named_file::read_text(&self.schema_filename).map_err(|error| {
             let reason = format!("Unable to find the schema file: {error}");
             OptionError::invalid("schema.filename", &self.schema_filename, &reason)
         })

@@ -309,7 +309,7 @@ fn options_of_file(given: &Object) -> Answer<Vec<Json>> {
     if text("encoding") != Some("json") {
         return Err("options: the only encoding of a file is json".to_owned());
     }
-    let read = std::fs::read_to_string(path);
+    let read = connect_core::named_file::read_text(path);
     let read = read.map_err(|error| format!("options: {path}: {error}"))?;
     serde_json::from_str(&read).map_err(|error| format!("options: {path}: {error}"))
 }
