@@ -258,9 +258,6 @@ impl<'a> Compiler<'a> {
     }
 
     fn union(&mut self, branches: &'a [Json], namespace: &str, around: Around<'a>) -> Result<Plan> {
-        let is_null = |branch: &Json| {
-            branch == "null" || branch.get("type").is_some_and(|kind| kind == "null")
-        };
         let others: Vec<_> = branches.iter().filter(|branch| !is_null(branch)).collect();
         let null = branches.iter().position(is_null);
         match (others.as_slice(), null) {
@@ -278,7 +275,11 @@ impl<'a> Compiler<'a> {
                 Arc::make_mut(&mut plan.schema).optional = true;
                 Ok(plan)
             }
-            ([one], None) if self.options.flatten_singletons => self.place(one, namespace, around),
+            ([one], None) if self.options.flatten_singletons => {
+                let mut plan = self.place(one, namespace, around)?;
+                plan.null = Null::Alone;
+                Ok(plan)
+            }
             _ => self.several(branches, null.is_some(), namespace, around),
         }
     }
@@ -293,7 +294,7 @@ impl<'a> Compiler<'a> {
     ) -> Result<Plan> {
         let (mut fields, mut layout) = (Vec::new(), Vec::new());
         for branch in branches {
-            if branch == "null" {
+            if is_null(branch) {
                 layout.push(None);
                 continue;
             }
@@ -333,6 +334,10 @@ impl<'a> Compiler<'a> {
         let simple = full.rsplit('.').next().unwrap_or(&full).to_owned();
         Ok(if self.options.enhanced { full } else { simple })
     }
+}
+
+fn is_null(branch: &Json) -> bool {
+    branch == "null" || branch.get("type").is_some_and(|kind| kind == "null")
 }
 
 fn part<'a>(definition: &'a Map<String, Json>, key: &str) -> Result<&'a Json> {

@@ -24,7 +24,10 @@ pub(super) const INTERNAL_TYPE: &str = "connect.internal.type";
 /// Where null stands in the union of a type and null.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Null {
+    /// There is no union.
     Never,
+    /// A union of the one type alone: values say all the same that they are of it.
+    Alone,
     First,
     Second,
 }

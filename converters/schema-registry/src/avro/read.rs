@@ -40,10 +40,9 @@ struct Reader {
 impl Reader {
     fn value(&mut self, plan: &Plan) -> Result<Value> {
         if plan.null != Null::Never {
-            let null = i64::from(plan.null == Null::Second);
-            match self.long()? {
-                branch if branch == null => return Ok(Value::Null),
-                0 | 1 => {}
+            match (plan.null, self.long()?) {
+                (Null::First, 0) | (Null::Second, 1) => return Ok(Value::Null),
+                (Null::First, 1) | (Null::Second | Null::Alone, 0) => {}
                 _ => return Err(cut("the branch of a union")),
             }
         }

@@ -191,6 +191,38 @@ fn enums_unions_fixed_and_references_become_connect_schemas() {
 }
 
 #[test]
+fn values_of_a_union_of_one_type_say_that_they_are_of_it() {
+    let union = json!([{"type": "null"}, "int", "string"]);
+    let record = json!({"type": "record", "name": "R", "fields": [
+        {"name": "one", "type": ["int"]}, {"name": "several", "type": union},
+    ]});
+    let bytes = [0, 10, 2, 12];
+    for flatten in ["true", "false"] {
+        let avro = avro(&[("flatten.singleton.unions", flatten)]);
+        let plan = parsed(&avro, &record);
+        let read = avro.read(&plan, Bytes::copy_from_slice(&bytes)).unwrap();
+        let one = read.value().get("one").unwrap();
+        let one = if flatten == "true" {
+            Some(one)
+        } else {
+            one.get("int")
+        };
+        assert_eq!(one, Some(&Value::Int32(5)));
+        let several = read.value().get("several").unwrap();
+        assert_eq!(several.get("int"), Some(&Value::Int32(6)));
+        let mut out = Vec::new();
+        avro.write(&plan, &plan.schema, &read, &mut out).unwrap();
+        assert_eq!(out, bytes);
+    }
+    let alone = parsed(&avro(&[]), &json!(["int"]));
+    assert!(
+        avro(&[])
+            .read(&alone, Bytes::from_static(b"\x02\x0a"))
+            .is_err()
+    );
+}
+
+#[test]
 fn a_struct_of_another_schema_is_written_by_name() {
     let avro = avro(&[]);
     let plan = parsed(

@@ -23,14 +23,18 @@ fn write(plan: &Plan, value: &Value, out: &mut Vec<u8>) -> Result<()> {
         (Value::Null, Some(default)) => default,
         _ => value,
     };
-    match (plan.null, value) {
-        (Null::First, Value::Null) => write_long(0, out),
-        (Null::Second, Value::Null) | (Null::First, _) => write_long(1, out),
-        (Null::Second, _) => write_long(0, out),
-        (Null::Never, _) => {}
-    }
-    if value.is_null() && plan.null != Null::Never {
-        return Ok(());
+    match (plan.null, value.is_null()) {
+        (Null::First, true) => {
+            write_long(0, out);
+            return Ok(());
+        }
+        (Null::Second, true) => {
+            write_long(1, out);
+            return Ok(());
+        }
+        (Null::First, false) => write_long(1, out),
+        (Null::Second | Null::Alone, false) => write_long(0, out),
+        (Null::Never, _) | (Null::Alone, true) => {}
     }
     match (&plan.layout, value) {
         (Layout::Boolean, Value::Boolean(value)) => out.push(u8::from(*value)),
