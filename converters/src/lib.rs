@@ -12,7 +12,7 @@ pub use byte_array::ByteArrayConverter;
 pub use json::JsonConverter;
 /// Payloads in JSON, read and written by Connect schemas: for converters that keep the schema elsewhere.
 pub mod payload {
-    pub use crate::json::{DecimalFormat, Reader, Writer};
+    pub use crate::json::{DecimalFormat, MapForm, Reader, Writer};
 }
 pub use simple_header::SimpleHeaderConverter;
 pub use string::StringConverter;

@@ -16,7 +16,7 @@ use connect_core::{Error, Result, option_names};
 use serde_json::Value as Json;
 
 use schema::SchemaCache;
-pub use value::Reader;
+pub use value::{MapForm, Reader};
 pub use write::Writer;
 
 /// How decimals are written.
@@ -74,11 +74,13 @@ impl JsonConverter {
             },
             reader: Reader {
                 replace_null: options.replace_null_with_default,
+                maps: MapForm::Tuples,
                 own: |_, _, _| None,
             },
             writer: Writer {
                 decimals: options.decimal_format,
                 replace_null: options.replace_null_with_default,
+                maps: MapForm::Tuples,
                 own: |_, _| None,
             },
             cache: SchemaCache::new(options.cache_size as usize),
@@ -98,11 +100,13 @@ impl JsonConverter {
             schema: None,
             reader: Reader {
                 replace_null: true,
+                maps: MapForm::Tuples,
                 own: |_, _, _| None,
             },
             writer: Writer {
                 decimals: DecimalFormat::Base64,
                 replace_null: true,
+                maps: MapForm::Tuples,
                 own: |_, _| None,
             },
             cache: SchemaCache::new(0),

@@ -7,7 +7,7 @@ use connect_core::data::{Field, Schema, Type, json};
 use connect_core::{Error, Result};
 use serde_json::{Map, Value as Json};
 
-use super::value::Reader;
+use super::value::{MapForm, Reader};
 
 /// Schemas already parsed, by their JSON: equal schemas share one allocation.
 #[derive(Debug)]
@@ -68,6 +68,7 @@ pub(super) fn parse(json: &Json) -> Result<Schema> {
         schema.default = Some(
             Reader {
                 replace_null: false,
+                maps: MapForm::Tuples,
                 own: |_, _, _| None,
             }
             .read(&Arc::new(schema.clone()), default.clone())?,

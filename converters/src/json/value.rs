@@ -14,11 +14,29 @@ use crate::type_name;
 /// Reads the values of a schema that have a form of their own; `None` for others.
 type ReadOwn = fn(&Reader, &Arc<Schema>, &Json) -> Option<Result<Value>>;
 
+/// How maps are told that JSON's objects cannot hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MapForm {
+    /// A list of `[key, value]`, of maps whose keys are no text: as Kafka's converter writes them.
+    Tuples,
+    /// A list of `{"key": …, "value": …}`, of maps whose keys are no text or may be null: as Confluent's writes them.
+    Objects,
+}
+
+impl MapForm {
+    /// True if a map with such keys is an object.
+    pub(super) fn is_object(self, keys: &Schema) -> bool {
+        keys.kind == Type::String && (self == Self::Tuples || !keys.optional)
+    }
+}
+
 /// How payloads are read.
 #[derive(Debug, Clone, Copy)]
 pub struct Reader {
     /// Whether a null is read as its schema's default.
     pub replace_null: bool,
+    /// How maps are told whose keys are no text.
+    pub maps: MapForm,
     /// Sees each value first.
     pub own: ReadOwn,
 }
@@ -111,16 +129,17 @@ fn read_map(
     let entry = |key: Json, value: Json| -> Result<(Value, Value)> {
         Ok((reader.read(keys, key)?, reader.read(values, value)?))
     };
+    let is_object = reader.maps.is_object(keys);
     let entries: Result<Vec<_>> = match json {
-        Json::Object(object) if keys.kind == Type::String => object
+        Json::Object(object) if is_object => object
             .into_iter()
             .map(|(key, value)| entry(Json::String(key), value))
             .collect(),
-        Json::Array(pairs) if keys.kind != Type::String => pairs
+        Json::Array(pairs) if !is_object => pairs
             .into_iter()
-            .map(|pair| pair_of(pair).and_then(|[key, value]| entry(key, value)))
+            .map(|pair| pair_of(reader.maps, pair).and_then(|[key, value]| entry(key, value)))
             .collect(),
-        _ if keys.kind == Type::String => Err(Error::data(format!(
+        _ if is_object => Err(Error::data(format!(
             "Maps with string fields should be encoded as JSON objects, but found {found}"
         ))),
         _ => Err(Error::data(format!(
@@ -130,12 +149,25 @@ fn read_map(
     entries.map(Value::Map)
 }
 
-fn pair_of(json: Json) -> Result<[Json; 2]> {
+fn pair_of(maps: MapForm, json: Json) -> Result<[Json; 2]> {
     let found = kind_of(&json);
-    let Json::Array(pair) = json else {
-        return Err(Error::data(format!(
-            "Found invalid map entry instead of array tuple: {found}"
-        )));
+    let pair = match (maps, json) {
+        (MapForm::Tuples, Json::Array(pair)) => pair,
+        (MapForm::Tuples, _) => {
+            return Err(Error::data(format!(
+                "Found invalid map entry instead of array tuple: {found}"
+            )));
+        }
+        (MapForm::Objects, Json::Object(mut pair)) if pair.len() == 2 => {
+            let part = |name| pair.remove(name).unwrap_or(Json::Null);
+            ["key", "value"].map(part).into()
+        }
+        (MapForm::Objects, Json::Object(pair)) => pair.into_iter().map(|(_, part)| part).collect(),
+        (MapForm::Objects, _) => {
+            return Err(Error::data(format!(
+                "Found invalid map entry instead of object: {found}"
+            )));
+        }
     };
     <[Json; 2]>::try_from(pair).map_err(|pair| {
         let length = pair.len();

@@ -3,7 +3,7 @@
 use connect_core::data::{Decimal, Schema, Struct, Type, Value, json, logical, numbers};
 use connect_core::{Error, Result};
 
-use super::DecimalFormat;
+use super::{DecimalFormat, MapForm};
 use crate::class_name;
 
 /// The schema and value that are written instead of these; `None` for these themselves.
@@ -16,6 +16,8 @@ pub struct Writer {
     pub decimals: DecimalFormat,
     /// Whether a null is written as its schema's default.
     pub replace_null: bool,
+    /// How maps are written whose keys are no text.
+    pub maps: MapForm,
     /// Sees each value that has a schema first.
     pub own: WriteOwn,
 }
@@ -98,18 +100,22 @@ impl Writer {
         entries: &[(Value, Value)],
         out: &mut Vec<u8>,
     ) -> Result<()> {
-        if keys.kind == Type::String {
+        if self.maps.is_object(keys) {
             return write_all(entries, (b'{', b'}'), out, |(key, value), out| {
                 write_name(key, out)?;
                 self.write(Some(values), value, out)
             });
         }
+        let (open, between, close): (&[u8], &[u8], u8) = match self.maps {
+            MapForm::Tuples => (b"[", b",", b']'),
+            MapForm::Objects => (b"{\"key\":", b",\"value\":", b'}'),
+        };
         write_all(entries, (b'[', b']'), out, |(key, value), out| {
-            out.push(b'[');
+            out.extend_from_slice(open);
             self.write(Some(keys), key, out)?;
-            out.push(b',');
+            out.extend_from_slice(between);
             self.write(Some(values), value, out)?;
-            out.push(b']');
+            out.push(close);
             Ok(())
         })
     }

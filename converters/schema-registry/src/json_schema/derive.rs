@@ -3,7 +3,7 @@
 use connect_core::data::{Field, Schema, Type, logical};
 use connect_core::{Error, Result};
 use serde_json::{Map, Value as Json, json};
-use sluice_converters::payload::{DecimalFormat, Writer};
+use sluice_converters::payload::{DecimalFormat, MapForm, Writer};
 
 use super::{ENUM, JsonSchemaOptions, branches, write_one_of};
 
@@ -57,7 +57,7 @@ fn required(schema: &Schema, options: &JsonSchemaOptions) -> Result<Json> {
     }
     match &schema.kind {
         Type::Array(items) => put("items", derive(items, options)?),
-        Type::Map(keys, values) if keys.kind == Type::String => {
+        Type::Map(keys, values) if is_name(keys) => {
             put("additionalProperties", derive(values, options)?);
         }
         Type::Map(keys, values) => {
@@ -91,10 +91,15 @@ fn types(schema: &Schema) -> (&'static str, Option<&'static str>) {
         }
         Type::Bytes => ("string", Some("bytes")),
         Type::Array(_) => ("array", None),
-        Type::Map(keys, _) if keys.kind == Type::String => ("object", Some("map")),
+        Type::Map(keys, _) if is_name(keys) => ("object", Some("map")),
         Type::Map(..) => ("array", Some("map")),
         Type::Struct(_) => ("object", None),
     }
+}
+
+/// True if keys of a map can be names of properties.
+fn is_name(keys: &Schema) -> bool {
+    keys.kind == Type::String && !keys.optional
 }
 
 fn symbols(schema: &Schema) -> Vec<Json> {
@@ -146,6 +151,7 @@ fn default_json(schema: &Schema, default: &connect_core::data::Value) -> Result<
     let writer = Writer {
         decimals: DecimalFormat::Base64,
         replace_null: false,
+        maps: MapForm::Objects,
         own: write_one_of,
     };
     let mut text = Vec::new();

@@ -15,7 +15,7 @@ use connect_core::data::{Datum, Schema, Struct, Type, Value};
 use connect_core::plugin::ConverterPlugin;
 use connect_core::{Error, Result};
 use serde_json::Value as Json;
-use sluice_converters::payload::{DecimalFormat, Reader, Writer};
+use sluice_converters::payload::{DecimalFormat, MapForm, Reader, Writer};
 
 use crate::converter::RegistryConverter;
 use crate::format::{Derived, Format};
@@ -87,6 +87,7 @@ impl Format for JsonSchema {
             .map_err(|cause| Error::data("the payload is not JSON").source(cause))?;
         let reader = Reader {
             replace_null: self.0.replace_null,
+            maps: MapForm::Objects,
             own: read_one_of,
         };
         let value = reader.read(schema, json)?;
@@ -103,6 +104,7 @@ impl Format for JsonSchema {
         let writer = Writer {
             decimals: self.0.decimal_format,
             replace_null: self.0.replace_null,
+            maps: MapForm::Objects,
             own: write_one_of,
         };
         writer.write(Some(own), datum.value(), out)

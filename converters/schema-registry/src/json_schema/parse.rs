@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use connect_core::data::{Field, Schema, Type, logical};
 use connect_core::{Error, Result};
+use percent_encoding::percent_decode_str;
 use serde_json::{Map, Value as Json};
-use sluice_converters::payload::Reader;
+use sluice_converters::payload::{MapForm, Reader};
 
 use super::{ENUM, JsonSchemaOptions, ONE_OF, read_one_of};
 use crate::format::MOST_LEVELS;
@@ -266,7 +267,8 @@ fn resolve<'a>(documents: &'a Documents, from: &'a str, reference: &str) -> Resu
     let found = documents.iter().find(is_named);
     let missing = || invalid(format!("nothing is called {reference}"));
     let (document, json) = found.ok_or_else(missing)?;
-    let json = json.pointer(pointer).ok_or_else(missing)?;
+    let pointer = percent_decode_str(pointer).decode_utf8_lossy();
+    let json = json.pointer(&pointer).ok_or_else(missing)?;
     Ok(At { document, json })
 }
 
@@ -329,6 +331,7 @@ fn finish(mut schema: Schema, node: &Map<String, Json>) -> Result<Schema> {
     if let Some(default) = node.get("default").filter(|default| !default.is_null()) {
         let reader = Reader {
             replace_null: false,
+            maps: MapForm::Objects,
             own: read_one_of,
         };
         schema.default = Some(reader.read(&Arc::new(schema.clone()), default.clone())?);

@@ -61,6 +61,56 @@ fn schemas_are_spelled_as_connect_spells_them() {
     );
 }
 
+/// As Confluent's converter has it, and as the schema says that is registered for them.
+#[test]
+fn entries_of_maps_whose_keys_are_no_names_are_objects() {
+    let format = format(&[]);
+    let values = Arc::new(Schema::new(Type::String));
+    let map = |keys: Schema| Arc::new(Schema::new(Type::Map(Arc::new(keys), values.clone())));
+    let one = |key| Value::Map(vec![(key, Value::string("a"))]);
+    for (schema, value, text) in [
+        (
+            map(Schema::new(Type::Int32)),
+            one(Value::Int32(1)),
+            r#"[{"key":1,"value":"a"}]"#,
+        ),
+        (
+            map(Schema::new(Type::String).optional()),
+            one(Value::Null),
+            r#"[{"key":null,"value":"a"}]"#,
+        ),
+        (
+            map(Schema::new(Type::String)),
+            one(Value::string("k")),
+            r#"{"k":"a"}"#,
+        ),
+    ] {
+        let text_of_schema = format.derive(&schema).unwrap().text;
+        let parsed = format.parse(&Resolved::alone(text_of_schema)).unwrap();
+        assert_eq!(parsed.kind, schema.kind);
+        let (mut out, datum) = (
+            Vec::new(),
+            Datum::with_schema(schema.clone(), value.clone()),
+        );
+        format.write(&parsed, &schema, &datum, &mut out).unwrap();
+        assert_eq!(String::from_utf8(out.clone()).unwrap(), text);
+        let read = format.read(&parsed, Bytes::from(out)).unwrap();
+        assert_eq!(read.value(), &value);
+    }
+    let numbers = map(Schema::new(Type::Int32));
+    for wrong in [
+        "[[1,\"a\"]]",
+        "[{\"key\":1}]",
+        "[{\"key\":1,\"other\":2}]",
+        "{\"1\":\"a\"}",
+    ] {
+        assert!(
+            format.read(&numbers, Bytes::from(wrong)).is_err(),
+            "{wrong}"
+        );
+    }
+}
+
 #[test]
 fn schemas_written_by_hand_become_connect_schemas() {
     let schema = Resolved {
@@ -71,12 +121,12 @@ fn schemas_written_by_hand_become_connect_schemas() {
                 "price": {"type": ["null", "number"]},
                 "state": {"type": "string", "enum": ["NEW", "DONE"]},
                 "tags": {"type": "object", "additionalProperties": {"type": "string"}},
-                "items": {"type": "array", "items": {"$ref": "#/definitions/Item"}},
+                "items": {"type": "array", "items": {"$ref": "#/definitions/An%20item"}},
                 "customer": {"$ref": "customer.json"},
                 "either": {"oneOf": [{"type": "string"}, {"type": "integer"}]},
             },
             "required": ["id"],
-            "definitions": {"Item": {"type": "object", "properties": {"n": {"type": "integer", "default": 1}}}},
+            "definitions": {"An item": {"type": "object", "properties": {"n": {"type": "integer", "default": 1}}}},
         })
         .to_string(),
         imports: vec![(
