@@ -64,6 +64,25 @@ struct TaskEntry {
     metrics: TaskMetrics,
 }
 
+/// The longest text of an error that is shown.
+const LONGEST_TRACE: usize = 16 << 10;
+
+/// The beginning and the end of a text that is too long: what it is about, and the cause of it all.
+fn shortened(text: String) -> String {
+    if text.len() <= LONGEST_TRACE {
+        return text;
+    }
+    let begin = text.floor_char_boundary(LONGEST_TRACE / 2);
+    let end = text.ceil_char_boundary(text.len() - LONGEST_TRACE / 2);
+    let (first, last) = (text.get(..begin), text.get(end..));
+    format!(
+        "{} … ({} bytes left out) … {}",
+        first.unwrap_or_default(),
+        end - begin,
+        last.unwrap_or_default()
+    )
+}
+
 impl StatusBoard {
     pub(super) fn new(owner: BoardOwner) -> Self {
         Self(Arc::new(Mutex::new(Board {
@@ -93,10 +112,10 @@ impl StatusBoard {
         self.with(|board| board.redaction_of_tasks = redaction);
     }
 
-    /// What may be shown and logged of an error.
+    /// What may be shown and logged of an error. Names in it may be a record's, and as long as that.
     pub(super) fn trace_of(&self, error: &Error) -> String {
         let redaction = self.with(|board| board.redaction.and(&board.redaction_of_tasks));
-        redaction.apply(error.trace())
+        shortened(redaction.apply(error.trace()))
     }
 
     pub(super) fn connector_failed(&self, error: &Error) {
@@ -280,5 +299,21 @@ impl Board {
         let told = self.owner.told(state, trace.as_deref());
         self.owner.statuses.task(&self.owner.name, task, &told);
         entry.trace = trace;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_that_is_too_long_keeps_its_beginning_and_its_end() {
+        let short = "wrong\n\tcaused by: no number".to_owned();
+        assert_eq!(shortened(short.clone()), short);
+        let long = format!("field {}: no number", "ü".repeat(1_000_000));
+        let shown = shortened(long);
+        assert!(shown.len() < LONGEST_TRACE + 100, "{}", shown.len());
+        assert!(shown.starts_with("field ü") && shown.ends_with("ü: no number"));
+        assert!(shown.contains("bytes left out"));
     }
 }

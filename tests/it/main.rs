@@ -7,6 +7,7 @@
 mod client_overrides;
 mod confluent_datagen;
 mod container;
+mod dead_letters;
 mod demo;
 mod deploy_files;
 mod deploy_scripts;

@@ -7,6 +7,7 @@ use connect_core::config::{ConfigMap, ConnectorConfig, SinkOptions};
 use connect_core::data::{RawHeaders, TopicPartition};
 use connect_core::plugin::TaskId;
 use connect_core::{Error, ErrorKind, Result};
+use tracing::warn;
 
 use super::failure::RecordFailure;
 use crate::kafka::{
@@ -23,9 +24,23 @@ pub(in crate::runtime) struct DeadLetterQueue {
     task: TaskId,
     with_headers: bool,
     producer: Arc<dyn Producer>,
-    /// Letters the log has not acknowledged, with where the record came from.
-    waiting: Vec<(TopicPartition, ProducerRecord)>,
+    /// Letters the log has not acknowledged.
+    waiting: Vec<Waiting>,
 }
+
+/// A letter that the log has not acknowledged.
+struct Waiting {
+    /// Where the record came from.
+    origin: TopicPartition,
+    letter: ProducerRecord,
+    /// How many of the letter's headers are the record's own: those that say what happened stand behind them.
+    own_headers: usize,
+    /// True if the log has found it too large.
+    is_refused: bool,
+}
+
+/// The first headers that say what happened say where the record was: topic, partition, offset.
+const PLACE_HEADERS: usize = 3;
 
 /// The settings of a queue's own clients.
 pub(in crate::runtime) struct QueueClients {
@@ -65,6 +80,7 @@ impl DeadLetterQueue {
     /// Takes a record. It is on its way once [`DeadLetterQueue::deliver`] is called.
     pub(super) fn push(&mut self, record: &ConsumedRecord, failure: &RecordFailure, trace: &str) {
         let mut headers = record.headers.clone();
+        let own_headers = headers.len();
         if self.with_headers {
             headers.extend(self.context(record, failure, trace));
         }
@@ -77,7 +93,12 @@ impl DeadLetterQueue {
             key: record.key.clone(),
             value: record.value.clone(),
         };
-        self.waiting.push((origin, letter));
+        self.waiting.push(Waiting {
+            origin,
+            letter,
+            own_headers,
+            is_refused: false,
+        });
     }
 
     fn context(&self, record: &ConsumedRecord, failure: &RecordFailure, trace: &str) -> RawHeaders {
@@ -108,23 +129,53 @@ impl DeadLetterQueue {
         self.waiting.len()
     }
 
-    /// Sends what waits and waits for the acknowledgements. What was not acknowledged waits on.
+    /// Sends what waits and waits for the acknowledgements. What was not acknowledged waits on. A letter that is too large says
+    /// less of what happened, rather than that the task fails for it.
     pub(super) async fn deliver(&mut self) -> Result<()> {
+        let mut outcome = self.send().await;
+        for headers in [PLACE_HEADERS, 0] {
+            if !self.shorten_refused(headers) {
+                break;
+            }
+            outcome = self.send().await;
+        }
+        outcome.map_err(|cause| self.failed(cause))
+    }
+
+    async fn send(&mut self) -> Result<()> {
         if self.waiting.is_empty() {
             return Ok(());
         }
-        let letters = self.waiting.iter().map(|(_, letter)| letter.clone());
-        let results = self.producer.send(letters.collect()).await;
-        let results = results.map_err(|cause| self.failed(cause))?;
+        let letters = self.waiting.iter().map(|waiting| waiting.letter.clone());
+        let results = self.producer.send(letters.collect()).await?;
         let mut failure = None;
         let sent = std::mem::take(&mut self.waiting);
-        for (letter, result) in sent.into_iter().zip(results) {
+        for (mut waiting, result) in sent.into_iter().zip(results) {
             if let Err(cause) = result {
+                waiting.is_refused = cause.kind() == ErrorKind::Data;
                 failure.get_or_insert(cause);
-                self.waiting.push(letter);
+                self.waiting.push(waiting);
             }
         }
-        failure.map_or(Ok(()), |cause| Err(self.failed(cause)))
+        failure.map_or(Ok(()), Err)
+    }
+
+    /// Leaves letters that were too large only so many headers that say what happened; false if that makes none smaller.
+    fn shorten_refused(&mut self, headers: usize) -> bool {
+        let mut is_shorter = false;
+        for waiting in self.waiting.iter_mut().filter(|waiting| waiting.is_refused) {
+            let left = waiting.own_headers + headers;
+            is_shorter |= waiting.letter.headers.len() > left;
+            waiting.letter.headers.truncate(left);
+        }
+        if is_shorter {
+            warn!(
+                topic = &*self.topic,
+                headers,
+                "a letter is too large with all that it says of its error: headers are left out"
+            );
+        }
+        is_shorter
     }
 
     fn failed(&self, cause: Error) -> Error {
@@ -149,7 +200,7 @@ impl DeadLetterQueue {
     /// Drops letters of partitions that another task has now: it writes its own.
     pub(super) fn forget(&mut self, partitions: &[TopicPartition]) {
         self.waiting
-            .retain(|(origin, _)| !partitions.contains(origin));
+            .retain(|waiting| !partitions.contains(&waiting.origin));
     }
 
     pub(in crate::runtime) async fn close(&self) -> Result<()> {
