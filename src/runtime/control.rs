@@ -39,6 +39,13 @@ impl Control {
         let _sender_is_gone = self.0.changed().await;
     }
 
+    /// Waits until the task is to stop.
+    pub(super) async fn stopped(&mut self) {
+        while self.wanted() != Wanted::Stop {
+            self.changed().await;
+        }
+    }
+
     /// Waits `duration`, or less if something else is wanted.
     pub(super) async fn sleep(&mut self, duration: Duration) {
         tokio::select! {

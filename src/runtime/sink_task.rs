@@ -270,7 +270,12 @@ impl SinkLoop {
             return Ok(());
         }
         // What was converted before goes on its way whatever happens to the next.
-        let converted = session.convert(&mut self.spec.pipeline).await;
+        let converted = tokio::select! {
+            biased;
+            // A registry may take its time to answer. What was not converted stays in line.
+            () = self.control.changed() => return Ok(()),
+            converted = session.convert(&mut self.spec.pipeline) => converted,
+        };
         let attempts = self.attempts;
         self.work(&mut session).await?;
         let Err(error) = converted else {

@@ -2,7 +2,7 @@
 //! client writes what Sluice reads, and reads what Sluice writes. A registry that fails on demand is a stand-in.
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
@@ -301,6 +301,42 @@ async fn while_the_registry_is_down_a_source_keeps_what_it_has_read() -> Result<
     registry.set_down(false);
     let read = are_read(format, [&kafka.bootstrap(), &registry.url(), topic]).await;
     read.with_context(|| worker.log())
+}
+
+/// A task that waits for an answer ends when it is told to, in good order: it leaves its group.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_registry_that_never_answers_holds_up_no_task() -> Result<()> {
+    let kafka = Kafka::shared()?;
+    let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+    let url = format!("http://{}", silent.local_addr()?);
+    let folder = tempfile::tempdir()?;
+    let worker = WorkerProcess::start(folder.path(), Some(kafka.bootstrap()))?;
+    let client = reqwest::Client::new();
+    let (read, written) = ("registry-silent-sink", "registry-silent-source");
+    kafka.create_topic(read, 1, &[])?;
+    write_raw(kafka, read, b"\0\0\0\0\x01\x02").await?;
+    let file = folder.path().join("lines");
+    for (name, config) in [
+        (read, sink(Format::Avro, &url, read, &file)),
+        (written, source(Format::Avro, &url, written)),
+    ] {
+        worker.put_config(name, &config).await?;
+        let asked = tokio::time::timeout(DEADLINE, silent.accept()).await;
+        let _unanswered = asked.context("the registry is not asked")??;
+        let begin = Instant::now();
+        let url = worker.url(&format!("/connectors/{name}/stop"));
+        let answer = client.put(url).send().await?;
+        ensure!(answer.status().is_success(), "{}", answer.status());
+        wait_until("it is stopped", DEADLINE, async || {
+            Ok(worker.states(name).await? == "STOPPED []")
+        })
+        .await?;
+        let took = begin.elapsed();
+        ensure!(took < Duration::from_secs(4), "{name}: {took:?}");
+    }
+    let log = worker.log();
+    ensure!(!log.contains("cut off"), "{log}");
+    Ok(())
 }
 
 /// Writes one record whose value is these bytes.

@@ -372,9 +372,13 @@ impl SourceLoop<'_> {
     async fn fetch_schemas(&mut self, record: &SourceRecord) -> Result<bool, RecordFailure> {
         let (mut attempts, begin) = (0, Instant::now());
         loop {
-            let failure = match self.spec.pipeline.fetch_for_log(record).await {
-                Ok(()) => return Ok(true),
-                Err(failure) => failure,
+            let fetched = tokio::select! {
+                biased;
+                () = self.control.stopped() => return Ok(false),
+                fetched = self.spec.pipeline.fetch_for_log(record) => fetched,
+            };
+            let Err(failure) = fetched else {
+                return Ok(true);
             };
             if !failure.error.is_retriable() {
                 return Err(failure);
@@ -383,9 +387,6 @@ impl SourceLoop<'_> {
                 return Err(failure.given_up());
             }
             let error = failure.error;
-            if self.control.wanted() == Wanted::Stop {
-                return Ok(false);
-            }
             attempts += 1;
             self.spec.status.task_retries(self.spec.id.task, &error);
             let pause = self
