@@ -11,17 +11,20 @@ use crate::runtime::GivenConfig;
 
 /// True if the client takes JSON.
 pub(super) fn accepts_json(headers: &HeaderMap) -> bool {
-    let mut accepted = headers
-        .get_all(ACCEPT)
-        .iter()
+    !headers.contains_key(ACCEPT) || accepts(headers, &["*/*", "application/*", "application/json"])
+}
+
+/// True if the client names one of these types.
+pub(super) fn accepts(headers: &HeaderMap, types: &[&str]) -> bool {
+    let accepted = headers.get_all(ACCEPT).iter();
+    let mut kinds = accepted
         .filter_map(|value| value.to_str().ok())
-        .peekable();
-    accepted.peek().is_none()
-        || accepted.flat_map(|value| value.split(',')).any(|kind| {
-            ["*/*", "application/*", "application/json"]
-                .iter()
-                .any(|json| essence(kind).eq_ignore_ascii_case(json))
-        })
+        .flat_map(|value| value.split(','));
+    kinds.any(|kind| {
+        types
+            .iter()
+            .any(|wanted| essence(kind).eq_ignore_ascii_case(wanted))
+    })
 }
 
 /// True if there is no body, or one that calls itself JSON.

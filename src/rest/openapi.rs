@@ -3,6 +3,7 @@
 use axum::Json;
 use serde_json::{Map, Value, json};
 
+use super::metrics;
 use super::routes::{self, Route};
 use crate::runtime::distributed::signature::{ALGORITHM_HEADER, SIGNATURE_HEADER};
 
@@ -127,7 +128,10 @@ fn answer(route: &Route, schema: Option<&str>) -> Value {
         }
         Some(_) => json!({
             "description": "Done",
-            "content": { "application/openmetrics-text; version=1.0.0; charset=utf-8": { "schema": { "type": "string" } } },
+            "content": {
+                (metrics::PLAIN): { "schema": { "type": "string" } },
+                (metrics::OPEN_METRICS): { "schema": { "type": "string" } },
+            },
         }),
     }
 }

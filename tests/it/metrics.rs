@@ -54,12 +54,20 @@ async fn deploy_sink(worker: &WorkerProcess, s3: &S3StandIn) -> Result<()> {
     Ok(())
 }
 
+/// The page in the form that is asked for.
+async fn page(worker: &WorkerProcess, form: &str) -> Result<String> {
+    let asked = reqwest::Client::new()
+        .get(worker.url("/metrics"))
+        .header("accept", format!("{form};q=0.9,*/*;q=0.1"));
+    let answer = asked.send().await?;
+    let kind = answer.headers()["content-type"].to_str()?.to_owned();
+    ensure!(kind.starts_with(form), "{kind}");
+    Ok(answer.text().await?)
+}
+
 /// The series of `/metrics` by name and labels as they are written.
 async fn series(worker: &WorkerProcess) -> Result<BTreeMap<String, f64>> {
-    let answer = reqwest::get(worker.url("/metrics")).await?;
-    let kind = answer.headers()["content-type"].to_str()?.to_owned();
-    ensure!(kind.starts_with("application/openmetrics-text"), "{kind}");
-    let text = answer.text().await?;
+    let text = page(worker, "application/openmetrics-text").await?;
     ensure!(text.ends_with("# EOF\n"), "cut off: {text}");
     text.lines()
         .filter(|line| !line.starts_with('#'))
@@ -189,6 +197,35 @@ fn program() -> Result<String> {
     let errors = String::from_utf8_lossy(&found.stderr);
     ensure!(found.status.success(), "{errors}");
     Ok(String::from_utf8(found.stdout)?.trim().to_owned())
+}
+
+/// Of names it does not like those that are Kafka Connect's own.
+#[tokio::test]
+async fn prometheus_own_tool_finds_nothing_wrong_with_the_page() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let (worker, _s3) = busy_worker(folder.path()).await?;
+    wait_for(
+        &worker,
+        &of_task("kafka_connect_sink_task_metrics_partition_count", SINK),
+        1.0,
+    )
+    .await?;
+    let text = page(&worker, "text/plain").await?;
+    let file = folder.path().join("metrics");
+    std::fs::write(&file, &text)?;
+    let checked = Command::new(Path::new(&program()?).with_file_name("promtool"))
+        .args(["check", "metrics"])
+        .stdin(std::fs::File::open(file)?)
+        .output()?;
+    let said = String::from_utf8(checked.stderr)?;
+    let is_of_kafka = |line: &&str| {
+        line.starts_with("kafka_connect_")
+            && (line.ends_with("should not have \"_count\" suffix")
+                || line.ends_with("should not contain abbreviated units"))
+    };
+    let found: Vec<_> = said.lines().filter(|line| !is_of_kafka(line)).collect();
+    ensure!(found.is_empty(), "{found:?}\n{text}");
+    Ok(())
 }
 
 #[test]

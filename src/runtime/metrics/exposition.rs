@@ -1,4 +1,4 @@
-//! A snapshot in OpenMetrics' text format.
+//! A snapshot in OpenMetrics' text format, and in Prometheus' own.
 
 use std::fmt;
 
@@ -19,12 +19,34 @@ use super::snapshot::{ConnectorSample, MetricsSnapshot, TaskSample};
 
 type Labels = Vec<(&'static str, String)>;
 
-/// The snapshot as text.
-pub(super) fn text(snapshot: MetricsSnapshot) -> String {
+/// The snapshot in OpenMetrics' format.
+pub(super) fn open_metrics(snapshot: MetricsSnapshot) -> String {
     let mut registry = Registry::default();
     registry.register_collector(Box::new(snapshot));
     let mut out = String::new();
     text::encode(&mut out, &registry).expect("writing to a string does not fail");
+    out
+}
+
+/// The same in Prometheus' format: there the head of a counter has the name of its series, and the end is not marked.
+pub(super) fn plain(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut lines = text.lines().peekable();
+    while let Some(line) = lines.next() {
+        // HELP stands before TYPE.
+        let counts = |line: &str| line.starts_with("# TYPE ") && line.ends_with(" counter");
+        let is_of_counter = line.starts_with("# ")
+            && (counts(line) || lines.peek().is_some_and(|next| counts(next)));
+        match line.splitn(4, ' ').collect::<Vec<_>>().as_slice() {
+            ["#", keyword, name, rest] if is_of_counter => {
+                out.extend(["# ", keyword, " ", name, "_total ", rest, "\n"]);
+            }
+            ["#", "EOF"] => {}
+            _ => {
+                out.extend([line, "\n"]);
+            }
+        }
+    }
     out
 }
 
@@ -192,4 +214,20 @@ fn partitions(
         labels.push(("partition", partition.partition.to_string()));
         (labels, numbers)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn heads_of_counters_have_the_names_of_their_series_in_prometheus_own_format() {
+        let open = "# HELP a_bytes Bytes.\n# TYPE a_bytes gauge\na_bytes{x=\"# EOF\"} 1\n\
+                    # HELP b Things so far.\n# TYPE b counter\nb_total 2\n\
+                    # HELP c More.\n# TYPE c gauge\nc 3\n# EOF\n";
+        let expected = "# HELP a_bytes Bytes.\n# TYPE a_bytes gauge\na_bytes{x=\"# EOF\"} 1\n\
+                        # HELP b_total Things so far.\n# TYPE b_total counter\nb_total 2\n\
+                        # HELP c More.\n# TYPE c gauge\nc 3\n";
+        assert_eq!(plain(open), expected);
+    }
 }

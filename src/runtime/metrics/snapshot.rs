@@ -67,9 +67,14 @@ impl MetricsSnapshot {
         self
     }
 
-    /// The snapshot in OpenMetrics' text format, which Prometheus reads.
+    /// The snapshot in OpenMetrics' text format.
+    pub fn to_open_metrics(self) -> String {
+        exposition::open_metrics(self)
+    }
+
+    /// The snapshot in Prometheus' text format.
     pub fn to_text(self) -> String {
-        exposition::text(self)
+        exposition::plain(&self.to_open_metrics())
     }
 }
 
