@@ -363,7 +363,10 @@ pub trait Admin: Send + Sync {
 }
 
 /// Kafka's rule on topic names.
-fn check_topic_name(name: &str) -> Result<()> {
+///
+/// # Errors
+/// A configuration error that quotes the name.
+pub(crate) fn check_topic_name(name: &str) -> Result<()> {
     let legal = |character: char| character.is_ascii_alphanumeric() || "._-".contains(character);
     if name.is_empty()
         || name.len() > 249

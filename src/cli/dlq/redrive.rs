@@ -14,7 +14,7 @@ use super::queue::Queue;
 use super::sending::{Outgoing, Sender};
 use crate::cli::output::print_text;
 use crate::cli::signals::stop_at_signal;
-use crate::kafka::{ConsumedRecord, Log};
+use crate::kafka::{ConsumedRecord, Log, check_topic_name};
 
 /// Exit code 1 if a letter that was asked for was left.
 #[derive(Debug, Args)]
@@ -217,12 +217,18 @@ impl Redrive<'_> {
             Some(topic) if topic == self.queue => {
                 Ok(Verdict::Left("it came from the queue itself".to_owned()))
             }
+            Some(topic) if topic.starts_with("__") => Ok(Verdict::Left(format!(
+                "it says that it came from {topic}, which is one of Kafka's own topics"
+            ))),
             Some(topic) => self.target(topic.into_owned(), letter.partition()).await,
         }
     }
 
     /// The partition it came from, if it is there.
     async fn target(&mut self, topic: String, partition: Option<i32>) -> Result<Verdict> {
+        if let Err(error) = check_topic_name(&topic) {
+            return Ok(Verdict::Left(error.message().to_owned()));
+        }
         let partitions = match self.targets.get(&topic) {
             Some(known) => *known,
             None => {
