@@ -11,7 +11,7 @@ use connect_core::{Error, Result};
 use super::chain::Chain;
 use super::errors::{RecordFailure, Stage};
 use super::worker_config::{WorkerSettings, strip_prefix, wrong_options};
-use crate::kafka::{ConsumedRecord, ProducerRecord};
+use crate::kafka::{ConsumedRecord, ProducerRecord, check_topic_name};
 
 /// A plugin with its class.
 struct Named<P: ?Sized> {
@@ -206,6 +206,10 @@ impl Pipeline {
     pub(super) fn to_bytes(&self, record: &SourceRecord) -> Result<ProducerRecord, RecordFailure> {
         let topic = &*record.topic;
         let name = |error| for_topic(topic, error);
+        // Transforms name topics after what stands in records.
+        check_topic_name(topic).map_err(|cause| {
+            RecordFailure::unsent(name(Error::data("it cannot be sent")).source(cause))
+        })?;
         let bytes = |stage, converter: &Named<dyn Converter>, datum| {
             let converted = converter.plugin.to_bytes(topic, datum);
             converted.map_err(|cause| refused(stage, &converter.class, name, cause))

@@ -154,3 +154,35 @@ async fn options_that_are_wrong_fail_the_connector_and_not_its_creation() -> Res
     );
     Ok(())
 }
+
+/// It is not started again and again: nothing outside will change.
+#[tokio::test]
+async fn a_topic_that_no_log_can_have_is_the_records_fault() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let kafka = Kafka::shared()?;
+    let worker = WorkerProcess::start(folder.path(), Some(kafka.bootstrap()))?;
+    let name = "misnamed";
+    let route = [
+        ("transforms", "route"),
+        (
+            "transforms.route.type",
+            "org.apache.kafka.connect.transforms.RegexRouter",
+        ),
+        ("transforms.route.regex", "(.*)"),
+        ("transforms.route.replacement", "$1 of today"),
+    ];
+    worker.put_config(name, &source(name, &route)).await?;
+    wait_until("the task fails", Duration::from_secs(30), || async {
+        Ok(worker.states(name).await? == "RUNNING [FAILED]")
+    })
+    .await?;
+    let status = worker.get(&format!("/connectors/{name}/status")).await?;
+    let task = &status["tasks"][0];
+    let trace = task["trace"].as_str().unwrap_or_default();
+    ensure!(
+        trace.contains("\"misnamed of today\" is no topic name"),
+        "{trace}"
+    );
+    ensure!(task["sluice"]["restart"].is_null(), "{status}");
+    Ok(())
+}

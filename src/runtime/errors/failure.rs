@@ -5,6 +5,9 @@ use connect_core::{Error, ErrorKind};
 /// What stands between the errors of a trace.
 const CAUSE: &str = "\n\tcaused by: ";
 
+/// Who refuses a record that the log does not take, as Kafka Connect names it.
+const PRODUCER: &str = "org.apache.kafka.clients.producer.KafkaProducer";
+
 /// A stage of a record's way, by Kafka Connect's names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::runtime) enum Stage {
@@ -46,6 +49,11 @@ impl RecordFailure {
             class: class.into(),
             error: Box::new(error),
         }
+    }
+
+    /// A record that the log does not take.
+    pub(in crate::runtime) fn unsent(error: Error) -> Self {
+        Self::new(Stage::KafkaProduce, PRODUCER, error)
     }
 
     /// True if the fault is the record's: the next one may do better.

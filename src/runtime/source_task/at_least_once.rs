@@ -13,11 +13,8 @@ use tracing::warn;
 use super::batch::{Acknowledged, Batch};
 use super::delivery::{Delivery, Settle, Settled, Way};
 use crate::kafka::Producer;
-use crate::runtime::errors::{RecordFailure, Stage};
+use crate::runtime::errors::RecordFailure;
 use crate::storage::ConnectorOffsets;
-
-/// Who refuses a record that the log does not take, as Kafka Connect names it.
-const PRODUCER: &str = "org.apache.kafka.clients.producer.KafkaProducer";
 
 pub(super) struct AtLeastOnce {
     producer: Arc<dyn Producer>,
@@ -92,7 +89,7 @@ impl Delivery for AtLeastOnce {
             // A record is acknowledged with the last of its pieces; at once if a transform has dropped it.
             for (result, topic) in results.by_ref().take(polled.end - acknowledged) {
                 if let Err(error) = result {
-                    let failure = RecordFailure::new(Stage::KafkaProduce, PRODUCER, error);
+                    let failure = RecordFailure::unsent(error);
                     way.report.produced(topic, failure)?;
                 }
             }
