@@ -7,7 +7,7 @@ mod lookup;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, LazyLock};
 
 use connect_core::config::{ConfigMap, OptionError};
@@ -42,9 +42,20 @@ pub(super) struct Resolved {
 pub(super) struct Redaction(Arc<Vec<(String, String)>>);
 
 impl Redaction {
-    /// Longer values first: a shorter one may be part of them.
+    /// What hides these values in all their forms.
+    fn of_values(values: Vec<(String, String)>) -> Self {
+        let mut hidden = Vec::new();
+        for (value, placeholder) in values {
+            let forms = forms(&value).into_iter();
+            let long = forms.filter(|form| form.len() >= SHORTEST_HIDDEN);
+            hidden.extend(long.map(|form| (form, placeholder.clone())));
+        }
+        Self::of(hidden)
+    }
+
+    /// Longer texts first: a shorter one may be part of them.
     fn of(mut hidden: Vec<(String, String)>) -> Self {
-        hidden.sort_by_key(|(value, _)| std::cmp::Reverse(value.len()));
+        hidden.sort_by_key(|(text, _)| std::cmp::Reverse(text.len()));
         Self(Arc::new(hidden))
     }
 
@@ -69,6 +80,21 @@ impl Redaction {
         };
         self.0.iter().fold(text, hide)
     }
+}
+
+/// How a value may be spelled where it is told: as it is; without the blanks around it, which options lose (a file ends with a
+/// line); in quotes; in an address.
+fn forms(value: &str) -> BTreeSet<String> {
+    let short = value.trim();
+    let mut forms: BTreeSet<_> = [value.to_owned(), short.to_owned()].into();
+    forms.insert(short.escape_debug().to_string());
+    if let Ok(mut url) = reqwest::Url::parse("http://host") {
+        url.set_query(Some(short));
+        forms.extend(url.query().map(str::to_owned));
+        url.set_path(short);
+        forms.insert(url.path().trim_start_matches('/').to_owned());
+    }
+    forms
 }
 
 impl ConfigProviders {
@@ -111,10 +137,9 @@ impl ConfigProviders {
             let value = self.resolve_value(key, raw, &mut hidden)?;
             resolved.insert(key.clone(), value);
         }
-        hidden.retain(|(value, _): &(String, String)| value.len() >= SHORTEST_HIDDEN);
         Ok(Resolved {
             config: resolved,
-            redaction: Redaction::of(hidden),
+            redaction: Redaction::of_values(hidden),
         })
     }
 

@@ -116,6 +116,19 @@ fn a_file_that_cannot_be_read_is_an_error_that_names_option_and_file() {
 }
 
 #[test]
+fn a_pipe_that_nobody_writes_to_holds_nobody_up() {
+    let folder = folder_with(&[("name", "x")]);
+    let pipe = folder.path().join("pipe");
+    let made = std::process::Command::new("mkfifo").arg(&pipe).status();
+    assert!(made.unwrap().success());
+    let file = map(&[("a", &format!("${{file:{}:key}}", shown(&pipe)))]);
+    assert!(providers(&[]).resolve(&file).is_err());
+    // Of a folder only files are keys.
+    let dir = format!("${{dir:{}:pipe}}", shown(folder.path()));
+    assert_eq!(value(&providers(&[]), &dir), dir);
+}
+
+#[test]
 fn what_lies_outside_the_allowed_paths_is_not_read() {
     let inside = folder_with(&[("a.properties", "key=inside")]);
     let outside = folder_with(&[("a.properties", "key=outside")]);
@@ -203,6 +216,21 @@ fn texts_show_placeholders_not_values() {
         text,
         format!("tried {}, then {}, abc", file("password"), file("longer"))
     );
+}
+
+#[test]
+fn a_value_is_hidden_however_it_is_spelled() {
+    let folder = folder_with(&[("secret", "se cret/\"1\"\nline%2\n")]);
+    let raw = format!("${{dir:{}:secret}}", shown(folder.path()));
+    let redaction = resolve(&providers(&[]), &raw).redaction;
+    for told in [
+        "se cret/\"1\"\nline%2\n",
+        "se cret/\"1\"\nline%2",
+        r#"se cret/\"1\"\nline%2"#,
+        "se%20cret/%221%22line%2",
+    ] {
+        assert_eq!(redaction.apply(format!("<{told}>")), format!("<{raw}>"));
+    }
 }
 
 #[test]
