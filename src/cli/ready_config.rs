@@ -24,7 +24,8 @@ impl ReadyConfig {
             .extension()
             .is_some_and(|extension| extension == "properties")
         {
-            return Self::new(&shown, None, properties::parse(&text));
+            let config = properties::parse(&text).with_context(|| format!("reading {shown}"))?;
+            return Self::new(&shown, None, config);
         }
         Self::parse(&shown, &text)
     }

@@ -135,7 +135,8 @@ pub(super) fn advertised(settings: &WorkerSettings, bound: std::net::SocketAddr)
 /// File, then environment, then flags.
 fn all_properties(args: &WorkerArgs) -> Result<BTreeMap<String, String>> {
     let mut all = match &args.properties {
-        Some(path) => properties::parse(&read(path)?),
+        Some(path) => properties::parse(&read(path)?)
+            .with_context(|| format!("reading {}", path.display()))?,
         None => BTreeMap::new(),
     };
     all.extend(environment::properties(std::env::vars()));

@@ -47,13 +47,12 @@ impl BasicAuth {
             Some(file) => file.clone(),
             None => file_of_jaas()?,
         };
-        let users = properties::parse(&read(Path::new(&file), "rest.basic.auth.file")?);
+        let what = "rest.basic.auth.file";
+        let users = properties::parse(&read(Path::new(&file), what)?);
+        let users =
+            users.map_err(|_| unusable(Path::new(&file), what, "it is not a properties file"))?;
         if users.is_empty() {
-            return Err(unusable(
-                Path::new(&file),
-                "rest.basic.auth.file",
-                "it names nobody",
-            ));
+            return Err(unusable(Path::new(&file), what, "it names nobody"));
         }
         let users = users.into_iter();
         Ok(Some(Self(Arc::new(

@@ -1,19 +1,28 @@
 //! Java's `.properties` form: what worker files are written in.
 
 use std::collections::BTreeMap;
+use std::str::Chars;
+
+use connect_core::{Error, Result};
+
+/// What Java takes for blank: not what Unicode does, which may be part of a password.
+const BLANKS: [char; 3] = [' ', '\t', '\u{c}'];
 
 /// Reads properties: `key=value`, `key: value`, `key value`; `#` and `!` begin comments; a backslash at the end goes on in
 /// the next line; `\n`, `\t`, `\uXXXX` and the like are escapes. Of equal keys the last counts.
-pub fn parse(text: &str) -> BTreeMap<String, String> {
+///
+/// # Errors
+/// `\u` without four digits behind it, as in Java: else a path such as `C:\users` would silently be another.
+pub fn parse(text: &str) -> Result<BTreeMap<String, String>> {
     logical_lines(text).iter().map(|line| split(line)).collect()
 }
 
-/// Lines without comments, those that end in a backslash joined.
+/// Lines without comments, those that end in a backslash joined. A line ends in `\n`, `\r\n` or `\r`.
 fn logical_lines(text: &str) -> Vec<String> {
     let mut lines = Vec::new();
     let mut unfinished: Option<String> = None;
-    for line in text.lines() {
-        let line = line.trim_start();
+    for line in text.replace("\r\n", "\n").split(['\n', '\r']) {
+        let line = line.trim_start_matches(BLANKS);
         if unfinished.is_none() && (line.is_empty() || line.starts_with(['#', '!'])) {
             continue;
         }
@@ -35,45 +44,57 @@ fn logical_lines(text: &str) -> Vec<String> {
     lines
 }
 
-fn split(line: &str) -> (String, String) {
+fn split(line: &str) -> Result<(String, String)> {
     let mut escaped = false;
     let end = line.char_indices().find(|(_, character)| {
-        let ends = !escaped && (matches!(character, '=' | ':') || character.is_whitespace());
+        let ends = !escaped && (matches!(character, '=' | ':') || BLANKS.contains(character));
         escaped = !escaped && *character == '\\';
         ends
     });
     let Some((end, _)) = end else {
-        return (unescape(line), String::new());
+        return Ok((unescape(line)?, String::new()));
     };
     let (key, rest) = line.split_at(end);
-    let rest = rest.trim_start();
-    let value = rest.strip_prefix(['=', ':']).unwrap_or(rest).trim_start();
-    (unescape(key), unescape(value))
+    let rest = rest.trim_start_matches(BLANKS);
+    let value = rest.strip_prefix(['=', ':']).unwrap_or(rest);
+    let value = unescape(value.trim_start_matches(BLANKS));
+    Ok((unescape(key)?, value.map_err(|error| error.target(key))?))
 }
 
-fn unescape(text: &str) -> String {
-    let mut result = String::with_capacity(text.len());
+/// By UTF-16, as Java has it: of what is beyond, an escape is one half.
+fn unescape(text: &str) -> Result<String> {
+    let mut units = Vec::with_capacity(text.len());
     let mut characters = text.chars();
-    while let Some(character) = characters.next() {
-        if character != '\\' {
-            result.push(character);
-            continue;
+    while let Some(mut character) = characters.next() {
+        if character == '\\' {
+            character = match characters.next() {
+                Some('n') => '\n',
+                Some('t') => '\t',
+                Some('r') => '\r',
+                Some('f') => '\u{c}',
+                Some('u') => {
+                    units.push(code_unit(&mut characters)?);
+                    continue;
+                }
+                Some(other) => other,
+                None => break,
+            };
         }
-        match characters.next() {
-            Some('n') => result.push('\n'),
-            Some('t') => result.push('\t'),
-            Some('r') => result.push('\r'),
-            Some('f') => result.push('\u{c}'),
-            Some('u') => {
-                let code: String = characters.by_ref().take(4).collect();
-                let decoded = u32::from_str_radix(&code, 16).ok().and_then(char::from_u32);
-                result.push(decoded.unwrap_or('\u{fffd}'));
-            }
-            Some(other) => result.push(other),
-            None => {}
-        }
+        units.extend_from_slice(character.encode_utf16(&mut [0; 2]));
     }
-    result
+    Ok(String::from_utf16_lossy(&units))
+}
+
+/// The four digits of `\uXXXX`.
+fn code_unit(characters: &mut Chars<'_>) -> Result<u16> {
+    let code: String = characters.take(4).collect();
+    let is_whole = code.len() == 4 && code.bytes().all(|digit| digit.is_ascii_hexdigit());
+    let unit = u16::from_str_radix(&code, 16).ok().filter(|_| is_whole);
+    unit.ok_or_else(|| {
+        Error::config(
+            "Malformed \\uxxxx encoding: a backslash that is meant as such is written twice",
+        )
+    })
 }
 
 #[cfg(test)]
@@ -97,6 +118,22 @@ mod tests {
         let expected = expected
             .map(|(key, value)| (key.to_owned(), value.to_owned()))
             .into();
-        assert_eq!(parse(text), expected);
+        assert_eq!(parse(text).unwrap(), expected);
+    }
+
+    #[test]
+    fn escapes_and_blanks_are_those_of_java() {
+        let one = |text: &str| parse(text).unwrap().into_values().next().unwrap();
+        assert_eq!(one("a=\\ud83d\\ude00x"), "\u{1f600}x");
+        assert_eq!(one("a=\\ud83dx"), "\u{fffd}x");
+        assert_eq!(one("a=\u{a0}b\u{3000}"), "\u{a0}b\u{3000}");
+        assert_eq!(one("a=\\ \\tb\\q "), " \tbq ");
+        assert_eq!(parse("a=1\rb=2\r\n\r\nc=3,\\\r\n  4").unwrap().len(), 3);
+        assert_eq!(one("a=1,\\\r\n  #2"), "1,#2");
+        assert_eq!(one("a=1\\\n\nb=2"), "1");
+        for wrong in ["a=\\u12", "a=C:\\users", "\\u+123=b", "a=\\u"] {
+            let error = parse(wrong).unwrap_err().to_string();
+            assert!(error.contains("Malformed"), "{error}");
+        }
     }
 }

@@ -112,7 +112,8 @@ impl HomeArgs {
         let mut all = match &self.command_config {
             Some(path) => {
                 let text = std::fs::read_to_string(path);
-                properties::parse(&text.with_context(|| format!("reading {}", path.display()))?)
+                let reading = || format!("reading {}", path.display());
+                properties::parse(&text.with_context(reading)?).with_context(reading)?
             }
             None => BTreeMap::new(),
         };

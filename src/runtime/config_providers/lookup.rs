@@ -76,10 +76,10 @@ fn from_file(allowed: &AllowedPaths, path: &str, key: &str) -> Result<Option<Str
         Ok(None) => return Ok(None),
         Err(cause) => Err(cause),
     };
-    let text = text.map_err(|cause| {
-        Error::config(format!("Could not read properties from file {path}")).source(cause)
-    })?;
-    Ok(properties::parse(&text).remove(key))
+    let unreadable = || Error::config(format!("Could not read properties from file {path}"));
+    let text = text.map_err(|cause| unreadable().source(cause))?;
+    let entries = properties::parse(&text).map_err(|cause| unreadable().source(cause))?;
+    Ok(entries.get(key).cloned())
 }
 
 fn from_folder(allowed: &AllowedPaths, path: &str, key: &str) -> Result<Option<String>> {
