@@ -9,39 +9,12 @@ use prost_reflect::prost_types::FileDescriptorProto;
 use protox::Compiler;
 use protox::file::{ChainFileResolver, File, FileResolver, GoogleFileResolver};
 
+use super::known::KNOWN;
 use crate::format::MOST_LEVELS;
 use crate::registry::Resolved;
 
 /// The file's own name; nothing else can be called so.
 const ROOT: &str = "\u{0}schema.proto";
-
-/// The files that schemas import without a reference, with the messages that Connect knows.
-const KNOWN: [(&str, &str); 4] = [
-    (
-        "confluent/meta.proto",
-        r#"syntax = "proto3"; package confluent; import "google/protobuf/descriptor.proto";
-message Meta { string doc = 1; map<string, string> params = 2; repeated string tags = 3; }
-extend google.protobuf.FileOptions { Meta file_meta = 1088; }
-extend google.protobuf.MessageOptions { Meta message_meta = 1088; }
-extend google.protobuf.FieldOptions { Meta field_meta = 1088; }
-extend google.protobuf.EnumOptions { Meta enum_meta = 1088; }
-extend google.protobuf.EnumValueOptions { Meta enum_value_meta = 1088; }"#,
-    ),
-    (
-        "confluent/type/decimal.proto",
-        r#"syntax = "proto3"; package confluent.type;
-message Decimal { bytes value = 1; uint32 precision = 2; int32 scale = 3; }"#,
-    ),
-    (
-        "google/type/date.proto",
-        r#"syntax = "proto3"; package google.type; message Date { int32 year = 1; int32 month = 2; int32 day = 3; }"#,
-    ),
-    (
-        "google/type/timeofday.proto",
-        r#"syntax = "proto3"; package google.type;
-message TimeOfDay { int32 hours = 1; int32 minutes = 2; int32 seconds = 3; int32 nanos = 4; }"#,
-    ),
-];
 
 /// Compiles the file of a schema.
 pub(super) fn compile(schema: &Resolved) -> Result<FileDescriptor> {

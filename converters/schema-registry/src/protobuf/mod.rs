@@ -5,6 +5,7 @@
 
 mod derive;
 mod files;
+mod known;
 mod moments;
 mod plan;
 mod read;

@@ -240,6 +240,22 @@ fn a_file_that_was_registered_compiled_is_read() {
 }
 
 #[test]
+fn what_every_registry_knows_is_imported_without_a_reference() {
+    let format = format(&[]);
+    for (name, _) in super::known::KNOWN {
+        let text = format!("syntax = \"proto3\"; import \"{name}\"; message M {{ int32 n = 1; }}");
+        format.parse(&Resolved::alone(text)).unwrap();
+    }
+    let money = "syntax = \"proto3\"; import \"google/type/money.proto\"; message M { google.type.Money price = 1; }";
+    let file = format.parse(&Resolved::alone(money.to_owned())).unwrap();
+    let read = format
+        .read(&file, Bytes::from_static(b"\0\x0a\x02\x10\x05"))
+        .unwrap();
+    let price = read.value().get("price").unwrap();
+    assert_eq!(price.get("units"), Some(&Value::Int64(5)));
+}
+
+#[test]
 fn hostile_schemas_are_the_records_fault() {
     let format = format(&[]);
     let itself = "syntax = \"proto3\"; message L { L next = 1; }";
