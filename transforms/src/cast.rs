@@ -123,7 +123,9 @@ impl Cast {
         self.schemas = schemas;
         let target = target?;
         let cast = |(field, value): (&Field, Value)| match self.target(&field.name) {
-            Some(target) => convert(&value, target),
+            // A null passes whatever its type is.
+            Some(_) if value.is_null() => Ok(value),
+            Some(target) => check_source(&field.schema.kind).and_then(|()| convert(&value, target)),
             None => Ok(value),
         };
         let cast: Result<_> = fields.iter().zip(values).map(cast).collect();
@@ -132,13 +134,10 @@ impl Cast {
 
     fn struct_schema(&self, schema: &Schema) -> Result<Arc<Schema>> {
         let cast = |field: &Field| match self.target(&field.name) {
-            Some(target) => {
-                check_source(&field.schema.kind)?;
-                Ok(Field {
-                    name: field.name.clone(),
-                    schema: Arc::new(cast_schema(&field.schema, target)?),
-                })
-            }
+            Some(target) => Ok(Field {
+                name: field.name.clone(),
+                schema: Arc::new(cast_schema(&field.schema, target)?),
+            }),
             None => Ok(field.clone()),
         };
         let fields: Result<_> = fields_of(schema).iter().map(cast).collect();
@@ -151,12 +150,10 @@ impl Cast {
 
 /// The type with optionality and default of another schema.
 fn cast_schema(schema: &Schema, target: &Type) -> Result<Schema> {
-    let default = schema.default.as_ref();
+    let cast = |default| check_source(&schema.kind).and_then(|()| convert(default, target));
     Ok(Schema {
         optional: schema.optional,
-        default: default
-            .map(|default| convert(default, target))
-            .transpose()?,
+        default: schema.default.as_ref().map(cast).transpose()?,
         ..Schema::new(target.clone())
     })
 }

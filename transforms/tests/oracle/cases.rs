@@ -98,7 +98,7 @@ fn expanded(listed: &Value, data: &Map<String, Value>) -> Vec<Case> {
 }
 
 /// A record of the log, with what the case says of it.
-fn record(part: &str, datum: &Value, more: Option<&Value>) -> Value {
+pub(crate) fn record(part: &str, datum: &Value, more: Option<&Value>) -> Value {
     let mut record = json!({
         "topic": "orders-7", "partition": 3, "offset": 7, "timestamp": 1_700_000_000_123_i64,
         "key": {"plain": "other"}, "value": {"plain": "other"},
