@@ -1,9 +1,9 @@
-//! Apache Kafka: one node, KRaft, in a folder of its own.
+//! Apache Kafka: a node, KRaft, in a folder of its own; alone unless [`crate::KafkaCluster`] starts it.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs;
-use std::net::TcpStream;
+use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::{Mutex, OnceLock, PoisonError};
@@ -13,7 +13,7 @@ use anyhow::{Context, Result, bail};
 use tempfile::TempDir;
 
 use crate::jars::kafka_jars;
-use crate::process::{Service, free_port};
+use crate::process::Service;
 
 /// How to start a broker.
 #[derive(Debug, Clone, Default)]
@@ -29,8 +29,40 @@ pub struct KafkaOptions {
 pub struct Kafka {
     folder: TempDir,
     jars: PathBuf,
-    port: u16,
+    node: Node,
     service: Option<Service>,
+}
+
+/// A node of a cluster: its number, and where it listens.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Node {
+    pub(crate) id: u32,
+    /// To clients.
+    pub(crate) port: u16,
+    /// To the other nodes' controllers.
+    controller: u16,
+}
+
+impl Node {
+    /// So many nodes at free ports, counted from 1.
+    pub(crate) fn some(count: u32) -> Result<Vec<Self>> {
+        // None is free again before all are known.
+        let mut held = Vec::new();
+        let mut free_port = || -> Result<u16> {
+            let listener = TcpListener::bind("127.0.0.1:0")?;
+            let port = listener.local_addr()?.port();
+            held.push(listener);
+            Ok(port)
+        };
+        let node = |id| {
+            Ok(Self {
+                id,
+                port: free_port()?,
+                controller: free_port()?,
+            })
+        };
+        (1..=count).map(node).collect()
+    }
 }
 
 /// How long a broker may take to answer.
@@ -39,17 +71,24 @@ const START_DEADLINE: Duration = Duration::from_secs(90);
 impl Kafka {
     /// Fetches Kafka if need be, formats a log folder, starts a broker and waits until it answers.
     pub fn start(options: &KafkaOptions) -> Result<Self> {
-        let jars = kafka_jars()?;
-        let folder = tempfile::tempdir()?;
-        let port = free_port()?;
+        let nodes = Node::some(1)?;
+        let node = *nodes.first().context("one was asked for")?;
+        let mut kafka = Self::formatted(node, &nodes, options)?;
+        kafka.restart()?;
+        Ok(kafka)
+    }
+
+    /// A node of a cluster, ready to be launched.
+    pub(crate) fn formatted(node: Node, nodes: &[Node], options: &KafkaOptions) -> Result<Self> {
+        let (jars, folder) = (kafka_jars()?, tempfile::tempdir()?);
         fs::write(
             folder.path().join("server.properties"),
-            properties(&folder, port, options)?,
+            properties(&folder, node, nodes, options)?,
         )?;
-        let mut kafka = Self {
+        let kafka = Self {
             folder,
             jars,
-            port,
+            node,
             service: None,
         };
         let server_properties = kafka.properties_path();
@@ -69,7 +108,6 @@ impl Kafka {
                 String::from_utf8_lossy(&format.stderr)
             );
         }
-        kafka.launch()?;
         Ok(kafka)
     }
 
@@ -94,7 +132,13 @@ impl Kafka {
 
     /// `host:port` for clients.
     pub fn bootstrap(&self) -> String {
-        format!("127.0.0.1:{}", self.port)
+        format!("127.0.0.1:{}", self.node.port)
+    }
+
+    /// Sends the broker a signal by name: `STOP` freezes it, `CONT` lets it go on.
+    pub fn signal(&self, name: &str) -> Result<()> {
+        let service = self.service.as_ref();
+        service.context("the broker is not running")?.signal(name)
     }
 
     /// Kills the broker with -9.
@@ -107,7 +151,8 @@ impl Kafka {
 
     /// Starts a killed broker again on its old data and port.
     pub fn restart(&mut self) -> Result<()> {
-        self.launch()
+        self.launch()?;
+        self.await_answer()
     }
 
     /// Runs one of Kafka's tools (a main class) to its end.
@@ -186,25 +231,34 @@ impl Kafka {
             .to_string()
     }
 
-    fn launch(&mut self) -> Result<()> {
+    /// Starts the process, and does not wait for it.
+    pub(crate) fn launch(&mut self) -> Result<()> {
         let mut command = self.java("kafka.Kafka", "512m");
         command.arg(self.properties_path());
-        let log = self.folder.path().join("server.log");
-        let mut service = Service::start(&command, &log)?;
+        self.service = Some(Service::start(&command, &self.log_path())?);
+        Ok(())
+    }
+
+    pub(crate) fn await_answer(&mut self) -> Result<()> {
         let until = Instant::now() + START_DEADLINE;
         while !self.answers() {
-            if !service.is_running() || Instant::now() > until {
-                bail!("the broker does not answer: {}", fs::read_to_string(&log)?);
+            let is_running = self.service.as_mut().is_some_and(Service::is_running);
+            if !is_running || Instant::now() > until {
+                let log = fs::read_to_string(self.log_path())?;
+                bail!("the broker does not answer: {log}");
             }
             std::thread::sleep(Duration::from_millis(50));
         }
-        self.service = Some(service);
         Ok(())
+    }
+
+    fn log_path(&self) -> PathBuf {
+        self.folder.path().join("server.log")
     }
 
     /// True once the listener is open: a broker opens it when it is ready for clients.
     fn answers(&self) -> bool {
-        TcpStream::connect(("127.0.0.1", self.port)).is_ok()
+        TcpStream::connect(("127.0.0.1", self.node.port)).is_ok()
     }
 }
 
@@ -224,30 +278,38 @@ pub(crate) fn remove_at_exit(folder: &Path) -> Result<()> {
     Ok(())
 }
 
-fn properties(folder: &TempDir, port: u16, options: &KafkaOptions) -> Result<String> {
-    let controller = free_port()?;
+fn properties(
+    folder: &TempDir,
+    node: Node,
+    nodes: &[Node],
+    options: &KafkaOptions,
+) -> Result<String> {
+    let voters = nodes.iter();
+    let voters = voters.map(|voter| format!("{}@127.0.0.1:{}", voter.id, voter.controller));
+    let replicas = nodes.len().to_string();
     let mut properties: BTreeMap<String, String> = [
         ("process.roles", "broker,controller".to_owned()),
-        ("node.id", "1".to_owned()),
+        ("node.id", node.id.to_string()),
         (
             "controller.quorum.voters",
-            format!("1@127.0.0.1:{controller}"),
+            voters.collect::<Vec<_>>().join(","),
         ),
         (
             "listeners",
-            format!("PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}"),
+            format!(
+                "PLAINTEXT://127.0.0.1:{},CONTROLLER://127.0.0.1:{}",
+                node.port, node.controller
+            ),
         ),
         ("controller.listener.names", "CONTROLLER".to_owned()),
         ("log.dirs", folder.path().join("data").display().to_string()),
-        ("offsets.topic.replication.factor", "1".to_owned()),
+        ("default.replication.factor", replicas.clone()),
+        ("offsets.topic.replication.factor", replicas.clone()),
         ("offsets.topic.num.partitions", "4".to_owned()),
-        ("transaction.state.log.replication.factor", "1".to_owned()),
+        ("transaction.state.log.replication.factor", replicas.clone()),
         ("transaction.state.log.min.isr", "1".to_owned()),
         ("transaction.state.log.num.partitions", "4".to_owned()),
-        (
-            "share.coordinator.state.topic.replication.factor",
-            "1".to_owned(),
-        ),
+        ("share.coordinator.state.topic.replication.factor", replicas),
         ("share.coordinator.state.topic.min.isr", "1".to_owned()),
         ("group.initial.rebalance.delay.ms", "0".to_owned()),
         ("group.min.session.timeout.ms", "1000".to_owned()),
