@@ -16,6 +16,7 @@ use tokio::sync::Mutex;
 
 use super::admin::{from_wire, group_offsets, to_wire};
 use super::errors::mapped;
+use super::leaders::Leaders;
 use super::settings::{ConsumerSettings, GroupProtocol, Isolation, Reset, overrides};
 use super::subscription::{self, Watch};
 use crate::kafka::{
@@ -25,6 +26,7 @@ use crate::kafka::{
 pub(super) struct ClusterConsumer {
     consumer: krafka::consumer::Consumer,
     watch: Option<Mutex<Watch>>,
+    leaders: Leaders,
     admin: AdminClient,
     group: Option<String>,
 }
@@ -51,6 +53,7 @@ impl ClusterConsumer {
         Ok(Self {
             consumer,
             watch: watch.map(Mutex::new),
+            leaders: Leaders::new(kafka.clone()),
             admin,
             group: options.group,
         })
@@ -192,7 +195,9 @@ impl Consumer for ClusterConsumer {
             let group = self.group.as_deref();
             watch.look(&self.consumer, &self.admin, group).await?;
         }
-        match self.consumer.poll(timeout).await {
+        let polled = self.consumer.poll(timeout).await;
+        self.leaders.look(&self.consumer).await;
+        match polled {
             Ok(records) => Ok(records.into_iter().map(from_wire_record).collect()),
             Err(KrafkaError::Wakeup) => Ok(Vec::new()),
             Err(error) => Err(mapped(error).operation("poll")),

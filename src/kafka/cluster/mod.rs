@@ -6,6 +6,7 @@ mod admin;
 mod consumer;
 mod errors;
 mod group;
+mod leaders;
 mod producer;
 mod security;
 pub(super) mod settings;

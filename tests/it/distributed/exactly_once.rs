@@ -82,7 +82,7 @@ impl Targets {
         };
         let outcome = wait_until("all records", SOON, arrived).await;
         outcome.with_context(|| members.logs())?;
-        p3::assert_exactly_once(&members.kafka, self.folder.path(), events)?;
+        p3::assert_exactly_once(members.kafka.node(1)?, self.folder.path(), events)?;
         let wrong = format!(
             "SELECT count(*) FROM (SELECT 1 FROM {TOPIC} GROUP BY order_id HAVING count(*) <> {times}) AS wrong"
         );
@@ -107,7 +107,7 @@ impl Targets {
 /// Three workers, both sinks and a topic of six partitions.
 async fn busy_members() -> Result<(Members, Targets)> {
     let members = Members::start(3, &[]).await?;
-    members.kafka.create_topic(TOPIC, 6, &[])?;
+    members.kafka.node(1)?.create_topic(TOPIC, 6, &[])?;
     let targets = Targets::start().await?;
     targets.deploy(&members).await?;
     members.expect_even_share(SINKS, 3).await?;
@@ -119,7 +119,7 @@ const EVENTS: usize = 10_000;
 
 /// Puts the sinks under load for some seconds; returns when both are at it.
 async fn load(members: &Members, targets: &Targets) -> Result<Child> {
-    let producer = p3::produce(&members.kafka, EVENTS, &["--interval", "0.001"])?;
+    let producer = p3::produce(members.kafka.node(1)?, EVENTS, &["--interval", "0.001"])?;
     targets.moved().await.with_context(|| members.logs())?;
     Ok(producer)
 }

@@ -1,11 +1,13 @@
 //! Several workers in one group, as processes, on a Kafka of their own.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+use std::io::Write as _;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
-use sluice_services::{Kafka, KafkaOptions};
+use sluice_services::{KafkaCluster, KafkaOptions, free_port};
 use tempfile::TempDir;
 
 use crate::support::{WorkerProcess, wait_until};
@@ -32,7 +34,7 @@ const COMMON: &[&str] = &[
 
 /// Workers of a group.
 pub(super) struct Members {
-    pub(super) kafka: Kafka,
+    pub(super) kafka: KafkaCluster,
     pub(super) folder: TempDir,
     pub(super) workers: Vec<WorkerProcess>,
 }
@@ -41,9 +43,18 @@ pub(super) struct Members {
 pub(super) type Owners = BTreeMap<String, String>;
 
 impl Members {
-    /// So many workers; `settings` of all, `key=value` each.
+    /// So many workers on one broker; `settings` of all, `key=value` each.
     pub(super) async fn start(count: usize, settings: &[&str]) -> Result<Self> {
-        let start = || Kafka::start(&KafkaOptions::default());
+        Self::start_on((1, KafkaOptions::default()), count, settings).await
+    }
+
+    /// So many workers on so many brokers.
+    pub(super) async fn start_on(
+        (brokers, options): (u32, KafkaOptions),
+        count: usize,
+        settings: &[&str],
+    ) -> Result<Self> {
+        let start = move || KafkaCluster::start(brokers, &options);
         let kafka = tokio::task::spawn_blocking(start).await??;
         let mut members = Self {
             kafka,
@@ -58,11 +69,16 @@ impl Members {
 
     /// One more worker.
     pub(super) fn add(&mut self, settings: &[&str]) -> Result<()> {
+        self.add_on(free_port()?, settings)
+    }
+
+    /// One more worker, with a port that its settings may name, too.
+    pub(super) fn add_on(&mut self, port: u16, settings: &[&str]) -> Result<()> {
         let folder = self.folder.path();
-        let folder = folder.join(format!("worker-{}", self.workers.len()));
+        let folder = folder.join(format!("worker-{port}"));
         let settings: Vec<_> = COMMON.iter().chain(settings).copied().collect();
         let bootstrap = Some(self.kafka.bootstrap());
-        let start = || WorkerProcess::start_with(&folder, bootstrap, &settings);
+        let start = || WorkerProcess::start_on(port, &folder, bootstrap, &settings);
         self.workers.push(tokio::task::block_in_place(start)?);
         Ok(())
     }
@@ -180,4 +196,18 @@ impl Members {
         let logs = logs.map(|worker| format!("== {}\n{}", worker.address(), worker.log()));
         logs.collect::<Vec<_>>().join("\n")
     }
+}
+
+/// Lines of a file, numbered.
+pub(super) fn lines(range: std::ops::Range<usize>) -> String {
+    range.fold(String::new(), |mut text, number| {
+        let _never_fails = writeln!(text, "line {number}");
+        text
+    })
+}
+
+pub(super) fn append(path: &str, lines: &str) -> Result<()> {
+    let mut options = std::fs::OpenOptions::new();
+    let mut file = options.append(true).create(true).open(path)?;
+    Ok(file.write_all(lines.as_bytes())?)
 }

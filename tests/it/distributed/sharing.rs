@@ -1,12 +1,9 @@
 //! Work is shared evenly, each part runs once, and what a dead worker ran goes on elsewhere.
 
-use std::fmt::Write as _;
-use std::io::Write as _;
-
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 
-use super::members::{Members, SOON};
+use super::members::{Members, SOON, append, lines};
 use crate::support::wait_until;
 
 /// A source that makes some events a second.
@@ -18,19 +15,6 @@ fn generator(topic: &str, tasks: u32) -> Value {
         "event.type": "orders",
         "rate": "20",
     })
-}
-
-fn lines(range: std::ops::Range<u32>) -> String {
-    range.fold(String::new(), |mut text, number| {
-        let _never_fails = writeln!(text, "line {number}");
-        text
-    })
-}
-
-fn append(path: &str, lines: &str) -> Result<()> {
-    let mut options = std::fs::OpenOptions::new();
-    let mut file = options.append(true).create(true).open(path)?;
-    Ok(file.write_all(lines.as_bytes())?)
 }
 
 #[tokio::test(flavor = "multi_thread")]
