@@ -10,7 +10,7 @@ use connect_core::clock::Clock;
 use connect_core::config::ConfigMap;
 use connect_core::plugin::TaskId;
 use connect_core::retry::RetryPolicy;
-use connect_core::{Error, Result};
+use connect_core::{Error, ErrorKind, Result};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
@@ -308,11 +308,8 @@ impl TaskCommitter for Cluster {
         };
         match role {
             Role::Follower { leader_url } => {
-                let signed = self.signed()?;
-                let signing = signed.as_ref().map(|(key, algorithm)| (key, *algorithm));
-                let fellows = &self.parts.fellows;
-                let put = fellows.put_task_configs(&leader_url, name, &tasks, signing);
-                put.await
+                self.ask_leader(&leader_url, name, Asked::PutTasks(&tasks))
+                    .await
             }
             Role::Leader(_) | Role::Unsettled if self.leads() => {
                 self.config.put_tasks(name, &tasks).await
@@ -330,6 +327,43 @@ impl Cluster {
         let role = self.role().await;
         role.map_err(|error| Error::external(error.to_string()))
     }
+
+    /// Asks the leader; once more if the key signed with may have been replaced on the way.
+    async fn ask_leader(&self, url: &str, connector: &str, asked: Asked<'_>) -> Result<()> {
+        let mut newer_keys = NEWER_KEYS;
+        loop {
+            let signed = self.signed()?;
+            let signing = signed.as_ref().map(|(key, algorithm)| (key, *algorithm));
+            let fellows = &self.parts.fellows;
+            let answer = match asked {
+                Asked::PutTasks(tasks) => {
+                    let put = fellows.put_task_configs(url, connector, tasks, signing);
+                    put.await
+                }
+                Asked::Fence => fellows.fence_zombies(url, connector, signing).await,
+            };
+            match answer {
+                Err(refusal) if is_about_key(&refusal) && newer_keys > 0 => newer_keys -= 1,
+                answer => return answer,
+            }
+            self.config.refresh().await?;
+        }
+    }
+}
+
+/// What is asked of the leader for a connector.
+#[derive(Clone, Copy)]
+enum Asked<'a> {
+    PutTasks(&'a [ConfigMap]),
+    Fence,
+}
+
+/// How often a request is signed again because the group may have a newer key.
+const NEWER_KEYS: u32 = 2;
+
+/// Whether a signature was refused that the next key may make good.
+fn is_about_key(refusal: &Error) -> bool {
+    refusal.kind() == ErrorKind::Auth && refusal.is_retriable()
 }
 
 #[async_trait]
@@ -338,10 +372,7 @@ impl TaskGate for Cluster {
     async fn fence(&self, connector: &str, config: &ConfigMap) -> Result<()> {
         match self.role_for_work().await? {
             Role::Follower { leader_url } => {
-                let signed = self.signed()?;
-                let signing = signed.as_ref().map(|(key, algorithm)| (key, *algorithm));
-                let fellows = &self.parts.fellows;
-                fellows.fence_zombies(&leader_url, connector, signing).await
+                self.ask_leader(&leader_url, connector, Asked::Fence).await
             }
             Role::Leader(_) | Role::Unsettled => {
                 self.held().check_member()?;

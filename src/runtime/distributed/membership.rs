@@ -34,8 +34,10 @@ const PAUSES: RetryPolicy = RetryPolicy {
 };
 /// The pause before a group is joined again whose leader had not read as far as another.
 const MISMATCH_PAUSE: Duration = Duration::from_millis(100);
-/// How often a leader looks whether the session key is too old, and whether it can still write.
+/// How often a leader looks at least whether the session key is too old, and whether it can still write.
 const LEAD_LOOK: Duration = Duration::from_secs(10);
+/// How often it looks at the most, however short session keys are to live.
+const LEAD_LOOK_PAUSE: Duration = Duration::from_millis(100);
 /// How long leaving may take.
 const LEAVE_DEADLINE: Duration = Duration::from_secs(10);
 
@@ -373,7 +375,9 @@ impl Membership {
     /// Waits until the group is to be joined again; meanwhile does what the config topic says.
     async fn wait(&mut self, member: &mut dyn GroupMember, until: Option<Instant>) -> Next {
         let (stop, cluster) = (self.parts.stop.clone(), self.parts.cluster.clone());
-        let mut look_at_lead = tokio::time::interval(LEAD_LOOK);
+        let key_lifetime = self.parts.options.cluster.signing.key_lifetime;
+        let look = (key_lifetime / 4).clamp(LEAD_LOOK_PAUSE, LEAD_LOOK);
+        let mut look_at_lead = tokio::time::interval(look);
         loop {
             let delay = async {
                 match until {

@@ -2,6 +2,7 @@
 
 mod brokers;
 mod exactly_once;
+mod keys;
 mod members;
 mod requests;
 mod sharing;
