@@ -81,7 +81,10 @@ impl Worker {
         }
         let memory_budget = settings.memory_budget();
         let worker = match settings.cluster.clone() {
-            Some(options) => in_cluster(settings, options, identity).await?,
+            Some(options) => {
+                let log = open_log(&settings).await?;
+                in_cluster(log, settings, options, identity).await?
+            }
             None => alone(settings, identity.worker_id).await?,
         };
         info!(memory_budget, "worker started");
@@ -192,11 +195,11 @@ async fn alone(settings: WorkerSettings, worker_id: String) -> Result<Worker> {
 
 /// A worker of a cluster: its stores are topics.
 async fn in_cluster(
+    log: Arc<dyn Log>,
     settings: WorkerSettings,
     options: ClusterOptions,
     identity: WorkerIdentity,
 ) -> Result<Worker> {
-    let log = open_log(&settings).await?;
     let config = config_topic(&log, &options).await?;
     let offsets = TopicStore::open(&*log, &options.offsets).await?;
     let statuses = TopicStore::open(&*log, &options.statuses).await?;
@@ -252,3 +255,7 @@ async fn open_log(settings: &WorkerSettings) -> Result<Arc<dyn Log>> {
     }
     Ok(Arc::new(ClusterLog::connect(&settings.properties).await?))
 }
+
+#[cfg(test)]
+#[path = "worker_tests.rs"]
+mod tests;

@@ -69,7 +69,6 @@ impl DistributedHerder {
         let stop = CancellationToken::new();
         let (failed, failure) = oneshot::channel();
         let rebalances = Rebalances::new(&options.cluster.client_id);
-        tokio::spawn(cluster::follow(cluster.clone(), stop.clone()));
         let membership = Membership::new(membership::Parts {
             environment: environment.clone(),
             cluster: cluster.clone(),
@@ -79,6 +78,7 @@ impl DistributedHerder {
             stop: stop.clone(),
             options,
         });
+        let living = live(membership, failed, cluster.clone(), stop.clone());
         Self {
             desk: Desk::new(environment),
             cluster,
@@ -87,7 +87,7 @@ impl DistributedHerder {
             ready,
             stop,
             failure: Mutex::new(failure),
-            member: Mutex::new(Some(tokio::spawn(membership.run(failed)))),
+            member: Mutex::new(Some(tokio::spawn(living))),
         }
     }
 
@@ -109,5 +109,23 @@ impl DistributedHerder {
         if let Some(member) = self.member.lock().await.take() {
             let _ended = member.await;
         }
+    }
+}
+
+/// The membership, which reads the config topic beside: if one of the two panics, both end, and the worker hears of it.
+async fn live(
+    membership: Membership,
+    failed: oneshot::Sender<Error>,
+    cluster: Arc<Cluster>,
+    stop: CancellationToken,
+) {
+    let following = async {
+        cluster::follow(cluster, stop).await;
+        // The group is left in good order first.
+        std::future::pending::<()>().await;
+    };
+    tokio::select! {
+        () = membership.run(failed) => {}
+        () = following => {}
     }
 }
