@@ -1,7 +1,9 @@
 //! Several workers in one group share connectors and tasks: whoever comes, goes, dies or is frozen.
 
 mod brokers;
+mod eager;
 mod exactly_once;
+mod https;
 mod keys;
 mod members;
 mod requests;
