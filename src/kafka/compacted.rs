@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use connect_core::data::{Offset, TopicPartition};
-use connect_core::{Error, Result};
+use connect_core::{Error, Result, RetryVerdict};
 
 use super::{
     Admin, AutoOffsetReset, ConsumedRecord, Consumer, ConsumerOptions, Isolation, Log, Subscription,
@@ -32,12 +32,15 @@ impl CompactedTopic {
     /// Opens a topic that is there.
     ///
     /// # Errors
-    /// `Config` if there is no such topic.
+    /// `Config` if there is no such topic; worth retrying if it was made a moment ago.
     pub async fn open(log: &dyn Log, topic: &str, client_id: &str) -> Result<Self> {
         let admin = log.admin();
         let described = admin.describe_topic(topic).await?;
-        let described =
-            described.ok_or_else(|| Error::config(format!("there is no topic {topic}")))?;
+        let missing = || {
+            let missing = Error::config(format!("there is no topic {topic}"));
+            missing.retry(RetryVerdict::Backoff)
+        };
+        let described = described.ok_or_else(missing)?;
         let topic: Arc<str> = topic.into();
         let partitions: Vec<_> = (0..described.partitions)
             .map(|number| TopicPartition::new(topic.clone(), number))

@@ -10,16 +10,14 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use bytes::Bytes;
 use connect_core::data::Offset;
-use connect_core::{Error, Result};
+use connect_core::{Error, ErrorKind, Result};
 use serde_json::Value;
 use tokio::sync::watch;
 use tracing::warn;
 
 use super::KeyValueStore;
 use crate::kafka::compacted::CompactedTopic;
-use crate::kafka::{
-    Admin, ConsumedRecord, Log, NewTopic, Producer, ProducerOptions, ProducerRecord,
-};
+use crate::kafka::{ConsumedRecord, Log, NewTopic, Producer, ProducerOptions, ProducerRecord};
 
 /// How long reading to the end may take.
 const READ_DEADLINE: Duration = Duration::from_secs(60);
@@ -110,10 +108,8 @@ impl StorageTopic {
         if admin.describe_topic(&options.name).await?.is_none() {
             // Somebody else may have made it meanwhile: it is looked at in any case.
             admin.create_topic(&new_topic(options)).await?;
-            await_topic(&*admin, &options.name).await?;
         }
-        let reader = CompactedTopic::open(log, &options.name, &options.client_id).await?;
-        let settings = admin.topic_settings(&options.name).await?;
+        let (reader, settings) = opened(log, options).await?;
         check(options, reader.partitions(), &settings)?;
         let producer = log.producer(ProducerOptions {
             client_id: options.client_id.clone(),
@@ -209,17 +205,35 @@ impl StorageTopic {
     }
 }
 
-/// Waits for a topic that was made a moment ago: not every broker knows it at once.
-async fn await_topic(admin: &dyn Admin, name: &str) -> Result<()> {
+/// Opens a topic for reading, with its settings. One that was made a moment ago, here or by another worker, is not known to
+/// every broker at once, and each request may go to another.
+async fn opened(
+    log: &dyn Log,
+    options: &StorageTopicOptions,
+) -> Result<(CompactedTopic, BTreeMap<String, String>)> {
     let until = Instant::now() + APPEAR_DEADLINE;
-    while admin.describe_topic(name).await?.is_none() {
-        if Instant::now() >= until {
-            let text = format!("the topic was made but is not there after {APPEAR_DEADLINE:?}");
-            return Err(Error::external(text).target(name));
+    loop {
+        match open_now(log, options).await {
+            Err(failure) if is_unknown(&failure) && Instant::now() < until => {
+                tokio::time::sleep(LOOK).await;
+            }
+            outcome => return outcome,
         }
-        tokio::time::sleep(LOOK).await;
     }
-    Ok(())
+}
+
+async fn open_now(
+    log: &dyn Log,
+    options: &StorageTopicOptions,
+) -> Result<(CompactedTopic, BTreeMap<String, String>)> {
+    let settings = log.admin().topic_settings(&options.name).await?;
+    let reader = CompactedTopic::open(log, &options.name, &options.client_id).await?;
+    Ok((reader, settings))
+}
+
+/// Whether a broker does not know the topic, or not yet.
+fn is_unknown(failure: &Error) -> bool {
+    failure.kind() == ErrorKind::Config && failure.is_retriable()
 }
 
 fn new_topic(options: &StorageTopicOptions) -> NewTopic {
