@@ -1,14 +1,14 @@
 //! A store in one JSON file, written anew at each change and put in place by rename.
 
 use std::collections::BTreeMap;
-use std::io::ErrorKind;
+use std::fs::{self, File};
+use std::io::{ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use connect_core::{Error, Result};
 use serde_json::Value;
-use tokio::fs;
-use tokio::io::AsyncWriteExt;
 use tokio::sync::Mutex;
 
 use super::KeyValueStore;
@@ -17,7 +17,7 @@ use super::KeyValueStore;
 #[derive(Debug)]
 pub struct FileStore {
     path: PathBuf,
-    values: Mutex<BTreeMap<String, Value>>,
+    values: Arc<Mutex<BTreeMap<String, Value>>>,
 }
 
 impl FileStore {
@@ -26,7 +26,7 @@ impl FileStore {
     /// # Errors
     /// An error that names the file: it cannot be read, or is not what this store writes.
     pub async fn open(path: &Path) -> Result<Self> {
-        let values = match fs::read(path).await {
+        let values = match tokio::fs::read(path).await {
             Ok(bytes) => serde_json::from_slice(&bytes).map_err(|cause| {
                 failed("read", path, cause.into())
                     .target(format!("{}: move it away to start empty", path.display()))
@@ -36,7 +36,7 @@ impl FileStore {
         };
         Ok(Self {
             path: path.to_owned(),
-            values: Mutex::new(values),
+            values: Arc::new(Mutex::new(values)),
         })
     }
 }
@@ -49,17 +49,21 @@ fn failed(operation: &str, path: &Path, cause: std::io::Error) -> Error {
 }
 
 /// Writes beside the file, syncs, renames: whoever reads sees the old content or the new, never a part.
-async fn replace(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+fn replace(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     let unfinished = path.with_extension("unfinished");
-    let mut file = fs::File::create(&unfinished).await?;
-    file.write_all(bytes).await?;
-    file.sync_all().await?;
-    fs::rename(&unfinished, path).await?;
-    // The new name is durable once its folder is.
-    match path.parent() {
-        Some(folder) => fs::File::open(folder).await?.sync_all().await,
-        None => Ok(()),
+    let written = File::create(&unfinished).and_then(|mut file| {
+        file.write_all(bytes)?;
+        file.sync_all()
+    });
+    if let Err(cause) = written {
+        // The disk may be full.
+        let _or_not = fs::remove_file(&unfinished);
+        return Err(cause);
     }
+    fs::rename(&unfinished, path)?;
+    // The new name is durable once its folder is.
+    let folder = path.parent().filter(|folder| *folder != Path::new(""));
+    File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
 }
 
 #[async_trait]
@@ -73,21 +77,25 @@ impl KeyValueStore for FileStore {
     }
 
     async fn put(&self, changes: Vec<(String, Option<Value>)>) -> Result<()> {
-        let mut values = self.values.lock().await;
-        let mut changed = values.clone();
-        for (key, value) in changes {
-            match value {
-                Some(value) => changed.insert(key, value),
-                None => changed.remove(&key),
-            };
-        }
-        let bytes = serde_json::to_vec_pretty(&changed)
-            .map_err(|cause| Error::internal("a store that is not JSON").source(cause))?;
-        replace(&self.path, &bytes)
-            .await
-            .map_err(|cause| failed("write", &self.path, cause))?;
-        *values = changed;
-        Ok(())
+        let mut values = self.values.clone().lock_owned().await;
+        let path = self.path.clone();
+        // Goes on to its end also if the caller leaves: what is in memory is what is in the file.
+        let written = tokio::task::spawn_blocking(move || {
+            let mut changed = values.clone();
+            for (key, value) in changes {
+                match value {
+                    Some(value) => changed.insert(key, value),
+                    None => changed.remove(&key),
+                };
+            }
+            let bytes = serde_json::to_vec_pretty(&changed)
+                .map_err(|cause| Error::internal("a store that is not JSON").source(cause))?;
+            replace(&path, &bytes).map_err(|cause| failed("write", &path, cause))?;
+            *values = changed;
+            Ok(())
+        });
+        let outcome = written.await;
+        outcome.map_err(|cause| Error::internal("writing a store").source(cause))?
     }
 }
 

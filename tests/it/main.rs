@@ -18,6 +18,7 @@ mod errors;
 mod errors_compared;
 mod exactly_once;
 mod filestream;
+mod full_disk;
 mod guides;
 mod image;
 mod layers;
