@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use super::KeyValueStore;
 
 pub(super) const STARTED: &str = "STARTED";
+pub(super) const PAUSED: &str = "PAUSED";
 pub(super) const STOPPED: &str = "STOPPED";
 
 /// A connector as stored.
@@ -43,9 +44,10 @@ impl ConfigStorage {
         for (key, value) in &entries {
             if let Some(name) = key.strip_prefix("connector-") {
                 let target = entries.get(&format!("target-state-{name}"));
+                let target = target.and_then(target_state).unwrap_or(STARTED);
                 let stored = StoredConnector {
-                    config: properties(value),
-                    target_state: target_state(target),
+                    config: properties(value).unwrap_or_default(),
+                    target_state: target.to_owned(),
                     tasks: task_count(entries.get(&format!("commit-{name}"))),
                 };
                 connectors.insert(name.to_owned(), stored);
@@ -90,16 +92,15 @@ impl ConfigStorage {
 
 /// Old readers know no `STOPPED`: for them it is `PAUSED`.
 pub(super) fn state_json(state: &str) -> Value {
-    let old = if state == STOPPED { "PAUSED" } else { state };
+    let old = if state == STOPPED { PAUSED } else { state };
     json!({ "state": old, "state.v2": state })
 }
 
-pub(super) fn target_state(value: Option<&Value>) -> String {
-    value
-        .and_then(|value| value.get("state.v2").or_else(|| value.get("state")))
-        .and_then(Value::as_str)
-        .unwrap_or(STARTED)
-        .to_owned()
+/// `None` if it is none that is known: there may be newer ones.
+pub(super) fn target_state(value: &Value) -> Option<&str> {
+    let text = |field: &str| value.get(field).and_then(Value::as_str);
+    let state = text("state.v2").or_else(|| text("state"));
+    state.filter(|state| [STARTED, PAUSED, STOPPED].contains(state))
 }
 
 fn task_count(value: Option<&Value>) -> u32 {
@@ -107,11 +108,9 @@ fn task_count(value: Option<&Value>) -> u32 {
     count.map_or(0, |count| u32::try_from(count).unwrap_or(u32::MAX))
 }
 
-pub(super) fn properties(value: &Value) -> ConfigMap {
-    let properties = value.get("properties").and_then(Value::as_object);
-    properties
-        .into_iter()
-        .flatten()
-        .filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned())))
-        .collect()
+/// `None` if there are none.
+pub(super) fn properties(value: &Value) -> Option<ConfigMap> {
+    let properties = value.get("properties")?.as_object()?;
+    let text = |(key, value): (&String, &Value)| Some((key.clone(), value.as_str()?.to_owned()));
+    Some(properties.iter().filter_map(text).collect())
 }

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use connect_core::config::ConfigMap;
 use serde_json::Value;
+use tracing::warn;
 
 use super::SESSION_KEY;
 use crate::storage::configs::{STARTED, STOPPED, properties, target_state};
@@ -194,8 +195,11 @@ impl ConfigState {
     fn apply_other(&mut self, key: &str, value: Value) {
         let flag = |name: &str| value.get(name).and_then(Value::as_bool).unwrap_or_default();
         if let Some((name, task)) = task_key(key) {
+            let Some(config) = properties(&value) else {
+                return passed_over(key);
+            };
             let tasks = self.uncommitted.entry(name.to_owned()).or_default();
-            tasks.insert(task, properties(&value));
+            tasks.insert(task, config);
         } else if let Some(name) = key.strip_prefix("restart-connector-") {
             self.news.push(ConfigNews::Restart {
                 connector: name.to_owned(),
@@ -223,7 +227,9 @@ impl ConfigState {
             }
             return;
         };
-        let config = Arc::new(properties(value));
+        let Some(config) = properties(value).map(Arc::new) else {
+            return passed_over(&format!("connector-{name}"));
+        };
         self.news.push(match self.known.connectors.get_mut(name) {
             Some(known) => {
                 known.config = config;
@@ -251,8 +257,11 @@ impl ConfigState {
     fn apply_target(&mut self, name: &str, value: Option<&Value>) {
         match value {
             Some(value) => {
-                let state = target_state(Some(value));
-                self.targets.insert(name.to_owned(), state);
+                // As it was: what is paused is not started by somebody who knows more states.
+                let Some(state) = target_state(value) else {
+                    return passed_over(&format!("target-state-{name}"));
+                };
+                self.targets.insert(name.to_owned(), state.to_owned());
             }
             None => {
                 self.targets.remove(name);
@@ -295,6 +304,10 @@ impl ConfigState {
         });
         self.news.push(ConfigNews::Tasks(name.to_owned()));
     }
+}
+
+fn passed_over(key: &str) {
+    warn!(key, "an entry that is not in its form is passed over");
 }
 
 /// The connector and the number of a task's key; names may hold dashes.

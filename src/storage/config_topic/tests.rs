@@ -167,6 +167,40 @@ fn a_state_of_an_old_writer_is_read() {
 }
 
 #[test]
+fn a_state_that_is_not_known_leaves_a_connector_as_it_was() {
+    for unknown in [
+        r#"{"state":"FLYING","state.v2":"FLYING"}"#,
+        r#"{"state":"STARTED","state.v2":"FLYING"}"#,
+        r#"{"state":7}"#,
+        "{}",
+    ] {
+        let state = state(&[
+            ("connector-c", Some(r#"{"properties":{}}"#)),
+            ("target-state-c", Some(r#"{"state":"PAUSED"}"#)),
+            ("target-state-c", Some(unknown)),
+        ]);
+        assert_eq!(connector(&state, "c").target_state, "PAUSED", "{unknown}");
+    }
+}
+
+#[test]
+fn a_connector_or_task_without_properties_is_none() {
+    for none in ["{}", r#"{"properties":null}"#, r#"{"properties":["a"]}"#] {
+        let state = state(&[
+            ("connector-n", Some(none)),
+            ("connector-c", Some(r#"{"properties":{"a":"b"}}"#)),
+            ("connector-c", Some(none)),
+            ("task-c-0", Some(none)),
+            ("commit-c", Some(r#"{"tasks":1}"#)),
+        ]);
+        let known = connector(&state, "c");
+        assert_eq!(known.config["a"], "b", "{none}");
+        assert_eq!(known.tasks, None, "{none}");
+        assert_eq!(state.view().connectors.len(), 1, "{none}");
+    }
+}
+
+#[test]
 fn tasks_are_written_with_the_commit_that_makes_them_count() {
     let task = ConfigMap::from([("a".to_owned(), "b".to_owned())]);
     let written = tasks_and_commit("c-1", &[task.clone(), task]);
