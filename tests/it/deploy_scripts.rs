@@ -233,7 +233,13 @@ async fn every_action_does_what_it_says(way: Way) -> Result<()> {
     ensure!(!ran.success && ran.err.contains("nothing"), "{ran:?}");
     let ran = place.run(MANAGE, &["explode", "generator"])?;
     ensure!(!ran.success && ran.err.contains("restart"), "{ran:?}");
+    let odd = generator("sales");
+    place.worker.put_config("odd%20%2Cname", &odd).await?;
+    let status = place.succeed(MANAGE, &["status"])?;
+    ensure!(status.contains("another"), "{status}");
     place.succeed(MANAGE, &["delete", "generator"])?;
+    let url = place.worker.url("/connectors/odd%20%2Cname");
+    reqwest::Client::new().delete(url).send().await?;
     assert_eq!(place.worker.get("/connectors").await?, json!(["another"]));
     Ok(())
 }
@@ -329,10 +335,12 @@ fn a_worker_that_is_not_there_is_named() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let url = format!("http://127.0.0.1:{}", free_port()?);
     for way in [Way::Binary, Way::Curl] {
-        let mut command = script_command(MANAGE, way, folder.path());
-        let ran = Ran::of(command.args(["stop", "x"]).env("CONNECT_REST_URL", &url))?;
-        ensure!(!ran.success && ran.err.contains(&url), "{way:?}: {ran:?}");
-        ensure!(ran.err.contains("CONNECT_REST_URL"), "{way:?}: {ran:?}");
+        for arguments in [["stop", "x"].as_slice(), &["stop"], &["status"]] {
+            let mut command = script_command(MANAGE, way, folder.path());
+            let ran = Ran::of(command.args(arguments).env("CONNECT_REST_URL", &url))?;
+            ensure!(!ran.success && ran.err.contains(&url), "{way:?}: {ran:?}");
+            ensure!(ran.err.contains("CONNECT_REST_URL"), "{way:?}: {ran:?}");
+        }
     }
     Ok(())
 }
