@@ -2,6 +2,7 @@
 
 mod connector;
 mod converter;
+mod offset_form;
 mod preview;
 mod registry;
 mod sink;
@@ -11,6 +12,7 @@ mod transform;
 
 pub use connector::{Connector, ConnectorType, OffsetChanges, TaskId};
 pub use converter::{Converter, ConverterRole, HeaderConverter, SchemaLookup};
+pub use offset_form::{FieldKind, Fields, OffsetForm};
 pub use preview::{Effect, FileEffect, RowsEffect, SinkPreview, SourcePreview, StatementEffect};
 pub use registry::{
     ConnectorPlugin, ConverterPlugin, MakeConverter, MakeHeaderConverter, connector_plugins,

@@ -12,13 +12,21 @@ use async_trait::async_trait;
 use connect_core::Result;
 use connect_core::config::{ConnectorConfig, OptionError};
 use connect_core::plugin::{
-    Connector, ConnectorPlugin, ConnectorType, ExactlyOnceSupport, SourceTask, SourceTaskContext,
+    Connector, ConnectorPlugin, ConnectorType, ExactlyOnceSupport, FieldKind, OffsetChanges,
+    OffsetForm, SourceTask, SourceTaskContext,
 };
 
 use config::DatagenConfig;
 
 /// The class name; it replaces no Java class.
 const CLASS: &str = "sluice.datagen.DatagenSourceConnector";
+
+/// What a user may set.
+const FORM: OffsetForm = OffsetForm {
+    partitions: &[&[("task", FieldKind::Whole), ("tasks", FieldKind::Whole)]],
+    offset: &[("index", FieldKind::Whole)],
+    required: &["index"],
+};
 
 #[typetag::deserialize(name = "sluice.datagen.DatagenSourceConnector")]
 #[async_trait]
@@ -30,6 +38,11 @@ impl Connector for DatagenConfig {
     /// The offset of a batch is the number of the next event.
     fn exactly_once_support(&self) -> Option<ExactlyOnceSupport> {
         Some(ExactlyOnceSupport::Supported)
+    }
+
+    async fn alter_offsets(&self, changes: &OffsetChanges) -> Result<bool> {
+        FORM.check(changes)?;
+        Ok(true)
     }
 
     fn source_task(&self, context: SourceTaskContext) -> Result<Box<dyn SourceTask>> {

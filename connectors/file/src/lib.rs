@@ -24,8 +24,8 @@ use async_trait::async_trait;
 use connect_core::Result;
 use connect_core::config::{ConnectorConfig, OptionError};
 use connect_core::plugin::{
-    Connector, ConnectorPlugin, ConnectorType, ExactlyOnceSupport, SourcePreview, SourceTask,
-    SourceTaskContext,
+    Connector, ConnectorPlugin, ConnectorType, ExactlyOnceSupport, OffsetChanges, SourcePreview,
+    SourceTask, SourceTaskContext,
 };
 
 use config::{FileSourceConfig, FinishedAction};
@@ -56,6 +56,11 @@ impl Connector for FileSourceConfig {
     /// The offset of a batch is the place behind its last row.
     fn exactly_once_support(&self) -> Option<ExactlyOnceSupport> {
         Some(ExactlyOnceSupport::Supported)
+    }
+
+    async fn alter_offsets(&self, changes: &OffsetChanges) -> Result<bool> {
+        stored::FORM.check(changes)?;
+        Ok(true)
     }
 
     fn source_task(&self, context: SourceTaskContext) -> Result<Box<dyn SourceTask>> {

@@ -6,11 +6,34 @@
 use std::path::Path;
 
 use connect_core::data::{SourceOffset, SourcePartition};
+use connect_core::plugin::{FieldKind, OffsetForm};
 use serde_json::{Value, json};
 
 use crate::config::{FileIdentity, FileOptions, FinishedAction};
 use crate::discover::Stamp;
 use crate::position::Position;
+
+/// What a user may set.
+pub(crate) const FORM: OffsetForm = OffsetForm {
+    partitions: &[
+        &[("directory", FieldKind::Text), ("inode", FieldKind::Whole)],
+        &[("file", FieldKind::Text)],
+    ],
+    offset: &[
+        ("position", FieldKind::Whole),
+        ("lines", FieldKind::Whole),
+        ("skipped", FieldKind::Whole),
+        ("tail_taken", FieldKind::Flag),
+        ("head", FieldKind::Text),
+        ("before", FieldKind::Text),
+        ("inode", FieldKind::Whole),
+        ("born", FieldKind::Whole),
+        ("size", FieldKind::Whole),
+        ("modified", FieldKind::Whole),
+        ("file", FieldKind::Text),
+    ],
+    required: &["position"],
+};
 
 /// A position that was stored, with the name its file had then.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -108,6 +131,7 @@ mod tests {
     use std::time::{Duration, SystemTime};
 
     use connect_core::config::{ConfigMap, ConnectorConfig};
+    use connect_core::plugin::OffsetChanges;
 
     use super::*;
     use crate::discover::FileId;
@@ -187,6 +211,18 @@ mod tests {
             }
             assert!(is_of(then, "log", anew, identity, "leave"));
         }
+    }
+
+    #[test]
+    fn what_is_shown_can_be_set() {
+        let mut position = Position::default();
+        position.mark(stamp(5, 70, 9, 100));
+        let path = Path::new("/folder/log");
+        let offset = Stored::to_offset(position, path);
+        let keys = keys(FileIdentity::Inode, path, 5).into_iter();
+        let shown = keys.map(|key| (Some(key), Some(offset.clone())));
+        let shown = OffsetChanges::Source(shown.collect());
+        assert!(FORM.check(&shown).is_ok());
     }
 
     #[test]

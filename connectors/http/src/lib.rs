@@ -16,8 +16,8 @@ use async_trait::async_trait;
 use connect_core::Result;
 use connect_core::config::{ConnectorConfig, OptionError};
 use connect_core::plugin::{
-    Connector, ConnectorPlugin, ConnectorType, ExactlyOnceSupport, SourcePreview, SourceTask,
-    SourceTaskContext,
+    Connector, ConnectorPlugin, ConnectorType, ExactlyOnceSupport, OffsetChanges, SourcePreview,
+    SourceTask, SourceTaskContext,
 };
 use tracing::warn;
 
@@ -58,6 +58,11 @@ impl Connector for HttpSourceConfig {
                 ExactlyOnceSupport::Unsupported
             }
         })
+    }
+
+    async fn alter_offsets(&self, changes: &OffsetChanges) -> Result<bool> {
+        position::FORM.check(changes)?;
+        Ok(true)
     }
 
     fn source_task(&self, context: SourceTaskContext) -> Result<Box<dyn SourceTask>> {

@@ -2,9 +2,10 @@
 
 use std::cmp::Ordering;
 
+use connect_core::data::SourceOffset;
 use connect_core::{Error, Result};
+use serde_json::Value;
 use serde_json::value::RawValue;
-use serde_json::{Value, json};
 
 /// A number or text found in a record. Kept as JSON, so that a number keeps its spelling.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -65,11 +66,15 @@ impl Edge {
         }
     }
 
-    /// An edge read back from an offset. One set by hand may be the mark alone.
-    pub(crate) fn stored(value: &Value) -> Option<Self> {
+    /// An edge read back from an offset, where its mark stands under `name`. One set by hand may be the mark alone. Both once
+    /// stood in an object.
+    pub(crate) fn stored(offset: &SourceOffset, name: &str) -> Option<Self> {
+        let value = offset.get(name)?;
         let mark = value.get("mark").unwrap_or(value).clone();
-        let records = value.get("records").and_then(Value::as_array);
-        let hashes = records.into_iter().flatten().filter_map(Value::as_str);
+        let inside = value.get("records").and_then(Value::as_array);
+        let inside = inside.into_iter().flatten().filter_map(Value::as_str);
+        let beside = offset.get(&records_of(name)).and_then(Value::as_str);
+        let hashes = inside.chain(beside.into_iter().flat_map(|text| text.split(',')));
         Some(Self {
             mark: Mark::stored(Some(mark))?,
             records: hashes
@@ -78,10 +83,14 @@ impl Edge {
         })
     }
 
-    /// As an offset keeps it.
-    pub(crate) fn json(&self) -> Value {
+    /// As an offset keeps it: an offset holds no objects.
+    pub(crate) fn fields(&self, name: &str) -> [(String, Value); 2] {
         let hashes = self.records.iter().map(|hash| format!("{hash:016x}"));
-        json!({"mark": self.mark.0, "records": hashes.collect::<Vec<_>>()})
+        let hashes = hashes.collect::<Vec<_>>().join(",");
+        [
+            (name.to_owned(), self.mark.0.clone()),
+            (records_of(name), Value::from(hashes)),
+        ]
     }
 
     /// What to ask for.
@@ -125,6 +134,11 @@ impl Edge {
     }
 }
 
+/// The key of an edge's records.
+fn records_of(name: &str) -> String {
+    format!("{name}_records")
+}
+
 /// A text that is no number stands below every number.
 fn number(text: &str) -> f64 {
     text.parse().unwrap_or(f64::NEG_INFINITY)
@@ -140,6 +154,8 @@ fn hash(record: &RawValue) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     fn raw(text: &str) -> Box<RawValue> {
@@ -187,11 +203,21 @@ mod tests {
             |mark: &str, record: &str| edge.has(&Mark::of(Some(&raw(mark))).unwrap(), &raw(record));
         assert!(has("2", "{\"a\":2}") && has("2", "{\"a\":3}"));
         assert!(!has("1", "{\"a\":1}") && !has("2", "{\"a\":5}") && !has("3", "{\"a\":2}"));
-        assert_eq!(Edge::stored(&edge.json()), Some(edge.clone()));
-        assert_eq!(
-            Edge::stored(&json!(7)).map(|edge| edge.mark().text()),
-            Some("7".to_owned())
-        );
+        let stored = edge.fields("since").into();
+        assert_eq!(Edge::stored(&stored, "since"), Some(edge.clone()));
+        assert_eq!(Edge::stored(&stored, "highest"), None);
+        let by_hand = [("since".to_owned(), json!(7))].into();
+        let by_hand = Edge::stored(&by_hand, "since");
+        assert_eq!(by_hand.map(|edge| edge.mark().text()), Some("7".to_owned()));
+    }
+
+    #[test]
+    fn an_edge_that_was_kept_as_an_object_is_read() {
+        let edge = edge(&[("2", "{}")]);
+        let [(_, mark), (_, records)] = edge.fields("since");
+        let object = json!({"mark": mark, "records": [records]});
+        let stored = [("since".to_owned(), object)].into();
+        assert_eq!(Edge::stored(&stored, "since"), Some(edge));
     }
 
     #[test]

@@ -1,12 +1,14 @@
 //! From page to page: a pure function of the options, the page just read and what its answer said.
 
+use connect_core::data::SourceOffset;
 use connect_core::{Error, Result};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
+use serde_json::Value;
 
 use crate::config::{PaginationMode, PaginationOptions};
 
-/// A page of a fetch.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// A page of a fetch. Offsets held it as an object once: it is read so, too.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Page {
     /// The first, where it has no number.
@@ -17,6 +19,34 @@ pub(crate) enum Page {
     Cursor(String),
     /// By the URL that the page before it named, without secret parameters.
     Link(String),
+}
+
+/// The fields of an offset that say which page is next.
+pub(crate) const PAGE_FIELDS: [&str; 3] = ["page", "cursor", "link"];
+
+impl Page {
+    /// As an offset keeps it: field and value.
+    pub(crate) fn field(&self) -> (String, Value) {
+        let (name, value) = match self {
+            Self::First => ("page", Value::from("first")),
+            Self::Number(number) => ("page", Value::from(*number)),
+            Self::Cursor(cursor) => ("cursor", Value::from(cursor.as_str())),
+            Self::Link(link) => ("link", Value::from(link.as_str())),
+        };
+        (name.to_owned(), value)
+    }
+
+    /// As it was kept.
+    pub(crate) fn stored(offset: &SourceOffset) -> Option<Self> {
+        let text = |name: &str| Some(offset.get(name)?.as_str()?.to_owned());
+        let page = offset.get("page");
+        let number = || page?.as_u64().map(Self::Number);
+        let first_or_before = || Self::deserialize(page?).ok();
+        number()
+            .or_else(first_or_before)
+            .or_else(|| text("cursor").map(Self::Cursor))
+            .or_else(|| text("link").map(Self::Link))
+    }
 }
 
 /// What an answer says about the page after it.

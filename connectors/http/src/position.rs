@@ -3,11 +3,31 @@
 //! Holds always: a position is that *after* a whole page, so a restart reads a page again rather than miss a record.
 
 use connect_core::data::{SourceOffset, Timestamp};
+use connect_core::plugin::{FieldKind, OffsetForm};
 use serde_json::{Value, json};
 
 use crate::config::HttpSourceConfig;
 use crate::mark::Edge;
-use crate::pagination::{Page, Step};
+use crate::pagination::{PAGE_FIELDS, Page, Step};
+
+/// What a user may set.
+pub(crate) const FORM: OffsetForm = OffsetForm {
+    partitions: &[&[("url", FieldKind::Text)]],
+    offset: &[
+        ("since", FieldKind::NumberOrText),
+        ("since_records", FieldKind::Text),
+        ("highest", FieldKind::NumberOrText),
+        ("highest_records", FieldKind::Text),
+        ("page", FieldKind::NumberOrText),
+        ("cursor", FieldKind::Text),
+        ("link", FieldKind::Text),
+        ("pages", FieldKind::Whole),
+        ("fetched_at", FieldKind::Whole),
+        ("etag", FieldKind::Text),
+        ("last_modified", FieldKind::Text),
+    ],
+    required: &[],
+};
 
 /// Where to go on.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -83,39 +103,36 @@ impl Position {
         }
     }
 
-    /// As it is stored.
+    /// As it is stored: in numbers and texts, so that whoever sees an offset can set it.
     pub(crate) fn to_offset(&self) -> SourceOffset {
+        let text = |text: &Option<String>| text.as_deref().map(Value::from);
+        let time = self.fetched_at.map(|time| json!(time.as_millis()));
         let fields = [
-            ("page", self.page.as_ref().map(|page| json!(page))),
             ("pages", (self.pages > 0).then(|| json!(self.pages))),
-            (
-                "fetched_at",
-                self.fetched_at.map(|time| json!(time.as_millis())),
-            ),
-            ("since", self.since.as_ref().map(Edge::json)),
-            ("highest", self.highest.as_ref().map(Edge::json)),
-            ("etag", self.validators.etag.as_deref().map(Value::from)),
-            (
-                "last_modified",
-                self.validators.modified.as_deref().map(Value::from),
-            ),
+            ("fetched_at", time),
+            ("etag", text(&self.validators.etag)),
+            ("last_modified", text(&self.validators.modified)),
         ];
         let given = fields.into_iter();
-        given
-            .filter_map(|(name, value)| Some((name.to_owned(), value?)))
-            .collect()
+        let given = given.filter_map(|(name, value)| Some((name.to_owned(), value?)));
+        let edges = [("since", &self.since), ("highest", &self.highest)];
+        let edges = edges
+            .into_iter()
+            .filter_map(|(name, edge)| Some(edge.as_ref()?.fields(name)));
+        let page = self.page.as_ref().map(Page::field);
+        given.chain(edges.flatten()).chain(page).collect()
     }
 
     /// As it was stored. A page of another kind of pagination is not gone on with: the fetch begins again.
     pub(crate) fn from_offset(config: &HttpSourceConfig, offset: &SourceOffset) -> Self {
-        let get = |name: &str| offset.get(name).cloned();
-        let edge = |name: &str| Edge::stored(offset.get(name)?);
-        let text = |name: &str| Some(get(name)?.as_str()?.to_owned());
-        let page: Option<Page> = get("page").and_then(|page| serde_json::from_value(page).ok());
+        let edge = |name: &str| Edge::stored(offset, name);
+        let text = |name: &str| Some(offset.get(name)?.as_str()?.to_owned());
+        let page = Page::stored(offset);
         let page = page.filter(|page| config.pagination.understands(page));
-        let unreadable = page.is_none() && offset.contains_key("page");
-        let time = get("fetched_at").and_then(|time| time.as_i64());
-        let pages = get("pages").and_then(|pages| pages.as_u64());
+        let unreadable =
+            page.is_none() && PAGE_FIELDS.iter().any(|name| offset.contains_key(*name));
+        let time = offset.get("fetched_at").and_then(Value::as_i64);
+        let pages = offset.get("pages").and_then(Value::as_u64);
         Self {
             page,
             pages: pages.and_then(|pages| pages.try_into().ok()).unwrap_or(0),
@@ -133,9 +150,14 @@ impl Position {
 #[cfg(test)]
 mod tests {
     use connect_core::config::{ConfigMap, ConnectorConfig};
+    use connect_core::plugin::OffsetChanges;
     use proptest::prelude::*;
 
     use super::*;
+
+    fn edge_of(mark: Value) -> Edge {
+        Edge::stored(&[("since".to_owned(), mark)].into(), "since").unwrap()
+    }
 
     fn config(mode: &str) -> HttpSourceConfig {
         let pairs = [
@@ -153,7 +175,7 @@ mod tests {
 
     fn edge() -> impl Strategy<Value = Edge> {
         prop_oneof![
-            any::<u64>().prop_map(|number| Edge::stored(&json!(number)).unwrap()),
+            any::<u64>().prop_map(|number| edge_of(json!(number))),
             ".{0,9}".prop_map(|text| Edge::initial(&text)),
         ]
     }
@@ -177,6 +199,30 @@ mod tests {
             let offset = position.to_offset();
             let stored = serde_json::from_str(&json!(offset).to_string()).unwrap();
             prop_assert_eq!(Position::from_offset(&config("cursor"), &stored), position);
+            let partition = [("url".to_owned(), json!("http://localhost/"))].into();
+            let shown = OffsetChanges::Source(vec![(Some(partition), Some(stored))]);
+            prop_assert!(FORM.check(&shown).is_ok(), "what is shown can be set");
+        }
+    }
+
+    #[test]
+    fn pages_of_every_kind_are_read_back_also_as_they_were_kept_before() {
+        let kinds = [
+            ("cursor", Page::First, json!("first")),
+            ("page", Page::Number(7), json!({"number": 7})),
+            ("cursor", Page::Cursor("c".into()), json!({"cursor": "c"})),
+            (
+                "link",
+                Page::Link("http://l".into()),
+                json!({"link": "http://l"}),
+            ),
+        ];
+        for (mode, page, before) in kinds {
+            let mut position = Position::beginning(&config(mode));
+            position.page = Some(page.clone());
+            let read = |offset: SourceOffset| Position::from_offset(&config(mode), &offset).page;
+            assert_eq!(read(position.to_offset()).as_ref(), Some(&page));
+            assert_eq!(read([("page".to_owned(), before)].into()), Some(page));
         }
     }
 
