@@ -1,6 +1,9 @@
 //! Worker properties from `CONNECT_*` variables, by the rules of the JVM images.
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
+
+use anyhow::{Result, anyhow};
 
 /// Variables with this prefix are worker properties.
 const PREFIX: &str = "CONNECT_";
@@ -12,13 +15,27 @@ const NOT_PROPERTIES: &[&str] = &[
     "CONNECT_LOG4J_LOGGERS",
 ];
 
-/// The properties among `variables`.
-pub(super) fn properties(
-    variables: impl Iterator<Item = (String, String)>,
-) -> BTreeMap<String, String> {
+/// The properties in the environment.
+///
+/// # Errors
+/// One is not text: it is named.
+pub(super) fn properties() -> Result<BTreeMap<String, String>> {
+    properties_among(std::env::vars_os())
+}
+
+/// What is not text and no property of ours is nobody's concern here.
+fn properties_among(
+    variables: impl Iterator<Item = (OsString, OsString)>,
+) -> Result<BTreeMap<String, String>> {
     variables
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value)))
         .filter(|(name, _)| !NOT_PROPERTIES.contains(&name.as_str()))
-        .filter_map(|(name, value)| Some((property(name.strip_prefix(PREFIX)?), value)))
+        .filter_map(|(name, value)| Some((property(name.strip_prefix(PREFIX)?), name, value)))
+        .map(|(property, name, value)| {
+            let value = value.into_string();
+            let value = value.map_err(|_| anyhow!("the variable {name} is not UTF-8"))?;
+            Ok((property, value))
+        })
         .collect()
 }
 
@@ -62,6 +79,8 @@ fn push_separator(key: &mut String, underscores: usize, inside: bool) {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::ffi::OsStringExt;
+
     use super::*;
 
     #[test]
@@ -91,8 +110,25 @@ mod tests {
             ("CONNECT_LOG4J_ROOT_LOGLEVEL", "DEBUG"),
             ("HOME", "/"),
         ]
-        .map(|(name, value)| (name.to_owned(), value.to_owned()));
+        .map(|(name, value)| (name.into(), value.into()));
         let expected = [("bootstrap.servers".to_owned(), "kafka:9092".to_owned())];
-        assert_eq!(properties(variables.into_iter()), expected.into());
+        let properties = properties_among(variables.into_iter()).unwrap();
+        assert_eq!(properties, expected.into());
+    }
+
+    #[test]
+    fn what_is_not_text_matters_only_in_a_property() {
+        let not_text = || OsString::from_vec(vec![b'a', 0xff]);
+        let foreign = [("LS_COLORS".into(), not_text()), (not_text(), "x".into())];
+        assert_eq!(
+            properties_among(foreign.into_iter()).unwrap(),
+            BTreeMap::new()
+        );
+        let own = [("CONNECT_GROUP_ID".into(), not_text())];
+        let error = properties_among(own.into_iter()).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "the variable CONNECT_GROUP_ID is not UTF-8"
+        );
     }
 }

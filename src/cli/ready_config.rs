@@ -19,14 +19,15 @@ impl ReadyConfig {
     /// Reads a file: `.properties`, a flat JSON object, or one with `name` and `config`.
     pub(super) fn read(path: &Path) -> Result<Self> {
         let shown = path.display().to_string();
-        let text = std::fs::read_to_string(path).with_context(|| format!("reading {shown}"))?;
+        let reading = || format!("reading {shown}");
         if path
             .extension()
             .is_some_and(|extension| extension == "properties")
         {
-            let config = properties::parse(&text).with_context(|| format!("reading {shown}"))?;
+            let config = properties::read(path).with_context(reading)?;
             return Self::new(&shown, None, config);
         }
+        let text = std::fs::read_to_string(path).with_context(reading)?;
         Self::parse(&shown, &text)
     }
 

@@ -1,7 +1,7 @@
 //! `sluice worker`
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
@@ -135,11 +135,12 @@ pub(super) fn advertised(settings: &WorkerSettings, bound: std::net::SocketAddr)
 /// File, then environment, then flags.
 fn all_properties(args: &WorkerArgs) -> Result<BTreeMap<String, String>> {
     let mut all = match &args.properties {
-        Some(path) => properties::parse(&read(path)?)
-            .with_context(|| format!("reading {}", path.display()))?,
+        Some(path) => {
+            properties::read(path).with_context(|| format!("reading {}", path.display()))?
+        }
         None => BTreeMap::new(),
     };
-    all.extend(environment::properties(std::env::vars()));
+    all.extend(environment::properties()?);
     for pair in &args.set {
         let Some((key, value)) = pair.split_once('=') else {
             bail!("--set {pair}: must be KEY=VALUE");
@@ -147,10 +148,6 @@ fn all_properties(args: &WorkerArgs) -> Result<BTreeMap<String, String>> {
         all.insert(key.trim().to_owned(), value.to_owned());
     }
     Ok(all)
-}
-
-fn read(path: &Path) -> Result<String> {
-    std::fs::read_to_string(path).with_context(|| format!("reading {}", path.display()))
 }
 
 /// Creates or updates; nothing if the stored config is the same already.

@@ -1,12 +1,31 @@
 //! Java's `.properties` form: what worker files are written in.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::str::Chars;
 
 use connect_core::{Error, Result};
 
 /// What Java takes for blank: not what Unicode does, which may be part of a password.
 const BLANKS: [char; 3] = [' ', '\t', '\u{c}'];
+
+/// Reads a file: UTF-8, with a byte order mark or without; what cannot be UTF-8 is Latin-1, as Java takes every file to be.
+///
+/// # Errors
+/// It cannot be read, or is no file of properties.
+pub fn read(path: &Path) -> Result<BTreeMap<String, String>> {
+    let file = std::fs::read(path);
+    let file = file.map_err(|cause| Error::config(cause.kind().to_string()).source(cause))?;
+    parse(&decoded(&file))
+}
+
+fn decoded(file: &[u8]) -> Cow<'_, str> {
+    match std::str::from_utf8(file) {
+        Ok(text) => Cow::Borrowed(text.strip_prefix('\u{feff}').unwrap_or(text)),
+        Err(_) => file.iter().copied().map(char::from).collect(),
+    }
+}
 
 /// Reads properties: `key=value`, `key: value`, `key value`; `#` and `!` begin comments; a backslash at the end goes on in
 /// the next line; `\n`, `\t`, `\uXXXX` and the like are escapes. Of equal keys the last counts.
@@ -119,6 +138,18 @@ mod tests {
             .map(|(key, value)| (key.to_owned(), value.to_owned()))
             .into();
         assert_eq!(parse(text).unwrap(), expected);
+    }
+
+    #[test]
+    fn files_are_utf_8_or_latin_1() {
+        for file in [
+            "a=\u{e9}".as_bytes(),
+            "\u{feff}a=\u{e9}\n".as_bytes(),
+            b"a=\xe9",
+        ] {
+            let expected = [("a".to_owned(), "\u{e9}".to_owned())].into();
+            assert_eq!(parse(&decoded(file)).unwrap(), expected);
+        }
     }
 
     #[test]

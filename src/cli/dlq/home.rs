@@ -111,13 +111,11 @@ impl HomeArgs {
     fn properties(&self) -> Result<BTreeMap<String, String>> {
         let mut all = match &self.command_config {
             Some(path) => {
-                let text = std::fs::read_to_string(path);
-                let reading = || format!("reading {}", path.display());
-                properties::parse(&text.with_context(reading)?).with_context(reading)?
+                properties::read(path).with_context(|| format!("reading {}", path.display()))?
             }
             None => BTreeMap::new(),
         };
-        all.extend(environment::properties(std::env::vars()));
+        all.extend(environment::properties()?);
         if let Some(servers) = &self.bootstrap_servers {
             all.insert("bootstrap.servers".to_owned(), servers.clone());
         }

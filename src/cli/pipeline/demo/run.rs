@@ -53,7 +53,7 @@ impl Demo {
         let folder = RunFolder::make(args)?;
         let mut surroundings = Surroundings::start(ready, args, &speed, folder.path()).await?;
         let streams = std::mem::take(&mut surroundings.streams);
-        let properties = properties(args, &folder.worker());
+        let properties = properties(args, &folder.worker())?;
         let worker = LocalWorker::start(server, &properties).await?;
         let (brokers, partitions) = (args.bootstrap_servers.clone(), partitions(pipeline.id));
         let log = LogStage::open(worker.log(), &streams, partitions, brokers).await?;

@@ -170,10 +170,13 @@ fn batches(mut sink: ReadyConfig, speed: &Speed) -> ReadyConfig {
 }
 
 /// Properties of the demo's worker.
-pub(super) fn properties(args: &DemoArgs, data: &Path) -> BTreeMap<String, String> {
+///
+/// # Errors
+/// A property in the environment is not text.
+pub(super) fn properties(args: &DemoArgs, data: &Path) -> Result<BTreeMap<String, String>> {
     let mut properties = BTreeMap::new();
     if let Some(brokers) = &args.bootstrap_servers {
-        let environment = environment::properties(std::env::vars());
+        let environment = environment::properties()?;
         let login =
             |(key, _): &(String, String)| LOGIN.iter().any(|prefix| key.starts_with(prefix));
         properties.extend(environment.into_iter().filter(login));
@@ -181,7 +184,7 @@ pub(super) fn properties(args: &DemoArgs, data: &Path) -> BTreeMap<String, Strin
     }
     properties.insert("data.dir".to_owned(), data.display().to_string());
     properties.insert("offset.flush.interval.ms".to_owned(), "1000".to_owned());
-    properties
+    Ok(properties)
 }
 
 /// Says what goes where.
