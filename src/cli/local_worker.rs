@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::deployment;
@@ -46,8 +47,9 @@ impl LocalWorker {
             levels: logging::levels(),
         };
         let worker = Worker::start(settings, identity).await?;
+        let (_, herder) = watch::channel(Some(worker.herder()));
         let stop = CancellationToken::new();
-        tokio::spawn(server.serve(worker.herder(), logging::levels(), stop.clone()));
+        tokio::spawn(server.serve(herder, logging::levels(), stop.clone()));
         Ok(Self {
             client: RestClient::new(&format!("http://127.0.0.1:{port}"))?,
             worker,

@@ -9,6 +9,8 @@ use clap::Args;
 use reqwest::Method;
 use serde_json::json;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
@@ -41,16 +43,14 @@ pub(super) async fn run(args: WorkerArgs) -> Result<ExitCode> {
     let level = environment::log_level();
     logging::start(args.log_format, level.as_deref().unwrap_or("info"));
     let mut signals = Signals::listen()?;
-    let (worker, server) = tokio::select! {
-        started = start(&args) => started?,
+    let stop = CancellationToken::new();
+    let (worker, serving) = tokio::select! {
+        started = start(&args, stop.clone()) => started?,
         () = signals.next() => {
             info!("stopped before the start was over");
             return Ok(ExitCode::SUCCESS);
         }
     };
-    let stop = CancellationToken::new();
-    info!(address = %server.address(), "REST is ready");
-    let serving = tokio::spawn(server.serve(worker.herder(), logging::levels(), stop.clone()));
     let exit_code = tokio::select! {
         () = signals.next() => ExitCode::SUCCESS,
         failure = worker.lost() => {
@@ -72,25 +72,34 @@ pub(super) async fn run(args: WorkerArgs) -> Result<ExitCode> {
     Ok(exit_code)
 }
 
-async fn start(args: &WorkerArgs) -> Result<(Worker, RestServer)> {
+/// The worker, and what serves its REST API: from the first moment, so that whoever asks is told that it starts.
+async fn start(
+    args: &WorkerArgs,
+    stop: CancellationToken,
+) -> Result<(Worker, JoinHandle<connect_core::Result<()>>)> {
     let settings = WorkerSettings::read(&all_properties(args)?)?;
-    let server = RestServer::bind(&settings).await?;
-    let worker_id = advertised(&settings, server.address());
-    let identity = WorkerIdentity {
-        url: format!("{}://{worker_id}/", server.scheme()),
-        worker_id,
-        levels: logging::levels(),
-    };
     let connectors = args
         .connectors
         .iter()
         .map(|path| ReadyConfig::read(path))
         .collect::<Result<Vec<_>>>()?;
+    let server = RestServer::bind(&settings).await?;
+    let address = server.address();
+    let worker_id = advertised(&settings, address);
+    let identity = WorkerIdentity {
+        url: format!("{}://{worker_id}/", server.scheme()),
+        worker_id,
+        levels: logging::levels(),
+    };
+    let (started, herder) = watch::channel(None);
+    let serving = tokio::spawn(server.serve(herder, logging::levels(), stop));
     let worker = Worker::start(settings, identity).await?;
+    started.send_replace(Some(worker.herder()));
+    info!(%address, "REST is ready");
     for connector in connectors {
         deploy(&*worker.herder(), connector).await?;
     }
-    Ok((worker, server))
+    Ok((worker, serving))
 }
 
 /// The signals that ask to stop. Listened to from the first moment: for the first process of a container the system does

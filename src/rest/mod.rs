@@ -6,11 +6,13 @@
 mod basic_auth;
 mod body;
 mod checks;
+mod connections;
 mod connectors;
 mod cors;
 mod dry_run;
 mod error;
 mod forward;
+mod gate;
 mod internal;
 mod loggers;
 mod metrics;

@@ -15,16 +15,19 @@ pub(super) async fn info(State(herder): Shared) -> Result<Json<ServerInfo>, Rest
 }
 
 pub(super) async fn health(State(herder): Shared) -> Response {
-    let (status, state, message) = if herder.is_ready().await {
-        let text = "Worker has completed startup and is ready to handle requests.";
-        (StatusCode::OK, "healthy", text.to_owned())
-    } else {
-        let text = format!("Worker is still starting up. {}", herder.stage());
-        (
-            StatusCode::SERVICE_UNAVAILABLE,
-            "starting",
-            text.trim().to_owned(),
-        )
-    };
+    if !herder.is_ready().await {
+        return starting(&herder.stage());
+    }
+    let text = "Worker has completed startup and is ready to handle requests.";
+    told(StatusCode::OK, "healthy", text)
+}
+
+/// The health of a worker that has not started yet.
+pub(super) fn starting(stage: &str) -> Response {
+    let text = format!("Worker is still starting up. {stage}");
+    told(StatusCode::SERVICE_UNAVAILABLE, "starting", text.trim())
+}
+
+fn told(status: StatusCode, state: &str, message: &str) -> Response {
     (status, Json(json!({ "status": state, "message": message }))).into_response()
 }

@@ -4,25 +4,28 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::Request;
-use axum::{Router, ServiceExt, middleware};
+use axum::{Router, middleware};
+use connect_core::clock::SystemClock;
 use connect_core::config::wrong_options;
 use connect_core::{Error, Result};
 use rustls::ServerConfig;
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tower::Layer;
-use tower_http::normalize_path::NormalizePathLayer;
+use tower_http::normalize_path::{NormalizePath, NormalizePathLayer};
 
 use super::basic_auth::{self, BasicAuth};
+use super::connections;
 use super::cors::{self, Cors};
+use super::gate::Gate;
 use super::response_headers::{self, ResponseHeaders};
 use super::routes::Surface;
 use super::tls::{self, TlsListener};
 use super::{Api, router};
 use crate::runtime::distributed::fellow::FellowClient;
-use crate::runtime::{Herder, LogLevels, TlsOptions, WorkerSettings};
+use crate::runtime::{Herder, LogLevels, Stages, TlsOptions, WorkerSettings};
 
 /// A bound listener.
 struct Bound {
@@ -43,6 +46,8 @@ pub struct RestServer {
     /// The scheme of the listener that others reach this worker by.
     advertised: Option<String>,
     fellows: Option<FellowClient>,
+    /// What the worker does before there is a herder.
+    starting: &'static str,
 }
 
 impl RestServer {
@@ -83,6 +88,10 @@ impl RestServer {
                 true => Some(FellowClient::new(settings)?),
                 false => None,
             },
+            starting: match settings.is_in_cluster() {
+                true => "initializing and reading to the end of internal topics",
+                false => "opening its log and its stores",
+            },
         })
     }
 
@@ -108,77 +117,85 @@ impl RestServer {
         listeners.iter().find(wanted).or(listeners.first())
     }
 
-    /// Answers requests until `stop`; requests under way are answered.
+    /// Answers requests until `stop`; requests under way are answered then. Before there is a herder, all but the worker's
+    /// health waits for it.
     ///
     /// # Errors
     /// What a listener says.
     pub async fn serve(
         self,
-        herder: Arc<dyn Herder>,
+        herder: watch::Receiver<Option<Arc<dyn Herder>>>,
         levels: Arc<LogLevels>,
         stop: CancellationToken,
     ) -> Result<()> {
-        let api = Api {
-            herder,
-            levels,
-            fellows: self.fellows,
-        };
+        let stages = Stages::new(Arc::new(SystemClock));
+        let _until_there_is_a_herder = stages.enter(self.starting.to_owned());
         let mut serving = JoinSet::new();
         for bound in self.listeners {
-            let scheme = if bound.tls.is_some() { "https" } else { "http" };
-            let mut app = router(api.clone(), bound.surfaces, scheme, self.timeout);
-            if let Some(auth) = &self.auth {
-                app = app.layer(middleware::from_fn_with_state(
-                    auth.clone(),
-                    basic_auth::check,
-                ));
-            }
-            // Listeners for administrators alone are not for pages.
-            if bound.surfaces.contains(&Surface::Main) {
-                let headers = self.headers.clone();
-                let headers = middleware::from_fn_with_state(headers, response_headers::apply);
-                app = app.layer(headers);
-                if let Some(cors) = &self.cors {
-                    app = app.layer(middleware::from_fn_with_state(cors.clone(), cors::apply));
-                }
-            }
-            serving.spawn(serve_one(
-                app,
-                bound.listener,
-                bound.address,
-                bound.tls,
-                stop.clone(),
-            ));
+            let front = Front {
+                levels: levels.clone(),
+                fellows: self.fellows.clone(),
+                cors: self.cors.clone(),
+                headers: self.headers.clone(),
+                auth: self.auth.clone(),
+                timeout: self.timeout,
+                surfaces: bound.surfaces,
+                scheme: if bound.tls.is_some() { "https" } else { "http" },
+            };
+            let behind = move |herder| front.app(herder);
+            let gate = Gate::new(herder.clone(), behind, stages.clone(), self.timeout);
+            let service = NormalizePathLayer::trim_trailing_slash().layer(gate.app());
+            serving.spawn(serve_one(bound, service, stop.clone()));
         }
         while let Some(ended) = serving.join_next().await {
-            let ended = ended.map_err(std::io::Error::other).flatten();
             ended.map_err(|cause| Error::external("REST has ended").source(cause))?;
         }
         Ok(())
     }
 }
 
-async fn serve_one(
-    app: Router,
-    listener: TcpListener,
-    address: SocketAddr,
-    tls: Option<Arc<ServerConfig>>,
-    stop: CancellationToken,
-) -> std::io::Result<()> {
-    let service = NormalizePathLayer::trim_trailing_slash().layer(app);
-    let service = ServiceExt::<Request>::into_make_service(service);
-    let stopped = async move { stop.cancelled().await };
-    match tls {
-        None => {
-            axum::serve(listener, service)
-                .with_graceful_shutdown(stopped)
-                .await
+/// What stands between a listener and the herder.
+struct Front {
+    levels: Arc<LogLevels>,
+    fellows: Option<FellowClient>,
+    cors: Option<Cors>,
+    headers: ResponseHeaders,
+    auth: Option<BasicAuth>,
+    timeout: Duration,
+    surfaces: &'static [Surface],
+    scheme: &'static str,
+}
+
+impl Front {
+    fn app(&self, herder: Arc<dyn Herder>) -> Router {
+        let api = Api {
+            herder,
+            levels: self.levels.clone(),
+            fellows: self.fellows.clone(),
+        };
+        let mut app = router(api, self.surfaces, self.scheme, self.timeout);
+        if let Some(auth) = self.auth.clone() {
+            app = app.layer(middleware::from_fn_with_state(auth, basic_auth::check));
         }
+        // Listeners for administrators alone are not for pages.
+        if self.surfaces.contains(&Surface::Main) {
+            let headers = self.headers.clone();
+            let headers = middleware::from_fn_with_state(headers, response_headers::apply);
+            app = app.layer(headers);
+            if let Some(cors) = self.cors.clone() {
+                app = app.layer(middleware::from_fn_with_state(cors, cors::apply));
+            }
+        }
+        app
+    }
+}
+
+async fn serve_one(bound: Bound, service: NormalizePath<Router>, stop: CancellationToken) {
+    match bound.tls {
+        None => connections::answer_all(bound.listener, service, stop).await,
         Some(tls) => {
-            let listener = TlsListener::new(listener, address, tls);
-            axum::serve(listener, service)
-                .with_graceful_shutdown(stopped)
-                .await
+            let listener = TlsListener::new(bound.listener, bound.address, tls);
+            connections::answer_all(listener, service, stop).await;
         }
     }
 }

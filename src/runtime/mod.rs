@@ -53,6 +53,7 @@ pub use metrics::{
     MetricReference, MetricsSnapshot, RebalanceSample, Rebalances, metric_reference,
 };
 pub use rest_options::{ClientAuth, RestOptions, TlsOptions};
+pub(crate) use stage::Stages;
 pub use tls_material::Identity;
 pub use worker::{Worker, WorkerIdentity};
 pub use worker_config::{WorkerConfig, WorkerSettings};

@@ -25,20 +25,20 @@ struct Board {
 
 /// The stages the worker is in, and the one it was in last.
 #[derive(Clone)]
-pub(super) struct Stages {
+pub(crate) struct Stages {
     clock: Arc<dyn Clock>,
     board: Arc<Mutex<Board>>,
 }
 
 /// A stage that lasts as long as this is held.
 #[must_use]
-pub(super) struct InStage {
+pub(crate) struct InStage {
     stages: Stages,
     number: u64,
 }
 
 impl Stages {
-    pub(super) fn new(clock: Arc<dyn Clock>) -> Self {
+    pub(crate) fn new(clock: Arc<dyn Clock>) -> Self {
         Self {
             clock,
             board: Arc::default(),
@@ -50,7 +50,7 @@ impl Stages {
     }
 
     /// Begins a stage: `what` completes "the worker is currently …".
-    pub(super) fn enter(&self, what: String) -> InStage {
+    pub(crate) fn enter(&self, what: String) -> InStage {
         let began = self.clock.now();
         let mut board = self.lock();
         let number = board.next;
@@ -63,7 +63,7 @@ impl Stages {
     }
 
     /// What has been done for longest, or was done last, in Kafka Connect's words; empty if that is nothing.
-    pub(super) fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         let board = self.lock();
         if let Some(Stage { what, began }) = board.running.values().next() {
             let began = rfc3339(*began);

@@ -5,9 +5,11 @@
 use std::fs::{File, TryLockError};
 use std::path::Path;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use connect_core::clock::SystemClock;
 use connect_core::plugin::MemoryBudget;
+use connect_core::retry::RetryPolicy;
 use connect_core::{Error, Result};
 use tracing::{info, warn};
 
@@ -30,6 +32,12 @@ use crate::kafka::cluster::ClusterLog;
 use crate::kafka::embedded::EmbeddedLog;
 use crate::storage::{
     ConfigStorage, ConfigTopic, FileStore, LeaderWriter, OffsetStorage, TopicStore,
+};
+
+/// The pauses between attempts to reach the brokers.
+const CONNECTING: RetryPolicy = RetryPolicy {
+    initial: Duration::from_millis(200),
+    max: Duration::from_secs(5),
 };
 
 /// A running worker.
@@ -249,11 +257,23 @@ async fn config_topic(log: &Arc<dyn Log>, options: &ClusterOptions) -> Result<Co
     Ok(topic.written_by(LeaderWriter::new(log.clone(), id, client_id)))
 }
 
+/// The log; brokers may come up after the worker.
 async fn open_log(settings: &WorkerSettings) -> Result<Arc<dyn Log>> {
     if settings.is_embedded() {
         return Ok(EmbeddedLog::open(&settings.data_dir().join("log")).await?);
     }
-    Ok(Arc::new(ClusterLog::connect(&settings.properties).await?))
+    let until = Instant::now() + settings.config.api_timeout;
+    let mut attempt = 0;
+    loop {
+        match ClusterLog::connect(&settings.properties).await {
+            Err(error) if error.is_retriable() && Instant::now() < until => {
+                attempt += 1;
+                warn!(error = error.trace(), "trying again");
+                tokio::time::sleep(CONNECTING.pause(attempt, &error)).await;
+            }
+            outcome => return Ok(Arc::new(outcome?)),
+        }
+    }
 }
 
 #[cfg(test)]

@@ -26,6 +26,9 @@ pub struct WorkerConfig {
     /// Brokers to ask first; without it the worker keeps its own log on disk.
     #[option(name = "bootstrap.servers", default = "", importance = High)]
     pub bootstrap_servers: Vec<String>,
+    /// Milliseconds to wait for brokers when the worker starts.
+    #[option(name = "default.api.timeout.ms", default = "60000", importance = Low)]
+    pub api_timeout: Duration,
     /// Converter for record keys of connectors that name none.
     #[option(name = "key.converter", default = "org.apache.kafka.connect.json.JsonConverter", importance = High, kind = Class, validator = Validator::Custom(converter))]
     pub key_converter: String,

@@ -6,7 +6,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 
-use crate::support::SLUICE;
+use sluice_services::{Kafka, free_port};
+
+use crate::support::{SLUICE, WorkerProcess};
 
 /// A server that takes connections and says nothing.
 fn silent_server() -> Result<(TcpListener, String)> {
@@ -60,6 +62,50 @@ fn a_worker_that_still_waits_for_kafka_stops_when_it_is_told_to() -> Result<()> 
     ensure!(told.success());
     // An exit code, not the signal: the worker has heard it.
     assert_eq!(ended(worker, Duration::from_secs(5))?.code(), Some(0));
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_worker_that_waits_for_its_brokers_says_so_and_starts_once_they_are_there() -> Result<()>
+{
+    let folder = tempfile::tempdir()?;
+    let kafka = tokio::task::spawn_blocking(|| Kafka::shared().map(Kafka::bootstrap)).await??;
+    let door = free_port()?;
+    let worker = WorkerProcess::start(folder.path(), Some(format!("127.0.0.1:{door}")))?;
+    let health = reqwest::get(worker.url("/health")).await?;
+    assert_eq!(health.status().as_u16(), 503);
+    let told: serde_json::Value = health.json().await?;
+    let message = told["message"].as_str().unwrap_or_default();
+    let starting = "Worker is still starting up. The worker is currently opening its log and its stores, which began at ";
+    ensure!(
+        told["status"] == "starting" && message.starts_with(starting),
+        "{told}"
+    );
+    let asked = tokio::spawn(reqwest::get(worker.url("/connectors")));
+    open_door(door, kafka)?;
+    assert_eq!(asked.await??.text().await?, "[]");
+    assert_eq!(
+        reqwest::get(worker.url("/health")).await?.status().as_u16(),
+        200
+    );
+    Ok(())
+}
+
+/// Passes connections at `port` on to `address` from now on.
+fn open_door(port: u16, address: String) -> Result<()> {
+    let door = TcpListener::bind(("127.0.0.1", port))?;
+    std::thread::spawn(move || -> Result<()> {
+        for inside in door.incoming() {
+            let (inside, outside) = (inside?, TcpStream::connect(&address)?);
+            for (mut from, mut to) in [
+                (inside.try_clone()?, outside.try_clone()?),
+                (outside, inside),
+            ] {
+                std::thread::spawn(move || std::io::copy(&mut from, &mut to));
+            }
+        }
+        Ok(())
+    });
     Ok(())
 }
 
