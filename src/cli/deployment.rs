@@ -91,10 +91,34 @@ pub(super) async fn put(client: &RestClient, connector: &ReadyConfig) -> Result<
     let done = match &known {
         Some(known) if *known == wanted => return Ok("unchanged"),
         Some(_) => "updated",
-        None => "created",
+        None => {
+            create(client, connector).await?;
+            return Ok("created");
+        }
     };
     client.call(Method::PUT, &path, Some(&wanted)).await?;
     Ok(done)
+}
+
+/// Creates a connector, in the state that its file asks for.
+async fn create(client: &RestClient, connector: &ReadyConfig) -> Result<()> {
+    let ReadyConfig {
+        name,
+        config,
+        initial,
+    } = connector;
+    let Some(initial) = initial else {
+        let path = connector_path(name, "/config");
+        client
+            .call(Method::PUT, &path, Some(&json!(config)))
+            .await?;
+        return Ok(());
+    };
+    let body = json!({ "name": name, "config": config, "initial_state": initial.initial() });
+    client
+        .call(Method::POST, "/connectors", Some(&body))
+        .await?;
+    Ok(())
 }
 
 /// Waits until everything runs, has failed, or is paused or stopped on purpose.

@@ -1,6 +1,5 @@
 //! Logs: to standard error, as text or JSON, at the level asked for; levels can be changed while the process runs.
 
-use std::io::IsTerminal;
 use std::sync::{Arc, OnceLock};
 
 use clap::ValueEnum;
@@ -8,6 +7,7 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer, fmt, reload};
 
+use super::output::takes_colours;
 use crate::runtime::LogLevels;
 
 /// Set by the start of logging.
@@ -40,7 +40,7 @@ pub(super) fn start(format: LogFormat, default: &str) {
     let (filter, handle) = reload::Layer::new(EnvFilter::new(&directives));
     let lines = fmt::layer()
         .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal());
+        .with_ansi(takes_colours(&std::io::stderr()));
     let lines = match format {
         LogFormat::Text => lines.with_target(false).boxed(),
         LogFormat::Json => lines.json().boxed(),

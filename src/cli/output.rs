@@ -1,5 +1,6 @@
 //! Tables and colours: colours on a terminal, plain text in a pipe.
 
+use std::ffi::OsString;
 use std::io::{self, IsTerminal, Write};
 
 /// A table of text.
@@ -46,8 +47,18 @@ impl Table {
     }
 
     pub(super) fn print(&self) {
-        print_text(&self.to_text(io::stdout().is_terminal()));
+        print_text(&self.to_text(takes_colours(&io::stdout())));
     }
+}
+
+/// Whether a stream takes colours: it is a terminal that knows them, and nobody has asked for none (<https://no-color.org>).
+pub(super) fn takes_colours(stream: &impl IsTerminal) -> bool {
+    let variable = |name: &str| std::env::var_os(name);
+    stream.is_terminal() && are_wanted(variable("NO_COLOR"), variable("TERM"))
+}
+
+fn are_wanted(no_color: Option<OsString>, terminal: Option<OsString>) -> bool {
+    no_color.is_none_or(|value| value.is_empty()) && terminal.is_none_or(|kind| kind != "dumb")
 }
 
 /// States in the colours people expect of them.
@@ -69,6 +80,15 @@ pub(super) fn print_text(text: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn colours_are_for_who_wants_them() {
+        let wanted = |no_color: Option<&str>, terminal: Option<&str>| {
+            are_wanted(no_color.map(OsString::from), terminal.map(OsString::from))
+        };
+        assert!(wanted(None, None) && wanted(Some(""), Some("xterm")));
+        assert!(!wanted(Some("1"), Some("xterm")) && !wanted(None, Some("dumb")));
+    }
 
     #[test]
     fn columns_are_aligned_and_plain_without_a_terminal() {

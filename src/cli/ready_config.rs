@@ -6,13 +6,15 @@ use std::path::Path;
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
-use crate::runtime::properties;
+use crate::runtime::{TargetState, properties};
 
 /// A connector's name and options. The options hold the name too.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct ReadyConfig {
     pub(super) name: String,
     pub(super) config: BTreeMap<String, String>,
+    /// What it is to do once it is made.
+    pub(super) initial: Option<TargetState>,
 }
 
 impl ReadyConfig {
@@ -35,10 +37,8 @@ impl ReadyConfig {
     pub(super) fn parse(shown: &str, text: &str) -> Result<Self> {
         let json: Value =
             serde_json::from_str(text).with_context(|| format!("{shown} is not JSON"))?;
-        let inner = json
-            .get("config")
-            .filter(|config| config.is_object())
-            .unwrap_or(&json);
+        let inside = json.get("config").filter(|config| config.is_object());
+        let inner = inside.unwrap_or(&json);
         let fields = inner
             .as_object()
             .with_context(|| format!("{shown}: a JSON object is needed"))?;
@@ -46,7 +46,15 @@ impl ReadyConfig {
         for (key, value) in fields {
             config.insert(key.clone(), option_text(shown, key, value)?);
         }
-        Self::new(shown, json.get("name").and_then(Value::as_str), config)
+        let outer = |key: &str| json.get(key).and_then(Value::as_str);
+        // In a flat object it is an option like any other.
+        let initial = inside.and_then(|_| json.get("initial_state"));
+        let initial = initial.filter(|state| !state.is_null());
+        let mut ready = Self::new(shown, outer("name"), config)?;
+        ready.initial = initial
+            .map(|state| initial_state(shown, state))
+            .transpose()?;
+        Ok(ready)
     }
 
     fn new(
@@ -61,6 +69,7 @@ impl ReadyConfig {
         let unnamed = Self {
             name: String::new(),
             config,
+            initial: None,
         };
         Ok(unnamed.named(name))
     }
@@ -100,6 +109,11 @@ impl ReadyConfig {
     }
 }
 
+fn initial_state(shown: &str, value: &Value) -> Result<TargetState> {
+    let state = value.as_str().and_then(TargetState::of_initial);
+    state.with_context(|| format!("{shown}: initial_state must be RUNNING, PAUSED or STOPPED"))
+}
+
 /// An option's value as text; Kafka Connect takes numbers and booleans too.
 fn option_text(shown: &str, key: &str, value: &Value) -> Result<String> {
     Ok(match value {
@@ -125,6 +139,16 @@ mod tests {
     }
 
     #[test]
+    fn a_file_may_say_what_a_connector_is_made_with() {
+        let state = |text: &str| ReadyConfig::parse("a.json", text).unwrap().initial;
+        let text = r#"{"name": "a", "config": {}, "initial_state": "paused"}"#;
+        assert_eq!(state(text), Some(TargetState::Paused));
+        let text = r#"{"name": "a", "config": {}, "initial_state": null}"#;
+        assert_eq!(state(text), None);
+        assert_eq!(state(r#"{"name": "a", "initial_state": "paused"}"#), None);
+    }
+
+    #[test]
     fn what_is_no_ready_config_is_named() {
         for (text, words) in [
             ("{", "a.json is not JSON"),
@@ -133,6 +157,10 @@ mod tests {
             (
                 r#"{"name": "a", "config": {"x": []}}"#,
                 "the value of x must be text",
+            ),
+            (
+                r#"{"name": "a", "config": {}, "initial_state": "FLYING"}"#,
+                "initial_state must be RUNNING",
             ),
         ] {
             let error = ReadyConfig::parse("a.json", text).unwrap_err().to_string();

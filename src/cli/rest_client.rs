@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result, anyhow, ensure};
 use clap::Args;
 use connect_core::without_userinfo;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
-use reqwest::{Client, Method, StatusCode};
+use reqwest::{Client, Method, StatusCode, Url};
 use serde_json::Value;
 
 /// Which worker is called.
@@ -39,6 +39,12 @@ pub(super) struct Refused {
 
 impl RestClient {
     pub(super) fn new(url: &str) -> Result<Self> {
+        let form = Url::parse(url).is_ok_and(|url| ["http", "https"].contains(&url.scheme()));
+        // It is not shown: it may hold a password.
+        ensure!(
+            form,
+            "a worker's address is http://host:port or https://host:port: set --url or CONNECT_REST_URL"
+        );
         let client = Client::builder()
             .connect_timeout(Duration::from_secs(5))
             .timeout(Duration::from_secs(95))
@@ -94,4 +100,18 @@ pub(super) fn is_not_found(error: &anyhow::Error) -> bool {
     error
         .downcast_ref::<Refused>()
         .is_some_and(|refused| refused.status == StatusCode::NOT_FOUND)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_that_is_none_is_said_to_be_none() {
+        for address in ["localhost:8083", "127.0.0.1:8083", "ftp://worker", ""] {
+            let error = RestClient::new(address).unwrap_err().to_string();
+            assert!(error.contains("http://host:port"), "{error}");
+        }
+        assert!(RestClient::new("https://user:secret@worker:8083/").is_ok());
+    }
 }

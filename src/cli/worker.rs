@@ -1,23 +1,23 @@
 //! `sluice worker`
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
-use reqwest::Method;
-use serde_json::json;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
+use super::deployment;
 use super::environment;
 use super::logging::{self, LogFormat};
 use super::ready_config::ReadyConfig;
-use super::rest_client::{RestClient, connector_path};
+use super::rest_client::RestClient;
 use crate::rest::RestServer;
 use crate::runtime::{Herder, HerderError, Worker, WorkerIdentity, WorkerSettings, properties};
 
@@ -127,14 +127,18 @@ impl Signals {
 
 /// `host:port` as other workers and clients know this one.
 pub(super) fn advertised(settings: &WorkerSettings, bound: std::net::SocketAddr) -> String {
-    let host = settings.config.advertised_host.clone().unwrap_or_else(|| {
-        if bound.ip().is_unspecified() {
-            std::fs::read_to_string("/proc/sys/kernel/hostname")
-                .map_or_else(|_| "localhost".to_owned(), |name| name.trim().to_owned())
-        } else {
-            bound.ip().to_string()
-        }
-    });
+    let host = settings
+        .config
+        .advertised_host
+        .clone()
+        .unwrap_or_else(|| match bound.ip() {
+            address if address.is_unspecified() => {
+                std::fs::read_to_string("/proc/sys/kernel/hostname")
+                    .map_or_else(|_| "localhost".to_owned(), |name| name.trim().to_owned())
+            }
+            IpAddr::V4(address) => address.to_string(),
+            IpAddr::V6(address) => format!("[{address}]"),
+        });
     format!(
         "{host}:{}",
         settings.config.advertised_port.unwrap_or(bound.port())
@@ -159,27 +163,29 @@ fn all_properties(args: &WorkerArgs) -> Result<BTreeMap<String, String>> {
     Ok(all)
 }
 
-/// Creates or updates; nothing if the stored config is the same already.
+/// Creates or updates; nothing if the stored config is the same already. What is there stays in the state it is in.
 async fn deploy(herder: &dyn Herder, connector: ReadyConfig) -> Result<()> {
-    let ReadyConfig { name, config } = connector;
-    if herder
-        .connector_info(&name)
-        .await
-        .is_ok_and(|known| known.config == config)
+    let name = connector.name.as_str();
+    let known = herder.connector_info(name).await;
+    if known
+        .as_ref()
+        .is_ok_and(|known| known.config == connector.config)
     {
         return Ok(());
     }
-    let body = json!(config);
-    let given = config.into_iter();
-    let given = given.map(|(key, value)| (key, Some(value)));
+    let given = connector.config.clone().into_iter();
+    let given = given.map(|(key, value)| (key, Some(value))).collect();
+    let done = match connector.initial {
+        Some(initial) if known.is_err() => herder.create(name, given, initial).await.map(drop),
+        _ => herder.put_config(name, given).await.map(drop),
+    };
     let deploying = || format!("deploying {name}");
-    match herder.put_config(&name, given.collect()).await {
+    match done {
         Err(HerderError::Forward { url: Some(leader) }) => {
-            let path = connector_path(&name, "/config");
             let leader = RestClient::new(&leader)?;
-            let put = leader.call(Method::PUT, &path, Some(&body));
-            put.await.map(drop).with_context(deploying)
+            let put = deployment::put(&leader, &connector).await;
+            put.map(drop).with_context(deploying)
         }
-        outcome => outcome.map(drop).with_context(deploying),
+        outcome => outcome.with_context(deploying),
     }
 }

@@ -98,14 +98,11 @@ fn initial_state(value: Value) -> Result<TargetState, RestError> {
     let Some(text) = body::text(value)? else {
         return Ok(TargetState::Started);
     };
-    match text.to_ascii_uppercase().as_str() {
-        "RUNNING" => Ok(TargetState::Started),
-        "PAUSED" => Ok(TargetState::Paused),
-        "STOPPED" => Ok(TargetState::Stopped),
-        _ => Err(RestError::internal(format!(
+    TargetState::of_initial(&text).ok_or_else(|| {
+        RestError::internal(format!(
             "Cannot construct instance of `initial_state` from {text}: must be RUNNING, PAUSED or STOPPED"
-        ))),
-    }
+        ))
+    })
 }
 
 /// The config with `name` in it; an error if it holds another.

@@ -79,6 +79,22 @@ impl TargetState {
         }
     }
 
+    /// As the `initial_state` of a connector says it.
+    pub fn initial(self) -> &'static str {
+        match self {
+            Self::Started => "RUNNING",
+            Self::Paused => "PAUSED",
+            Self::Stopped => "STOPPED",
+        }
+    }
+
+    /// What an `initial_state` means, written in any case.
+    pub fn of_initial(text: &str) -> Option<Self> {
+        let all = [Self::Started, Self::Paused, Self::Stopped];
+        all.into_iter()
+            .find(|state| state.initial().eq_ignore_ascii_case(text))
+    }
+
     /// What is stored as `text`.
     pub(super) fn of(text: &str) -> Self {
         match text {
