@@ -63,6 +63,11 @@ pub trait Log: Send + Sync {
         client_id: &str,
         overrides: BTreeMap<String, String>,
     ) -> Result<Arc<dyn Admin>>;
+
+    /// Waits until the log is of no use any more to this process: never, where brokers see to that.
+    async fn lost(&self) -> Error {
+        std::future::pending().await
+    }
 }
 
 /// A record as read from the log.

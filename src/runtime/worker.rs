@@ -99,10 +99,10 @@ impl Worker {
         Ok(worker)
     }
 
-    /// Waits until the worker may not run, because it cannot be in its group: never, if it has none.
+    /// Waits until the worker may not run: it cannot be in its group, or its log on disk has broken.
     pub async fn lost(&self) -> Error {
         match &self.herder {
-            Running::Alone(..) => std::future::pending().await,
+            Running::Alone(..) => self.log.lost().await,
             Running::Member(herder) => herder.lost().await,
         }
     }

@@ -123,6 +123,10 @@ impl Log for EmbeddedLog {
         none_of(&overrides)?;
         Ok(self.admin())
     }
+
+    async fn lost(&self) -> connect_core::Error {
+        self.inner.store.broken().await
+    }
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ use connect_core::{Error, Result};
 use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use tokio_util::sync::CancellationToken;
 
 use super::batch;
 
@@ -23,6 +24,8 @@ pub(super) struct Store {
     batches: Keyspace,
     values: Keyspace,
     folder: PathBuf,
+    /// Set once nothing can be written any more.
+    broken: CancellationToken,
 }
 
 /// Key of a batch: topic id, partition, first offset; in this order batches of a partition stand one after another.
@@ -65,10 +68,21 @@ impl Store {
             batches,
             values,
             folder: folder.to_owned(),
+            broken: CancellationToken::new(),
         })
     }
 
+    /// Waits until nothing can be written any more, since a write has failed half way: what is in memory may not be what is
+    /// on disk. Opened anew it is what was acknowledged.
+    pub(super) async fn broken(&self) -> Error {
+        self.broken.cancelled().await;
+        self.failed(fjall::Error::Poisoned)
+    }
+
     fn failed(&self, cause: fjall::Error) -> Error {
+        if matches!(cause, fjall::Error::Poisoned) {
+            self.broken.cancel();
+        }
         explain(&self.folder, cause)
     }
 
@@ -207,6 +221,11 @@ fn explain(folder: &Path, cause: fjall::Error) -> Error {
         }
         fjall::Error::Io(cause) => {
             return Error::external(cause.kind().to_string())
+                .operation("log")
+                .target(folder.display().to_string());
+        }
+        fjall::Error::Poisoned => {
+            return Error::external("a write has failed half way: it must be opened anew")
                 .operation("log")
                 .target(folder.display().to_string());
         }
