@@ -162,9 +162,13 @@ impl WorkerSettings {
             config: properties,
             redaction,
         } = providers.resolve(properties)?;
-        let config = WorkerConfig::from_map(&properties).map_err(|errors| wrong(&errors))?;
-        let rest = RestOptions::from_map(&properties).map_err(|errors| wrong(&errors))?;
-        let cluster = ClusterOptions::of(&properties).map_err(|errors| wrong(&errors))?;
+        let mut errors = Vec::new();
+        let config = kept(WorkerConfig::from_map(&properties), &mut errors);
+        let rest = kept(RestOptions::from_map(&properties), &mut errors);
+        let cluster = kept(ClusterOptions::of(&properties), &mut errors);
+        let (Some(config), Some(rest), Some(cluster)) = (config, rest, cluster) else {
+            return Err(wrong(&errors));
+        };
         let warnings = warnings(&properties, cluster.is_some());
         Ok(Self {
             config,
@@ -250,6 +254,11 @@ pub(super) fn strip_prefix(properties: &ConfigMap, prefix: &str) -> ConfigMap {
         .collect()
 }
 
+/// What was read; errors are gathered.
+fn kept<T>(read: Result<T, Vec<OptionError>>, errors: &mut Vec<OptionError>) -> Option<T> {
+    read.map_err(|wrong| errors.extend(wrong)).ok()
+}
+
 fn wrong(errors: &[OptionError]) -> Error {
     wrong_options(errors).operation("worker configuration")
 }
@@ -320,5 +329,28 @@ fn memory_limit() -> usize {
         (Some(group), Some(machine)) => group.min(machine),
         (Some(limit), None) | (None, Some(limit)) => limit,
         (None, None) => 1 << 30,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_wrong_property_is_named_at_once() {
+        let properties = [
+            ("offset.flush.interval.ms", "soon"),
+            ("rest.request.timeout.ms", "soon"),
+            ("group.id", "workers"),
+        ]
+        .map(|(key, value)| (key.to_owned(), value.to_owned()));
+        let error = WorkerSettings::read(&properties.into()).unwrap_err();
+        for key in [
+            "offset.flush.interval.ms",
+            "rest.request.timeout.ms",
+            "config.storage.topic",
+        ] {
+            assert!(error.message().contains(key), "{error}");
+        }
     }
 }
