@@ -3,12 +3,17 @@
 //! Holds always: whatever transforms do, records keep the position of the original; the pieces of a record that was split
 //! are numbered, and the last one that is left is marked.
 
-use connect_core::config::{ChainLink, ConfigMap, transform_chain};
+use std::collections::BTreeMap;
+
+use connect_core::config::{
+    ChainLink, ConfigMap, find_predicate_plugin, find_transform_plugin, transform_chain,
+};
 use connect_core::data::{Piece, SinkRecord, SourceRecord};
 use connect_core::plugin::{RecordPosition, TransformRecord, Transformed};
 use connect_core::{Error, Result};
 
 use super::errors::{RecordFailure, Stage};
+use super::metrics::UsedPlugin;
 use super::worker_config::wrong_options;
 
 /// The transforms of one task.
@@ -30,6 +35,42 @@ impl Chain {
     /// True if no record is ever changed.
     pub(super) fn is_empty(&self) -> bool {
         self.links.is_empty()
+    }
+
+    /// Its transforms by their names.
+    pub(super) fn transforms(&self) -> BTreeMap<String, UsedPlugin> {
+        let version = |class| find_transform_plugin(class).map_or("", |plugin| plugin.version);
+        let links = self.links.iter();
+        links
+            .map(|link| (link.name.clone(), link.class))
+            .map(|(name, class)| {
+                (
+                    name,
+                    UsedPlugin {
+                        class,
+                        version: version(class),
+                    },
+                )
+            })
+            .collect()
+    }
+
+    /// Its predicates by their names.
+    pub(super) fn predicates(&self) -> BTreeMap<String, UsedPlugin> {
+        let version = |class| find_predicate_plugin(class).map_or("", |plugin| plugin.version);
+        let conditions = self.links.iter().filter_map(|link| link.condition.as_ref());
+        conditions
+            .map(|condition| (condition.name.clone(), condition.class))
+            .map(|(name, class)| {
+                (
+                    name,
+                    UsedPlugin {
+                        class,
+                        version: version(class),
+                    },
+                )
+            })
+            .collect()
     }
 
     /// What becomes of a record of the log.

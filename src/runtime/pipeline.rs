@@ -5,17 +5,20 @@ use std::sync::Arc;
 use bytes::Bytes;
 use connect_core::config::{ConfigMap, find_converter_plugin};
 use connect_core::data::{Datum, Header, RawHeaders, SinkRecord, SourceRecord, TopicPartition};
-use connect_core::plugin::{Converter, ConverterRole, HeaderConverter, SchemaLookup};
+use connect_core::plugin::{
+    Converter, ConverterPlugin, ConverterRole, HeaderConverter, SchemaLookup,
+};
 use connect_core::{Error, Result};
 
 use super::chain::Chain;
 use super::errors::{RecordFailure, Stage};
+use super::metrics::{TaskPlugins, UsedPlugin};
 use super::worker_config::{WorkerSettings, strip_prefix, wrong_options};
 use crate::kafka::{ConsumedRecord, ProducerRecord, check_topic_name};
 
-/// A plugin with its class.
+/// A plugin with its class and version.
 struct Named<P: ?Sized> {
-    class: String,
+    used: UsedPlugin,
     plugin: Arc<P>,
 }
 
@@ -56,6 +59,17 @@ impl Pipeline {
         })
     }
 
+    /// What it is made of.
+    pub(super) fn plugins(&self) -> TaskPlugins {
+        TaskPlugins {
+            key_converter: self.key.used,
+            value_converter: self.value.used,
+            header_converter: self.header.used,
+            transforms: self.chain.transforms(),
+            predicates: self.chain.predicates(),
+        }
+    }
+
     /// True if schemas may have to be fetched before a record is converted.
     pub(super) fn looks_up(&self) -> bool {
         self.looks_up
@@ -77,7 +91,7 @@ impl Pipeline {
                 let fetched = lookup.fetch_for_reading(&record.topic, bytes).await;
                 fetched.map_err(|cause| {
                     let error = at(record, not_fetched(&cause)).source(cause);
-                    RecordFailure::new(stage, &*converter.class, error)
+                    RecordFailure::new(stage, converter.used.class, error)
                 })?;
             }
         }
@@ -115,7 +129,7 @@ impl Pipeline {
         ];
         parts.into_iter().filter_map(|(stage, converter, datum)| {
             let lookup = converter.plugin.schema_lookup()?;
-            let class = converter.class.as_str();
+            let class = converter.used.class;
             (!lookup.can_write(&record.topic, datum)).then_some(Lack {
                 stage,
                 class,
@@ -149,8 +163,14 @@ impl Pipeline {
         let topic = &*record.topic;
         let datum = |stage, converter: &Named<dyn Converter>, bytes| {
             let converted = converter.plugin.to_connect(topic, &record.headers, bytes);
-            converted
-                .map_err(|cause| refused(stage, &converter.class, |error| at(record, error), cause))
+            converted.map_err(|cause| {
+                refused(
+                    stage,
+                    converter.used.class,
+                    |error| at(record, error),
+                    cause,
+                )
+            })
         };
         let key = datum(Stage::KeyConverter, &self.key, record.key.as_ref())?;
         let value = datum(Stage::ValueConverter, &self.value, record.value.as_ref())?;
@@ -161,7 +181,7 @@ impl Pipeline {
                 let cause = Error::new(cause.kind(), name.to_string()).source(cause);
                 refused(
                     Stage::HeaderConverter,
-                    &self.header.class,
+                    self.header.used.class,
                     |error| at(record, error),
                     cause,
                 )
@@ -212,7 +232,7 @@ impl Pipeline {
         })?;
         let bytes = |stage, converter: &Named<dyn Converter>, datum| {
             let converted = converter.plugin.to_bytes(topic, datum);
-            converted.map_err(|cause| refused(stage, &converter.class, name, cause))
+            converted.map_err(|cause| refused(stage, converter.used.class, name, cause))
         };
         let mut headers = RawHeaders::with_capacity(record.headers.len());
         for header in &record.headers {
@@ -222,7 +242,7 @@ impl Pipeline {
                 .to_bytes(topic, &header.key, &header.value);
             let bytes = bytes.map_err(|cause| {
                 let cause = Error::new(cause.kind(), header.key.to_string()).source(cause);
-                refused(Stage::HeaderConverter, &self.header.class, name, cause)
+                refused(Stage::HeaderConverter, self.header.used.class, name, cause)
             })?;
             headers.push((header.key.clone(), bytes));
         }
@@ -309,6 +329,13 @@ fn missing(option: &str, class: &str, what: &str) -> Error {
     ))
 }
 
+fn used(plugin: &ConverterPlugin) -> UsedPlugin {
+    UsedPlugin {
+        class: plugin.class,
+        version: plugin.version,
+    }
+}
+
 fn converter(
     option: &str,
     default: &str,
@@ -317,12 +344,15 @@ fn converter(
     worker: &WorkerSettings,
 ) -> Result<Named<dyn Converter>> {
     let (class, options) = chosen(option, default, connector, worker);
-    let make = find_converter_plugin(&class)
-        .ok_or_else(|| missing(option, &class, "class could not be found"))?
+    let known = find_converter_plugin(&class)
+        .ok_or_else(|| missing(option, &class, "class could not be found"))?;
+    let make = known
         .make
         .ok_or_else(|| missing(option, &class, "it converts headers only"))?;
-    let plugin = make(&options, role).map_err(|errors| wrong(option, &errors))?;
-    Ok(Named { class, plugin })
+    Ok(Named {
+        used: used(known),
+        plugin: make(&options, role).map_err(|errors| wrong(option, &errors))?,
+    })
 }
 
 fn header_converter(
@@ -332,10 +362,13 @@ fn header_converter(
 ) -> Result<Named<dyn HeaderConverter>> {
     let option = "header.converter";
     let (class, options) = chosen(option, default, connector, worker);
-    let make = find_converter_plugin(&class)
-        .ok_or_else(|| missing(option, &class, "class could not be found"))?
+    let known = find_converter_plugin(&class)
+        .ok_or_else(|| missing(option, &class, "class could not be found"))?;
+    let make = known
         .make_header
         .ok_or_else(|| missing(option, &class, "it does not convert headers"))?;
-    let plugin = make(&options).map_err(|errors| wrong(option, &errors))?;
-    Ok(Named { class, plugin })
+    Ok(Named {
+        used: used(known),
+        plugin: make(&options).map_err(|errors| wrong(option, &errors))?,
+    })
 }

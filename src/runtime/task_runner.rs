@@ -209,6 +209,7 @@ async fn run_task(
     let settings = &environment.settings;
     client_overrides::check(plan.kind, &plan.config, &settings.override_policy())?;
     let pipeline = Pipeline::of(&plan.config, settings)?;
+    metrics.uses(pipeline.plugins());
     let log = environment.log.clone();
     let clock = environment.clock.clone();
     let flush_interval = settings.config.offset_flush_interval;

@@ -48,6 +48,12 @@ async fn deploy_sink(worker: &WorkerProcess, s3: &S3StandIn) -> Result<()> {
             ("aws.secret.access.key", "test-secret"),
             ("s3.retry.backoff.ms", "20"),
             ("rotate.interval.ms", "1000"),
+            ("transforms", "bare"),
+            ("transforms.bare.type", "DropHeaders"),
+            ("transforms.bare.headers", "none"),
+            ("transforms.bare.predicate", "gone"),
+            ("predicates", "gone"),
+            ("predicates.gone.type", "RecordIsTombstone"),
         ],
     )?;
     worker.put_config(SINK, &sink).await?;
@@ -112,6 +118,16 @@ async fn tasks_count_what_they_move_and_the_status_tells_it() -> Result<()> {
     wait_for(&worker, lag, 0.0).await?;
     let running = "kafka_connect_connector_task_metrics_status{connector=\"s3-sink-sales\",task=\"0\",status=\"running\"}";
     wait_for(&worker, running, 1.0).await?;
+    let text = reqwest::get(worker.url("/metrics")).await?.text().await?;
+    for made_of in [
+        "kafka_connect_connector_task_metrics{connector=\"s3-sink-sales\",task=\"0\",connector_type=\"sink\",connector_class=\"io.confluent.connect.s3.S3SinkConnector\"",
+        "task_class=\"io.confluent.connect.s3.S3SinkTask\"",
+        "value_converter_class=\"org.apache.kafka.connect.json.JsonConverter\"",
+        "kafka_connect_connector_transform_metrics{connector=\"s3-sink-sales\",task=\"0\",transform=\"bare\",transform_class=\"org.apache.kafka.connect.transforms.DropHeaders\"",
+        "kafka_connect_connector_predicate_metrics{connector=\"s3-sink-sales\",task=\"0\",predicate=\"gone\",predicate_class=\"org.apache.kafka.connect.transforms.predicates.RecordIsTombstone\"",
+    ] {
+        ensure!(text.contains(made_of), "no {made_of} in {text}");
+    }
     let buffered = of_task("sluice_task_buffered_bytes", SINK);
     wait_for(&worker, &buffered, 0.0).await?;
 

@@ -19,6 +19,10 @@ use crate::plugin::{Predicate, PredicatePlugin, Transform, TransformPlugin};
 /// When a transform is applied.
 #[derive(Clone)]
 pub struct Condition {
+    /// Its name in `predicates`.
+    pub name: String,
+    /// Its class.
+    pub class: &'static str,
     /// The predicate.
     pub predicate: Arc<dyn Predicate>,
     /// True if the transform is applied where the predicate does not hold.
@@ -69,12 +73,11 @@ fn link(config: &ConfigMap, name: &str) -> Result<ChainLink, Vec<OptionError>> {
     }
     let transform = (plugin.make)(&options).map_err(|errors| moved(errors, &prefix))?;
     let condition = match options.get("predicate") {
-        Some(predicate) => Some(Condition {
-            predicate: made_predicate(config, predicate.trim())?,
-            negate: options
-                .get("negate")
-                .is_some_and(|negate| negate.trim().eq_ignore_ascii_case("true")),
-        }),
+        Some(predicate) => {
+            let negate = options.get("negate");
+            let negate = negate.is_some_and(|negate| negate.trim().eq_ignore_ascii_case("true"));
+            Some(condition(config, predicate.trim(), negate)?)
+        }
         None => None,
     };
     Ok(ChainLink {
@@ -85,7 +88,7 @@ fn link(config: &ConfigMap, name: &str) -> Result<ChainLink, Vec<OptionError>> {
     })
 }
 
-fn made_predicate(config: &ConfigMap, name: &str) -> Result<Arc<dyn Predicate>, Vec<OptionError>> {
+fn condition(config: &ConfigMap, name: &str, negate: bool) -> Result<Condition, Vec<OptionError>> {
     let prefix = Kind::Predicate.prefix(name);
     let defined = names(config, Kind::Predicate.list());
     if !defined.iter().any(|known| known == name) {
@@ -96,7 +99,13 @@ fn made_predicate(config: &ConfigMap, name: &str) -> Result<Arc<dyn Predicate>, 
     let Found::Predicate(plugin) = found(Kind::Predicate, config, &prefix)? else {
         return Err(Vec::new());
     };
-    (plugin.make)(&below(config, &prefix)).map_err(|errors| moved(errors, &prefix))
+    let made = (plugin.make)(&below(config, &prefix));
+    Ok(Condition {
+        name: name.to_owned(),
+        class: plugin.class,
+        predicate: made.map_err(|errors| moved(errors, &prefix))?,
+        negate,
+    })
 }
 
 /// What validation shows of the chain.

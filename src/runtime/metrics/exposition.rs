@@ -12,10 +12,13 @@ use prometheus_client::registry::Registry;
 
 use super::families::{
     BUILD_INFO, CONNECTOR, CONNECTOR_INFO, CONNECTOR_INFO_LABELS, COORDINATOR, Family, OWN_TASK,
-    PARTITION, PROCESS, REBALANCE, REBALANCE_INFO, TASK, TASK_ERROR, TASK_STATUS, WORKER, of_kind,
-    status_text,
+    PARTITION, PREDICATE_INFO, PREDICATE_INFO_LABELS, PROCESS, REBALANCE, REBALANCE_INFO, TASK,
+    TASK_ERROR, TASK_INFO, TASK_INFO_LABELS, TASK_STATUS, TRANSFORM_INFO, TRANSFORM_INFO_LABELS,
+    WORKER, of_kind, status_text,
 };
+use super::plugins::{TaskPlugins, UsedPlugin};
 use super::snapshot::{ConnectorSample, MetricsSnapshot, TaskSample};
+use crate::runtime::plugin_catalog::task_class;
 
 type Labels = Vec<(&'static str, String)>;
 
@@ -75,6 +78,7 @@ impl Collector for MetricsSnapshot {
             TASK_STATUS,
             self.tasks(None).map(|(labels, task)| status(labels, task)),
         )?;
+        self.encode_plugins(&mut encoder)?;
         for family in TASK.iter().chain(TASK_ERROR).chain(OWN_TASK) {
             family.encode(&mut encoder, self.tasks(None))?;
         }
@@ -106,6 +110,32 @@ impl MetricsSnapshot {
             family.encode(encoder, [(client_id, group)])?;
         }
         Ok(())
+    }
+
+    /// What tasks are made of.
+    fn encode_plugins(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let used = || {
+            self.connectors.iter().flat_map(|connector| {
+                let tasks = connector.tasks.iter();
+                tasks
+                    .filter_map(move |task| Some((connector, task, task.numbers.plugins.as_ref()?)))
+            })
+        };
+        ones(
+            encoder,
+            TASK_INFO,
+            used().map(|(connector, task, plugins)| task_info(connector, task, plugins)),
+        )?;
+        let transforms = used().flat_map(|(connector, task, plugins)| {
+            let all = plugins.transforms.iter();
+            all.map(|(name, used)| plugin_info(TRANSFORM_INFO_LABELS, connector, task, name, used))
+        });
+        ones(encoder, TRANSFORM_INFO, transforms)?;
+        let predicates = used().flat_map(|(connector, task, plugins)| {
+            let all = plugins.predicates.iter();
+            all.map(|(name, used)| plugin_info(PREDICATE_INFO_LABELS, connector, task, name, used))
+        });
+        ones(encoder, PREDICATE_INFO, predicates)
     }
 
     /// The tasks with their labels; those of one kind of connector, or all.
@@ -184,19 +214,69 @@ fn connector_labels(connector: &ConnectorSample) -> Labels {
 }
 
 fn connector_info(connector: &ConnectorSample) -> Labels {
-    let kind = match connector.kind {
-        ConnectorType::Source => "source",
-        ConnectorType::Sink => "sink",
-    };
     let values = [
         &connector.name,
         status_text(connector.state),
-        kind,
+        kind_text(connector.kind),
         connector.class,
         connector.version,
     ];
-    let labels = CONNECTOR_INFO_LABELS.into_iter().zip(values);
-    labels.map(|(key, value)| (key, value.to_owned())).collect()
+    labels(CONNECTOR_INFO_LABELS, values)
+}
+
+fn kind_text(kind: ConnectorType) -> &'static str {
+    match kind {
+        ConnectorType::Source => "source",
+        ConnectorType::Sink => "sink",
+    }
+}
+
+fn labels<const N: usize>(names: [&'static str; N], values: [&str; N]) -> Labels {
+    let pairs = names.into_iter().zip(values);
+    pairs
+        .map(|(name, value)| (name, value.to_owned()))
+        .collect()
+}
+
+fn task_info(connector: &ConnectorSample, task: &TaskSample, plugins: &TaskPlugins) -> Labels {
+    let [key, value, header] = [
+        plugins.key_converter,
+        plugins.value_converter,
+        plugins.header_converter,
+    ];
+    let values = [
+        connector.name.as_str(),
+        &task.id.to_string(),
+        kind_text(connector.kind),
+        connector.class,
+        connector.version,
+        &task_class(connector.class),
+        connector.version,
+        key.class,
+        key.version,
+        value.class,
+        value.version,
+        header.class,
+        header.version,
+    ];
+    labels(TASK_INFO_LABELS, values)
+}
+
+fn plugin_info(
+    names: [&'static str; 5],
+    connector: &ConnectorSample,
+    task: &TaskSample,
+    name: &str,
+    used: &UsedPlugin,
+) -> Labels {
+    let values = [
+        connector.name.as_str(),
+        &task.id.to_string(),
+        name,
+        used.class,
+        used.version,
+    ];
+    labels(names, values)
 }
 
 fn status(mut labels: Labels, task: &TaskSample) -> Labels {

@@ -211,6 +211,59 @@ pub(super) const TASK_STATUS: (&str, &str) = (
     "A task with its state; always 1",
 );
 
+/// What a task is made of; always 1.
+pub(super) const TASK_INFO: (&str, &str) = (
+    "kafka_connect_connector_task_metrics",
+    "A task with the classes and versions of its connector, of itself and of its converters; always 1",
+);
+
+/// Labels of [`TASK_INFO`].
+pub(super) const TASK_INFO_LABELS: [&str; 13] = [
+    "connector",
+    "task",
+    "connector_type",
+    "connector_class",
+    "connector_version",
+    "task_class",
+    "task_version",
+    "key_converter_class",
+    "key_converter_version",
+    "value_converter_class",
+    "value_converter_version",
+    "header_converter_class",
+    "header_converter_version",
+];
+
+/// The transforms of a task; always 1.
+pub(super) const TRANSFORM_INFO: (&str, &str) = (
+    "kafka_connect_connector_transform_metrics",
+    "A transform of a task with its class and version; always 1",
+);
+
+/// Labels of [`TRANSFORM_INFO`].
+pub(super) const TRANSFORM_INFO_LABELS: [&str; 5] = [
+    "connector",
+    "task",
+    "transform",
+    "transform_class",
+    "transform_version",
+];
+
+/// The predicates of a task; always 1.
+pub(super) const PREDICATE_INFO: (&str, &str) = (
+    "kafka_connect_connector_predicate_metrics",
+    "A predicate of a task with its class and version; always 1",
+);
+
+/// Labels of [`PREDICATE_INFO`].
+pub(super) const PREDICATE_INFO_LABELS: [&str; 5] = [
+    "connector",
+    "task",
+    "predicate",
+    "predicate_class",
+    "predicate_version",
+];
+
 /// Labels `version`; always 1.
 pub(super) const BUILD_INFO: (&str, &str) = ("sluice_build_info", "The worker's version; always 1");
 
@@ -264,6 +317,9 @@ pub fn metric_reference() -> Vec<MetricReference> {
     all.push(described(CONNECTOR_INFO, &CONNECTOR_INFO_LABELS));
     all.extend(listed(CONNECTOR, &["connector"]));
     all.push(described(TASK_STATUS, &["connector", "task", "status"]));
+    all.push(described(TASK_INFO, &TASK_INFO_LABELS));
+    all.push(described(TRANSFORM_INFO, &TRANSFORM_INFO_LABELS));
+    all.push(described(PREDICATE_INFO, &PREDICATE_INFO_LABELS));
     for table in [TASK, TASK_ERROR, OWN_TASK, SOURCE_TASK, SINK_TASK] {
         all.extend(listed(table, TASK_LABELS));
     }

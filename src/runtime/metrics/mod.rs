@@ -11,6 +11,7 @@
 mod details;
 mod exposition;
 mod families;
+mod plugins;
 mod process;
 mod rebalances;
 mod snapshot;
@@ -21,6 +22,7 @@ mod window;
 
 pub(super) use details::rfc3339;
 pub use families::{MetricReference, metric_reference};
+pub(super) use plugins::{TaskPlugins, UsedPlugin};
 pub use rebalances::{RebalanceSample, Rebalances};
 pub use snapshot::MetricsSnapshot;
 pub(super) use snapshot::{ConnectorSample, TaskSample, WorkerSample};

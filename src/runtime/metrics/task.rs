@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use connect_core::data::{Offset, Offsets, Timestamp, TopicPartition};
 
+use super::plugins::TaskPlugins;
 use super::window::{Meter, Window};
 use crate::kafka::ConsumedRecord;
 
@@ -44,6 +45,8 @@ pub(in crate::runtime) struct TaskNumbers {
     pub(super) errors: ErrorNumbers,
     /// What the sink wrote last: an object's key, a table.
     pub(super) last_written: Option<Arc<str>>,
+    /// `None` before it has started.
+    pub(super) plugins: Option<Arc<TaskPlugins>>,
 }
 
 /// Where a sink task stands in a partition it owns.
@@ -88,6 +91,11 @@ impl TaskMetrics {
     /// What was counted by now.
     pub(in crate::runtime) fn numbers(&self) -> TaskNumbers {
         self.change(|numbers| numbers.clone())
+    }
+
+    /// The task is made of these.
+    pub(in crate::runtime) fn uses(&self, plugins: TaskPlugins) {
+        self.change(|numbers| numbers.plugins = Some(Arc::new(plugins)));
     }
 
     /// Takes over the last error of the same task's life before.
