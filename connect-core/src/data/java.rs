@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use jiff::tz::TimeZone;
-use num_bigint::BigInt;
+use num_bigint::{BigInt, Sign};
 
 use super::{Decimal, Struct, Type, Value};
 
@@ -156,11 +156,7 @@ fn date_text(millis: i64, zone: TimeZone) -> String {
 
 /// A decimal as text, as `BigDecimal.toString` writes it.
 pub fn decimal_text(decimal: &Decimal) -> String {
-    let unscaled = BigInt::from_signed_bytes_be(&decimal.unscaled).to_string();
-    let (sign, digits) = match unscaled.strip_prefix('-') {
-        Some(digits) => ("-", digits),
-        None => ("", unscaled.as_str()),
-    };
+    let (sign, digits) = sign_and_digits(decimal);
     let scale = i64::from(decimal.scale);
     let length = i64::try_from(digits.len()).unwrap_or(i64::MAX);
     let exponent = length - 1 - scale;
@@ -169,13 +165,50 @@ pub fn decimal_text(decimal: &Decimal) -> String {
         let point = if rest.is_empty() { "" } else { "." };
         return format!("{sign}{first}{point}{rest}E{exponent:+}");
     }
-    if scale == 0 {
-        return unscaled;
+    let text = with_point(&digits, decimal.scale.unsigned_abs());
+    format!("{sign}{text}")
+}
+
+/// Zeros that a plain text has at the most: a decimal of a few bytes must not become gigabytes.
+const MOST_ZEROS: u32 = 200_000;
+
+/// A decimal as text without an exponent, as `BigDecimal.toPlainString` writes it; `None` if its scale asks for more than
+/// 200,000 zeros.
+pub fn plain_decimal_text(decimal: &Decimal) -> Option<String> {
+    if decimal.scale.unsigned_abs() > MOST_ZEROS {
+        return None;
     }
-    let places = usize::try_from(scale).unwrap_or_default();
+    let (sign, digits) = sign_and_digits(decimal);
+    if decimal.scale >= 0 {
+        let text = with_point(&digits, decimal.scale.unsigned_abs());
+        return Some(format!("{sign}{text}"));
+    }
+    let zeros = match digits.as_str() {
+        "0" => 0,
+        _ => usize::try_from(decimal.scale.unsigned_abs()).ok()?,
+    };
+    Some(format!("{sign}{digits}{}", "0".repeat(zeros)))
+}
+
+fn sign_and_digits(decimal: &Decimal) -> (&'static str, String) {
+    let unscaled = BigInt::from_signed_bytes_be(&decimal.unscaled);
+    let sign = if unscaled.sign() == Sign::Minus {
+        "-"
+    } else {
+        ""
+    };
+    (sign, unscaled.magnitude().to_string())
+}
+
+/// The point before the last `places` digits, one digit before it at least; none if there is nothing behind it.
+fn with_point(digits: &str, places: u32) -> String {
+    if places == 0 {
+        return digits.to_owned();
+    }
+    let places = usize::try_from(places).unwrap_or_default();
     let padded = format!("{digits:0>width$}", width = places + 1);
     let (whole, fraction) = padded.split_at(padded.len() - places);
-    format!("{sign}{whole}.{fraction}")
+    format!("{whole}.{fraction}")
 }
 
 /// A double as `Double.toString` writes it.
@@ -229,6 +262,47 @@ mod tests {
 
     use super::*;
     use crate::data::{Field, Schema, json};
+
+    fn plain(unscaled: &[u8], scale: i32) -> Option<String> {
+        let unscaled = Bytes::copy_from_slice(unscaled);
+        plain_decimal_text(&Decimal { unscaled, scale })
+    }
+
+    #[test]
+    fn plain_decimals_have_all_digits_and_no_exponent() {
+        for (unscaled, scale, text) in [
+            (&[0x30, 0x39][..], 2, "123.45"),
+            (&[0xFB, 0x2E], 2, "-12.34"),
+            (&[0xFF], 3, "-0.001"),
+            (&[0x80, 0x00], 0, "-32768"),
+            (&[5], 9, "0.000000005"),
+            (&[5], -2, "500"),
+            (&[0], -2, "0"),
+            (&[], 2, "0.00"),
+            (&[0x7F; 17], 0, "43385334562092358133808765634594698395519"),
+        ] {
+            assert_eq!(plain(unscaled, scale).unwrap(), text);
+        }
+    }
+
+    #[test]
+    fn a_scale_that_asks_for_gigabytes_of_zeros_is_refused() {
+        assert_eq!(plain(&[1], -200_000).unwrap().len(), 200_001);
+        for scale in [-200_001, 200_001, i32::MIN, i32::MAX] {
+            assert_eq!(plain(&[1], scale), None);
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn plain_decimals_are_what_their_bytes_say(number: i64, scale in 0..12_i32) {
+            let text = plain(&number.to_be_bytes(), scale).unwrap();
+            let digits: String = text.chars().filter(|character| *character != '.').collect();
+            proptest::prop_assert_eq!(digits.parse::<i64>().unwrap(), number);
+            let behind = text.split_once('.').map_or(0, |(_, behind)| behind.len());
+            proptest::prop_assert_eq!(behind, usize::try_from(scale).unwrap());
+        }
+    }
 
     #[test]
     fn floats_are_written_as_java_writes_them() {

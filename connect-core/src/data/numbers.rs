@@ -1,7 +1,7 @@
 //! Numbers as Java reads and writes them: what converters, casts and masks go by.
 
 use super::Decimal;
-pub use super::java::{decimal_text, double_text, float_text};
+pub use super::java::{decimal_text, double_text, float_text, plain_decimal_text};
 use bytes::Bytes;
 use num_bigint::BigInt;
 

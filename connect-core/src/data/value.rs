@@ -15,6 +15,20 @@ pub struct Decimal {
     pub scale: i32,
 }
 
+impl Decimal {
+    /// `unscaled × 10^-scale`, the bytes as short as two's complement can be: what `BigInteger.toByteArray` gives.
+    pub fn new(unscaled: i128, scale: i32) -> Self {
+        let bytes = unscaled.to_be_bytes();
+        let fill = if unscaled < 0 { u8::MAX } else { 0 };
+        let is_fill = |pair: &[u8]| matches!(pair, [first, second] if *first == fill && (*second ^ fill) < 0x80);
+        let skipped = bytes.windows(2).take_while(|pair| is_fill(pair)).count();
+        Self {
+            unscaled: Bytes::copy_from_slice(bytes.get(skipped..).unwrap_or_default()),
+            scale,
+        }
+    }
+}
+
 /// Values of a struct's fields, in the order of its schema's fields.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Struct {

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use connect_core::data::{Decimal, Schema, Type, Value, json, logical};
 use jiff::civil;
 
@@ -219,27 +218,7 @@ fn decimal(text: &str, scale: u8) -> Option<Decimal> {
     }
     let magnitude: i128 = format!("0{significant}").parse().ok()?;
     let unscaled = if negative { -magnitude } else { magnitude };
-    Some(Decimal {
-        unscaled: twos_complement(unscaled),
-        scale: i32::try_from(scale).ok()?,
-    })
-}
-
-/// Big-endian, as short as the sign allows: what Java's `BigInteger.toByteArray` gives.
-fn twos_complement(number: i128) -> Bytes {
-    let bytes = number.to_be_bytes();
-    let negative = number < 0;
-    let filler = if negative { 0xff } else { 0 };
-    let mut kept = bytes.as_slice();
-    while let [first, rest @ ..] = kept
-        && *first == filler
-        && rest
-            .first()
-            .is_some_and(|next| (next & 0x80 != 0) == negative)
-    {
-        kept = rest;
-    }
-    Bytes::copy_from_slice(kept)
+    Some(Decimal::new(unscaled, i32::try_from(scale).ok()?))
 }
 
 /// A decimal that JSON would refuse (`+1`, `.5`, `007`, `5.`) as JSON spells it.

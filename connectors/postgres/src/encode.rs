@@ -5,6 +5,7 @@
 
 use connect_core::data::Value;
 use connect_core::data::json::is_integer;
+use connect_core::data::numbers::plain_decimal_text;
 
 use crate::cell::Cell;
 use crate::column::ColumnType;
@@ -206,7 +207,7 @@ fn integer(value: &Value) -> Option<i64> {
         Value::Float32(number) => whole(f64::from(*number)),
         Value::Float64(number) => whole(*number),
         Value::Decimal(decimal) => {
-            let text = numeric::to_text(decimal)?;
+            let text = plain_decimal_text(decimal)?;
             let (integer, fraction) = text.split_once('.').unwrap_or((&text, ""));
             let is_whole = fraction.bytes().all(|digit| digit == b'0');
             is_whole.then(|| integer.parse().ok())?
@@ -246,7 +247,9 @@ fn is_whole(value: &Value) -> bool {
     match value {
         Value::Int8(_) | Value::Int16(_) | Value::Int32(_) | Value::Int64(_) => true,
         Value::Number(text) => is_integer(text),
-        Value::Decimal(decimal) => numeric::to_text(decimal).is_some_and(|text| is_integer(&text)),
+        Value::Decimal(decimal) => {
+            plain_decimal_text(decimal).is_some_and(|text| is_integer(&text))
+        }
         _ => false,
     }
 }
@@ -258,7 +261,7 @@ fn double(value: &Value) -> Option<f64> {
         Value::Float64(number) => Some(*number),
         Value::Number(text) => double_of_text(text),
         Value::String(text) => text.trim().parse().ok(),
-        Value::Decimal(decimal) => double_of_text(&numeric::to_text(decimal)?),
+        Value::Decimal(decimal) => double_of_text(&plain_decimal_text(decimal)?),
         Value::Int8(_) | Value::Int16(_) | Value::Int32(_) | Value::Int64(_) => {
             double_of_text(&integer(value)?.to_string())
         }
@@ -276,7 +279,7 @@ fn decimal(value: &Value, out: &mut Vec<u8>) -> Option<()> {
     match value {
         Value::String(text) => numeric::write(text, out),
         Value::Number(text) => numeric::write(text, out),
-        Value::Decimal(decimal) => numeric::write(&numeric::to_text(decimal)?, out),
+        Value::Decimal(decimal) => numeric::write(&plain_decimal_text(decimal)?, out),
         Value::Float32(number) => numeric::write(&number.to_string(), out),
         Value::Float64(number) => numeric::write(&number.to_string(), out),
         Value::Int8(_) | Value::Int16(_) | Value::Int32(_) | Value::Int64(_) => {

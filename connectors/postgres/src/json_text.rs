@@ -3,9 +3,9 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use connect_core::Result;
-use connect_core::data::{Type, Value, json};
+use connect_core::data::numbers::plain_decimal_text;
+use connect_core::data::{Value, json};
 
-use crate::numeric;
 use crate::temporal::{Moment, date_text, moment_text, time_text};
 
 /// Appends `value` as JSON.
@@ -13,52 +13,30 @@ use crate::temporal::{Moment, date_text, moment_text, time_text};
 /// # Errors
 /// A data error if it cannot be written.
 pub(crate) fn write(value: &Value, out: &mut Vec<u8>) -> Result<()> {
+    json::write_value_with(value, out, &write_own)
+}
+
+/// What this connector writes in a form of its own.
+fn write_own(value: &Value, out: &mut Vec<u8>) -> Result<bool> {
     match value {
-        Value::Array(items) => write_array(items, out),
-        Value::Map(entries) => {
-            let entries = entries.iter().map(|(key, value)| (text_of(key), value));
-            write_object(entries, out)
-        }
-        Value::Struct(fields) => {
-            let Type::Struct(declared) = &fields.schema.kind else {
-                return json::write_value(value, out);
-            };
-            let names = declared.iter().map(|field| field.name.to_string());
-            write_object(names.zip(&fields.values), out)
-        }
-        Value::Decimal(_) | Value::Number(_) => {
-            out.extend_from_slice(text_of(value).as_bytes());
-            Ok(())
-        }
+        Value::Map(entries) => write_map(entries, out)?,
+        Value::Decimal(_) => out.extend_from_slice(text_of(value).as_bytes()),
         Value::Date(_) | Value::Time(_) | Value::Timestamp(_) => {
-            json::write_value(&Value::string(text_of(value)), out)
+            json::write_value(&Value::string(text_of(value)), out)?;
         }
-        _ => json::write_value(value, out),
+        _ => return Ok(false),
     }
+    Ok(true)
 }
 
-fn write_array(items: &[Value], out: &mut Vec<u8>) -> Result<()> {
-    out.push(b'[');
-    for (index, item) in items.iter().enumerate() {
-        if index > 0 {
-            out.push(b',');
-        }
-        write(item, out)?;
-    }
-    out.push(b']');
-    Ok(())
-}
-
-fn write_object<'a>(
-    entries: impl Iterator<Item = (String, &'a Value)>,
-    out: &mut Vec<u8>,
-) -> Result<()> {
+/// An object, whatever its keys are.
+fn write_map(entries: &[(Value, Value)], out: &mut Vec<u8>) -> Result<()> {
     out.push(b'{');
-    for (index, (name, value)) in entries.enumerate() {
+    for (index, (key, value)) in entries.iter().enumerate() {
         if index > 0 {
             out.push(b',');
         }
-        json::write_value(&Value::string(name), out)?;
+        json::write_value(&Value::string(text_of(key)), out)?;
         out.push(b':');
         write(value, out)?;
     }
@@ -81,7 +59,7 @@ pub(crate) fn text_of(value: &Value) -> String {
         Value::Number(text) => text.to_string(),
         Value::String(text) => text.to_string(),
         Value::Bytes(bytes) => STANDARD.encode(bytes),
-        Value::Decimal(decimal) => numeric::to_text(decimal).unwrap_or_else(|| "null".to_owned()),
+        Value::Decimal(decimal) => plain_decimal_text(decimal).unwrap_or_else(|| "null".to_owned()),
         Value::Date(days) => or_raw(date_text(*days), (*days).into()),
         Value::Time(millis) => or_raw(time_text(*millis), (*millis).into()),
         Value::Timestamp(millis) => {

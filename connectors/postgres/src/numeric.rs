@@ -1,7 +1,5 @@
 //! Decimals in Postgres's binary form: digits to base 10,000.
 
-use connect_core::data::Decimal;
-
 /// Sign words of the binary form.
 const POSITIVE: u16 = 0;
 const NEGATIVE: u16 = 0x4000;
@@ -101,74 +99,6 @@ fn write_words(words: &[u16], out: &mut Vec<u8>) {
     }
 }
 
-/// The decimal as text. `None` if its scale is beyond what a number can have.
-pub(crate) fn to_text(decimal: &Decimal) -> Option<String> {
-    let negative = decimal
-        .unscaled
-        .first()
-        .is_some_and(|byte| byte & 0x80 != 0);
-    let mut digits = magnitude(&decimal.unscaled, negative);
-    let scale = decimal.scale;
-    if scale.unsigned_abs() > 200_000 {
-        return None;
-    }
-    if scale < 0 {
-        digits.push_str(&"0".repeat(scale.unsigned_abs() as usize));
-    } else if scale > 0 {
-        let scale = scale.unsigned_abs() as usize;
-        if digits.len() <= scale {
-            digits.insert_str(0, &"0".repeat(scale + 1 - digits.len()));
-        }
-        digits.insert(digits.len() - scale, '.');
-    }
-    if negative {
-        digits.insert(0, '-');
-    }
-    Some(digits)
-}
-
-/// The digits of a big-endian two's complement number without its sign.
-fn magnitude(bytes: &[u8], negative: bool) -> String {
-    if bytes.len() <= 16 {
-        let fill = if negative { 0xFF } else { 0 };
-        let mut wide = [fill; 16];
-        for (target, byte) in wide.iter_mut().rev().zip(bytes.iter().rev()) {
-            *target = *byte;
-        }
-        return i128::from_be_bytes(wide).unsigned_abs().to_string();
-    }
-    large_magnitude(bytes, negative)
-}
-
-/// Repeated multiplication by 256 on digits to base 10⁹.
-fn large_magnitude(bytes: &[u8], negative: bool) -> String {
-    const BASE: u64 = 1_000_000_000;
-    let mut digits: Vec<u64> = vec![0];
-    let step = |digits: &mut Vec<u64>, factor: u64, add: u64| {
-        let mut carry = add;
-        for digit in digits.iter_mut() {
-            let value = *digit * factor + carry;
-            *digit = value % BASE;
-            carry = value / BASE;
-        }
-        if carry > 0 {
-            digits.push(carry);
-        }
-    };
-    for byte in bytes {
-        let byte = if negative { !byte } else { *byte };
-        step(&mut digits, 256, u64::from(byte));
-    }
-    if negative {
-        step(&mut digits, 1, 1);
-    }
-    let mut text = digits.pop().unwrap_or(0).to_string();
-    for digit in digits.iter().rev() {
-        text.push_str(&format!("{digit:09}"));
-    }
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -238,30 +168,5 @@ mod tests {
         for wrong in ["", "-", "a", "1.2.3", "1e", "0x1", "1e999999", "--1"] {
             assert_eq!(read(wrong), None, "{wrong}");
         }
-    }
-
-    #[test]
-    fn decimals_of_any_size_become_text() {
-        let decimal = |unscaled: &[u8], scale| {
-            let unscaled = bytes::Bytes::copy_from_slice(unscaled);
-            to_text(&Decimal { unscaled, scale }).unwrap()
-        };
-        assert_eq!(decimal(&[0x30, 0x39], 2), "123.45");
-        assert_eq!(decimal(&[0xFF], 3), "-0.001");
-        assert_eq!(decimal(&[0x05], -2), "500");
-        assert_eq!(decimal(&[], 2), "0.00");
-        // 2^136 and -2^136, beyond 128 bits.
-        let mut large = vec![1];
-        large.extend([0; 17]);
-        assert_eq!(
-            decimal(&large, 0),
-            "87112285931760246646623899502532662132736"
-        );
-        let mut small = vec![0xFF];
-        small.extend([0; 17]);
-        assert_eq!(
-            decimal(&small, 1),
-            "-8711228593176024664662389950253266213273.6"
-        );
     }
 }

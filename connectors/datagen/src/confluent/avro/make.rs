@@ -202,14 +202,6 @@ impl Making<'_> {
 impl Decimals {
     /// The decimal with this unscaled number.
     pub(crate) fn decimal(&self, unscaled: i128) -> Decimal {
-        let bytes = unscaled.to_be_bytes();
-        let fill = if unscaled < 0 { u8::MAX } else { 0 };
-        // As short as two's complement can be.
-        let is_fill = |pair: &[u8]| matches!(pair, [first, second] if *first == fill && (*second ^ fill) < 0x80);
-        let skipped = bytes.windows(2).take_while(|pair| is_fill(pair)).count();
-        Decimal {
-            unscaled: Bytes::copy_from_slice(bytes.get(skipped..).unwrap_or_default()),
-            scale: self.scale,
-        }
+        Decimal::new(unscaled, self.scale)
     }
 }
