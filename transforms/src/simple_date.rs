@@ -8,44 +8,17 @@ mod read;
 
 use std::fmt::Write as _;
 
+use connect_core::data::date_pattern::{MONTHS, Piece, UnclosedQuote, WEEKDAYS, pieces, short};
+
 use crate::calendar::Moment;
 
 const LETTERS: &str = "GyYMLwWDdFEuaHkKhmsSzZX";
 /// Letters that are written only.
 const NOT_READ: &str = "YwWFu";
-const MONTHS: [&str; 12] = [
-    "January",
-    "February",
-    "March",
-    "April",
-    "May",
-    "June",
-    "July",
-    "August",
-    "September",
-    "October",
-    "November",
-    "December",
-];
-const DAYS: [&str; 7] = [
-    "Sunday",
-    "Monday",
-    "Tuesday",
-    "Wednesday",
-    "Thursday",
-    "Friday",
-    "Saturday",
-];
 
 /// A compiled pattern.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct SimpleDate(Vec<Piece>);
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Piece {
-    Text(char),
-    Field(char, usize),
-}
 
 impl SimpleDate {
     /// Compiles `pattern`.
@@ -53,31 +26,14 @@ impl SimpleDate {
     /// # Errors
     /// What is wrong with it, in Java's words.
     pub(crate) fn compile(pattern: &str) -> Result<Self, String> {
-        let mut pieces = Vec::new();
-        let mut quoted = false;
-        let mut characters = pattern.chars().peekable();
-        while let Some(character) = characters.next() {
-            if character == '\'' {
-                if characters.next_if_eq(&'\'').is_some() {
-                    pieces.push(Piece::Text('\''));
-                } else {
-                    quoted = !quoted;
-                }
-            } else if quoted || !character.is_ascii_alphabetic() {
-                pieces.push(Piece::Text(character));
-            } else {
-                let mut count = 1;
-                while characters.next_if_eq(&character).is_some() {
-                    count += 1;
-                }
-                check_letter(character, count)?;
-                pieces.push(Piece::Field(character, count));
+        let compiled = pieces(pattern).map(|piece| {
+            let piece = piece.map_err(|UnclosedQuote| "Unterminated quote".to_owned())?;
+            if let Piece::Field(letter, count) = piece {
+                check_letter(letter, count)?;
             }
-        }
-        if quoted {
-            return Err("Unterminated quote".to_owned());
-        }
-        Ok(Self(pieces))
+            Ok(piece)
+        });
+        compiled.collect::<Result<_, _>>().map(Self)
     }
 
     /// The first letter that can only be written.
@@ -94,7 +50,7 @@ impl SimpleDate {
         let mut text = String::new();
         for piece in &self.0 {
             match piece {
-                Piece::Text(character) => text.push(*character),
+                Piece::Text(fixed) => text.push_str(fixed),
                 Piece::Field(letter, count) => write_field(moment, *letter, *count, &mut text),
             }
         }
@@ -117,7 +73,7 @@ fn write_field(moment: Moment, letter: char, count: usize, text: &mut String) {
         'y' => return write_year(moment.year, count, text),
         'Y' if count == 2 => return write_short_year(moment.week().0, text),
         'M' | 'L' if count > 2 => return write_name(&MONTHS, moment.month - 1, count, text),
-        'E' => return write_name(&DAYS, moment.weekday, count, text),
+        'E' => return write_name(&WEEKDAYS, (moment.weekday + 6) % 7, count, text),
         'G' => return text.push_str(if moment.year > 0 { "AD" } else { "BC" }),
         'a' => return text.push_str(if moment.millis < NOON { "AM" } else { "PM" }),
         'z' if count > 3 => return text.push_str("Coordinated Universal Time"),
@@ -192,11 +148,6 @@ fn write_name(names: &[&str], index: i64, count: usize, text: &mut String) {
         .and_then(|index| names.get(index));
     let name = name.copied().unwrap_or_default();
     text.push_str(if count > 3 { name } else { short(name) });
-}
-
-/// The first three letters.
-fn short(name: &str) -> &str {
-    name.get(..3).unwrap_or(name)
 }
 
 #[cfg(test)]

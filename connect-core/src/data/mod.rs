@@ -1,5 +1,6 @@
 //! Records, schemas and values: the data that flows between connectors, converters and transforms.
 
+pub mod date_pattern;
 mod datum;
 pub mod java;
 pub mod json;

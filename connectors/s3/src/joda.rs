@@ -5,42 +5,14 @@
 
 use std::fmt::Write;
 
+use connect_core::data::date_pattern::{MONTHS, Piece, UnclosedQuote, WEEKDAYS, pieces, short};
 use jiff::Zoned;
 
 /// A compiled pattern.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct JodaPattern(Vec<Piece>);
 
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Piece {
-    Text(String),
-    Field(char, usize),
-}
-
 const LETTERS: &str = "YyMdDHkKhmsSaEewxGzZ";
-const MONTHS: [&str; 12] = [
-    "January",
-    "February",
-    "March",
-    "April",
-    "May",
-    "June",
-    "July",
-    "August",
-    "September",
-    "October",
-    "November",
-    "December",
-];
-const DAYS: [&str; 7] = [
-    "Monday",
-    "Tuesday",
-    "Wednesday",
-    "Thursday",
-    "Friday",
-    "Saturday",
-    "Sunday",
-];
 
 impl JodaPattern {
     /// Compiles `pattern`.
@@ -48,25 +20,14 @@ impl JodaPattern {
     /// # Errors
     /// A text that names the letter that has no meaning, or the quote that is not closed.
     pub(crate) fn compile(pattern: &str) -> Result<Self, String> {
-        let mut pieces = Vec::new();
-        let mut characters = pattern.chars().peekable();
-        while let Some(character) = characters.next() {
-            if character == '\'' {
-                pieces.push(Piece::Text(quoted(&mut characters)?));
-            } else if character.is_ascii_alphabetic() {
-                if !LETTERS.contains(character) {
-                    return Err(format!("Illegal pattern component: {character}"));
-                }
-                let mut count = 1;
-                while characters.next_if_eq(&character).is_some() {
-                    count += 1;
-                }
-                pieces.push(Piece::Field(character, count));
-            } else {
-                pieces.push(Piece::Text(character.to_string()));
+        let compiled = pieces(pattern).map(|piece| match piece {
+            Ok(Piece::Field(letter, _)) if !LETTERS.contains(letter) => {
+                Err(format!("Illegal pattern component: {letter}"))
             }
-        }
-        Ok(Self(pieces))
+            Ok(piece) => Ok(piece),
+            Err(UnclosedQuote) => Err("a quote that is not closed".to_owned()),
+        });
+        compiled.collect::<Result<_, _>>().map(Self)
     }
 
     /// The letters of its fields.
@@ -90,24 +51,6 @@ impl JodaPattern {
     }
 }
 
-/// Text up to the closing quote; two quotes are one.
-fn quoted(characters: &mut std::iter::Peekable<std::str::Chars<'_>>) -> Result<String, String> {
-    if characters.next_if_eq(&'\'').is_some() {
-        return Ok("'".to_owned());
-    }
-    let mut text = String::new();
-    while let Some(character) = characters.next() {
-        if character != '\'' {
-            text.push(character);
-        } else if characters.next_if_eq(&'\'').is_some() {
-            text.push('\'');
-        } else {
-            return Ok(text);
-        }
-    }
-    Err("a quote that is not closed".to_owned())
-}
-
 fn field(text: &mut String, letter: char, count: usize, moment: &Zoned) {
     let week = moment.date().iso_week_date();
     let hour = i64::from(moment.hour());
@@ -115,7 +58,14 @@ fn field(text: &mut String, letter: char, count: usize, moment: &Zoned) {
         'Y' | 'y' => return year(text, i64::from(moment.year()), count),
         'x' => return year(text, i64::from(week.year()), count),
         'M' if count >= 3 => return name(text, &MONTHS, moment.month() - 1, count),
-        'E' => return name(text, &DAYS, moment.weekday().to_monday_zero_offset(), count),
+        'E' => {
+            return name(
+                text,
+                &WEEKDAYS,
+                moment.weekday().to_monday_zero_offset(),
+                count,
+            );
+        }
         'a' => return text.push_str(if hour < 12 { "AM" } else { "PM" }),
         'G' => return text.push_str("AD"),
         'S' => return fraction(text, moment.subsec_nanosecond(), count),
@@ -156,11 +106,7 @@ fn name(text: &mut String, names: &[&str], index: i8, count: usize) {
         .and_then(|index| names.get(index))
         .copied()
         .unwrap_or_default();
-    text.push_str(if count >= 4 {
-        full
-    } else {
-        full.get(..3).unwrap_or(full)
-    });
+    text.push_str(if count >= 4 { full } else { short(full) });
 }
 
 fn fraction(text: &mut String, nanoseconds: i32, count: usize) {

@@ -2,7 +2,9 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use super::{DAYS, HOUR, MINUTE, MONTHS, Piece, SimpleDate, short};
+use connect_core::data::date_pattern::{MONTHS, Piece, WEEKDAYS, short};
+
+use super::{HOUR, MINUTE, SimpleDate};
 use crate::calendar::{MILLIS_PER_DAY, Moment, days_to};
 
 /// Zones with a name: hours from UTC.
@@ -32,7 +34,7 @@ impl SimpleDate {
         let mut found = Found::default();
         for (index, piece) in self.0.iter().enumerate() {
             match piece {
-                Piece::Text(character) => rest.0 = rest.0.strip_prefix(*character)?,
+                Piece::Text(text) => rest.0 = rest.0.strip_prefix(text.as_str())?,
                 Piece::Field(letter, count) => {
                     // Numbers that touch have as many digits as the pattern has letters.
                     let next = self.0.get(index + 1);
@@ -142,7 +144,10 @@ impl Found {
                 let half = rest.name([(0, "AM"), (1, "PM")].into_iter())?;
                 self.half = Some((i64::try_from(half).ok()?, self.fields));
             }
-            'E' => self.weekday = i64::try_from(rest.long_or_short(&DAYS)?).ok(),
+            'E' => {
+                let from_monday = rest.long_or_short(&WEEKDAYS)?;
+                self.weekday = i64::try_from((from_monday + 1) % 7).ok();
+            }
             'M' | 'L' if count > 2 => {
                 let month = rest.long_or_short(&MONTHS)?;
                 self.month = i64::try_from(month + 1).ok();
