@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use connect_core::config::ConfigDef;
-use connect_core::data::{Datum, RawHeaders, Schema, Type, Value};
+use connect_core::data::{Datum, RawHeaders, Schema, Type, Value, java};
 use connect_core::plugin::{Converter, ConverterPlugin, HeaderConverter};
 use connect_core::{Error, Result};
 
@@ -33,7 +33,7 @@ fn write(datum: &Datum) -> Result<Option<Bytes>> {
     if let Some(schema) = datum.schema()
         && schema.kind != Type::Bytes
     {
-        let found = crate::type_name(&schema.kind);
+        let found = schema.kind.name();
         return Err(Error::data(format!(
             "Invalid schema type for ByteArrayConverter: {found}"
         )));
@@ -43,7 +43,7 @@ fn write(datum: &Datum) -> Result<Option<Bytes>> {
         Value::Bytes(bytes) => Ok(Some(bytes.clone())),
         other => Err(Error::data(format!(
             "ByteArrayConverter is not compatible with objects of type {}",
-            crate::class_name(other)
+            java::class_text(other)
         ))),
     }
 }

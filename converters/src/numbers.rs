@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use connect_core::config::ConfigDef;
-use connect_core::data::{Datum, RawHeaders, Schema, Type, Value};
+use connect_core::data::{Datum, RawHeaders, Schema, Type, Value, java};
 use connect_core::plugin::{Converter, ConverterPlugin, HeaderConverter};
 use connect_core::{Error, Result};
 
@@ -60,7 +60,7 @@ impl<T: Fixed> FixedConverter<T> {
             && let Some(schema) = datum.schema()
             && schema.kind != T::TYPE
         {
-            let found = crate::type_name(&schema.kind);
+            let found = schema.kind.name();
             return Err(Error::data(format!(
                 "Invalid schema type for BooleanConverter: {found}"
             )));
@@ -69,7 +69,7 @@ impl<T: Fixed> FixedConverter<T> {
             Value::Null => Ok(None),
             value => T::write(value)
                 .map(Some)
-                .ok_or_else(|| Error::data(T::refusal(crate::class_name(value)))),
+                .ok_or_else(|| Error::data(T::refusal(&java::class_text(value)))),
         }
     }
 }

@@ -5,13 +5,11 @@ mod convert;
 use std::sync::Arc;
 
 use connect_core::config::{ConnectorConfig, OptionError, OptionValue};
-use connect_core::data::{Datum, Field, Schema, Type, Value, logical};
+use connect_core::data::{Datum, Field, Schema, Type, Value, java, logical};
 use connect_core::plugin::{Transform, TransformRecord, Transformed};
 use connect_core::{Error, Result};
 
-use crate::fields::{
-    NullOption, entries, fields_of, get, java_type, like, put, structure, type_name, values,
-};
+use crate::fields::{NullOption, entries, fields_of, get, like, put, structure, values};
 use crate::part::{Part, register_parts};
 use crate::schemas::SchemaCache;
 use convert::convert;
@@ -192,7 +190,7 @@ fn spec(items: &[String]) -> Result<Spec, String> {
 
 fn target_type(text: &str) -> Result<Type, String> {
     let name = text.trim().to_uppercase();
-    if let Some(target) = TARGETS.iter().find(|target| type_name(target) == name) {
+    if let Some(target) = TARGETS.iter().find(|target| target.name() == name) {
         return Ok(target.clone());
     }
     if ["BYTES", "ARRAY", "MAP", "STRUCT"].contains(&name.as_str()) {
@@ -208,14 +206,14 @@ fn target_type(text: &str) -> Result<Type, String> {
 }
 
 fn target_names() -> String {
-    TARGETS.each_ref().map(type_name).join(", ")
+    TARGETS.each_ref().map(Type::name).join(", ")
 }
 
 fn check_source(kind: &Type) -> Result<()> {
     match kind {
         Type::Array(_) | Type::Map(..) | Type::Struct(_) => Err(Error::data(format!(
             "Cast transformation does not support casting from {}; supported types are [{}, BYTES]",
-            type_name(kind),
+            kind.name(),
             target_names()
         ))),
         _ => Ok(()),
@@ -229,7 +227,7 @@ fn check_plain(value: &Value) -> Result<()> {
         Value::Map(_) => "MAP",
         Value::Struct(_) => "STRUCT",
         Value::Decimal(_) | Value::Date(_) | Value::Time(_) | Value::Timestamp(_) => {
-            let class = java_type(value);
+            let class = java::class_text(value);
             return Err(Error::data(format!(
                 "Cast transformation was passed a value of type {class} which is not supported by Connect's data API"
             )));

@@ -4,8 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use connect_core::config::{ConnectorConfig, OptionError};
-use connect_core::data::json::is_integer;
-use connect_core::data::{Datum, Field, Schema, Struct, Type, Value};
+use connect_core::data::{Datum, Field, Schema, Struct, Type, Value, java};
 use connect_core::{Error, Result};
 
 /// Entries of a map without a schema.
@@ -55,7 +54,7 @@ pub(crate) fn entries(value: Value, purpose: &str) -> Result<Entries> {
         Value::Map(entries) => Ok(entries),
         other => Err(Error::data(format!(
             "Only Map objects supported in absence of schema for [{purpose}], found: {}",
-            java_class(&other)
+            java::class_name(&other)
         ))),
     }
 }
@@ -70,7 +69,7 @@ pub(crate) fn values(value: Value, purpose: &str) -> Result<Vec<Value>> {
 
 /// The error for what should be a struct.
 pub(crate) fn not_a_struct(value: &Value, purpose: &str) -> Error {
-    let class = java_class(value);
+    let class = java::class_name(value);
     Error::data(format!(
         "Only Struct objects supported for [{purpose}], found: {class}"
     ))
@@ -143,60 +142,11 @@ pub(crate) fn put(entries: &mut Entries, name: &Arc<str>, value: Value) {
     }
 }
 
-/// The class a value has in Java, for messages.
-pub(crate) fn java_class(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "null",
-        Value::Boolean(_) => "java.lang.Boolean",
-        Value::Int8(_) => "java.lang.Byte",
-        Value::Int16(_) => "java.lang.Short",
-        Value::Int32(_) => "java.lang.Integer",
-        Value::Int64(_) => "java.lang.Long",
-        Value::Float32(_) => "java.lang.Float",
-        Value::Float64(_) => "java.lang.Double",
-        Value::Number(text) if !is_integer(text) => "java.lang.Double",
-        Value::Number(_) => "java.math.BigInteger",
-        Value::String(_) => "java.lang.String",
-        Value::Bytes(_) => "[B",
-        Value::Decimal(_) => "java.math.BigDecimal",
-        Value::Date(_) | Value::Time(_) | Value::Timestamp(_) => "java.util.Date",
-        Value::Array(_) => "java.util.ArrayList",
-        Value::Map(_) => "java.util.HashMap",
-        Value::Struct(_) => "org.apache.kafka.connect.data.Struct",
-    }
-}
-
-/// The class a value has in Java as Java prints the class itself.
-pub(crate) fn java_type(value: &Value) -> String {
-    match value {
-        Value::Bytes(_) => "class [B".to_owned(),
-        other => format!("class {}", java_class(other)),
-    }
-}
-
 /// A schema as Java prints it: its name, if it has one, and its type.
 pub(crate) fn schema_text(schema: &Schema) -> String {
-    let kind = type_name(&schema.kind);
+    let kind = schema.kind.name();
     match &schema.name {
         Some(name) => format!("Schema{{{name}:{kind}}}"),
         None => format!("Schema{{{kind}}}"),
-    }
-}
-
-/// Kafka's name of a type.
-pub(crate) fn type_name(kind: &Type) -> &'static str {
-    match kind {
-        Type::Int8 => "INT8",
-        Type::Int16 => "INT16",
-        Type::Int32 => "INT32",
-        Type::Int64 => "INT64",
-        Type::Float32 => "FLOAT32",
-        Type::Float64 => "FLOAT64",
-        Type::Boolean => "BOOLEAN",
-        Type::String => "STRING",
-        Type::Bytes => "BYTES",
-        Type::Array(_) => "ARRAY",
-        Type::Map(..) => "MAP",
-        Type::Struct(_) => "STRUCT",
     }
 }

@@ -8,7 +8,7 @@ use connect_core::plugin::{Transform, TransformRecord, Transformed};
 use connect_core::{Error, Result};
 
 use crate::fields::{
-    Entries, NullOption, entries, fields_of, like, put, structure, type_name, unique, values,
+    Entries, NullOption, entries, fields_of, like, put, structure, unique, values,
 };
 use crate::part::{Part, register_parts};
 use crate::schemas::SchemaCache;
@@ -113,7 +113,7 @@ fn flat_field(field: &Field, name: String, optional: bool, default: Option<&Valu
 }
 
 fn unsupported(schema: &Schema, name: &str) -> Error {
-    let kind = type_name(&schema.kind);
+    let kind = schema.kind.name();
     Error::data(format!(
         "Flatten transformation does not support {kind} for record with schemas (for field {name})."
     ))

@@ -2,13 +2,11 @@
 
 use connect_core::config::{ConnectorConfig, OptionError};
 use connect_core::data::json::is_integer;
-use connect_core::data::{Datum, Decimal, Value};
+use connect_core::data::{Datum, Decimal, Value, java};
 use connect_core::plugin::{Transform, TransformRecord, Transformed};
 use connect_core::{Error, Result};
 
-use crate::fields::{
-    NullOption, check_names, entries, fields_of, java_type, put, structure, values,
-};
+use crate::fields::{NullOption, check_names, entries, fields_of, put, structure, values};
 use crate::numbers::{
     decimal_as_double, decimal_as_float, decimal_as_long, decimal_from_text, exact_from_text,
 };
@@ -75,7 +73,7 @@ fn zero(value: &Value) -> Result<Value> {
         Value::Array(_) => Value::Array(Vec::new()),
         Value::Map(_) => Value::Map(Vec::new()),
         other => {
-            let class = java_type(other);
+            let class = java::class_text(other);
             return Err(Error::data(format!("Cannot mask value of type: {class}")));
         }
     })
@@ -108,7 +106,7 @@ fn narrowed(value: &Value, number: Result<Decimal>) -> Result<Value> {
         Value::Float32(_) => Value::Float32(decimal_as_float(&number?)),
         Value::Float64(_) => Value::Float64(decimal_as_double(&number?)),
         other => {
-            let class = java_type(other);
+            let class = java::class_text(other);
             return Err(Error::data(format!(
                 "Cannot mask value of type {class} with custom replacement."
             )));

@@ -60,7 +60,7 @@ pub(crate) fn shape_of(schema: &Schema) -> String {
         }
         Type::Array(items) => format!("[{}]", shape_of(items)),
         Type::Map(keys, values) => format!("<{},{}>", shape_of(keys), shape_of(values)),
-        plain => crate::fields::type_name(plain).to_lowercase(),
+        plain => plain.name().to_lowercase(),
     };
     let name = schema.name.as_deref().map(|name| {
         let simple = name.rsplit('.').next().unwrap_or(name);

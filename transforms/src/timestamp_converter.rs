@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use connect_core::config::{ConnectorConfig, OptionError};
-use connect_core::data::{Datum, Field, Schema, Type, Value, logical};
+use connect_core::data::{Datum, Field, Schema, Type, Value, java, logical};
 use connect_core::plugin::{Transform, TransformRecord, Transformed};
 use connect_core::{Error, Result, option_names};
 
 use crate::calendar::MILLIS_PER_DAY;
 use crate::fields::{
-    NullOption, entries, fields_of, get, java_type, like, put, schema_text, structure, values,
+    NullOption, entries, fields_of, get, like, put, schema_text, structure, values,
 };
 use crate::part::{Part, register_parts};
 use crate::schemas::SchemaCache;
@@ -255,7 +255,7 @@ fn form_of(schema: &Schema) -> Result<Form> {
 }
 
 fn not_a_timestamp(value: &Value) -> Error {
-    let class = java_type(value);
+    let class = java::class_text(value);
     Error::data(format!(
         "TimestampConverter does not support {class} objects as timestamps"
     ))

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use connect_core::config::{ConnectorConfig, OptionError};
-use connect_core::data::{Datum, Schema, Type, Value};
+use connect_core::data::{Datum, Schema, Type, Value, java};
 use connect_core::plugin::{Transform, TransformRecord, Transformed};
 use connect_core::{Error, Result};
 
-use crate::fields::{NullOption, check_names, field, fields_of, java_class, structure};
+use crate::fields::{NullOption, check_names, field, fields_of, structure};
 use crate::part::register;
 use crate::schemas::SchemaCache;
 
@@ -63,7 +63,7 @@ impl ValueToKey {
 
     fn key(&mut self, value: &Datum) -> Result<Datum> {
         let wrong = |what: &str| {
-            let class = java_class(value.value());
+            let class = java::class_name(value.value());
             Error::data(format!("Only {what}[{PURPOSE}], found: {class}"))
         };
         match (value.schema(), value.value()) {

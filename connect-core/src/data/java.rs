@@ -5,6 +5,7 @@ use std::fmt::Write;
 use jiff::tz::TimeZone;
 use num_bigint::{BigInt, Sign};
 
+use super::json::is_integer;
 use super::{Decimal, Struct, Type, Value};
 
 const MILLIS_PER_DAY: i64 = 86_400_000;
@@ -152,6 +153,37 @@ fn date_text(millis: i64, zone: TimeZone) -> String {
     };
     let moment = moment.to_zoned(zone);
     moment.strftime("%a %b %d %H:%M:%S %Z %Y").to_string()
+}
+
+/// The class that a value has in Java: `java.lang.Double`.
+pub fn class_name(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Boolean(_) => "java.lang.Boolean",
+        Value::Int8(_) => "java.lang.Byte",
+        Value::Int16(_) => "java.lang.Short",
+        Value::Int32(_) => "java.lang.Integer",
+        Value::Int64(_) => "java.lang.Long",
+        Value::Float32(_) => "java.lang.Float",
+        Value::Float64(_) => "java.lang.Double",
+        Value::Number(text) if !is_integer(text) => "java.lang.Double",
+        Value::Number(_) => "java.math.BigInteger",
+        Value::String(_) => "java.lang.String",
+        Value::Bytes(_) => "[B",
+        Value::Decimal(_) => "java.math.BigDecimal",
+        Value::Date(_) | Value::Time(_) | Value::Timestamp(_) => "java.util.Date",
+        Value::Array(_) => "java.util.ArrayList",
+        Value::Map(_) => "java.util.HashMap",
+        Value::Struct(_) => "org.apache.kafka.connect.data.Struct",
+    }
+}
+
+/// The class of a value as Java prints the class itself: `class java.lang.Double`.
+pub fn class_text(value: &Value) -> String {
+    match class_name(value) {
+        "null" => "null".to_owned(),
+        name => format!("class {name}"),
+    }
 }
 
 /// A decimal as text, as `BigDecimal.toString` writes it.

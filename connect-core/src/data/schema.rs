@@ -46,6 +46,26 @@ pub enum Type {
     Struct(Vec<Field>),
 }
 
+impl Type {
+    /// Kafka's name of the type: `INT8`.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Int8 => "INT8",
+            Self::Int16 => "INT16",
+            Self::Int32 => "INT32",
+            Self::Int64 => "INT64",
+            Self::Float32 => "FLOAT32",
+            Self::Float64 => "FLOAT64",
+            Self::Boolean => "BOOLEAN",
+            Self::String => "STRING",
+            Self::Bytes => "BYTES",
+            Self::Array(_) => "ARRAY",
+            Self::Map(..) => "MAP",
+            Self::Struct(_) => "STRUCT",
+        }
+    }
+}
+
 /// A named field of a struct.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Field {

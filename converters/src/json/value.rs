@@ -9,8 +9,6 @@ use connect_core::data::{Decimal, Schema, Struct, Type, Value, logical, numbers}
 use connect_core::{Error, Result};
 use serde_json::Value as Json;
 
-use crate::type_name;
-
 /// Reads the values of a schema that have a form of their own; `None` for others.
 type ReadOwn = fn(&Reader, &Arc<Schema>, &Json) -> Option<Result<Value>>;
 
@@ -73,7 +71,7 @@ fn read_null(schema: &Arc<Schema>, replace_null: bool) -> Result<Value> {
         _ if schema.optional => Ok(Value::Null),
         _ => Err(Error::data(format!(
             "Invalid null value for required {} field",
-            type_name(&schema.kind)
+            schema.kind.name()
         ))),
     }
 }
@@ -240,7 +238,7 @@ fn mismatch(schema: &Arc<Schema>, json: &Json) -> Error {
         }
         (None, kind) => format!(
             "Invalid type for {}: {found} that does not fit",
-            type_name(kind)
+            kind.name()
         ),
     })
 }

@@ -1,10 +1,9 @@
 //! Payloads written by their schema; those without one by what they are.
 
-use connect_core::data::{Decimal, Schema, Struct, Type, Value, json, logical, numbers};
+use connect_core::data::{Decimal, Schema, Struct, Type, Value, java, json, logical, numbers};
 use connect_core::{Error, Result};
 
 use super::{DecimalFormat, MapForm};
-use crate::class_name;
 
 /// The schema and value that are written instead of these; `None` for these themselves.
 type WriteOwn = for<'a> fn(&'a Schema, &'a Value) -> Option<Result<(&'a Schema, &'a Value)>>;
@@ -87,8 +86,8 @@ impl Writer {
             (Type::Struct(_), Value::Struct(fields)) => self.write_struct(schema, fields, out),
             (kind, value) => Err(Error::data(format!(
                 "Invalid type for {}: {}",
-                crate::type_name(kind),
-                class_name(value)
+                kind.name(),
+                java::class_text(value)
             ))),
         }
     }
@@ -193,7 +192,7 @@ fn write_name(key: &Value, out: &mut Vec<u8>) -> Result<()> {
         other => {
             return Err(Error::data(format!(
                 "Invalid type for STRING: {}",
-                class_name(other)
+                java::class_text(other)
             )));
         }
     }
@@ -209,7 +208,7 @@ fn wrong_logical(name: &str, value: &Value) -> Error {
         } else {
             "Date"
         },
-        class_name(value)
+        java::class_text(value)
     ))
 }
 

@@ -3,11 +3,10 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use connect_core::data::json::is_integer;
-use connect_core::data::{Decimal, Type, Value};
+use connect_core::data::{Decimal, Type, Value, java};
 use connect_core::{Error, Result};
 
 use crate::calendar::MILLIS_PER_DAY;
-use crate::fields::java_type;
 use crate::numbers::{
     big_as_long, decimal_as_double, decimal_as_float, decimal_as_long, decimal_text,
     double_from_text, double_text, float_from_text, float_text,
@@ -17,7 +16,7 @@ use crate::simple_date::SimpleDate;
 /// The value as `target`; null stays null.
 pub(super) fn convert(value: &Value, target: &Type) -> Result<Value> {
     let unexpected = || {
-        let class = java_type(value);
+        let class = java::class_text(value);
         Error::data(format!("Unexpected type in Cast transformation: {class}"))
     };
     if value.is_null() {
