@@ -15,6 +15,8 @@ pub mod output;
 pub mod plugin;
 pub mod retry;
 mod secret;
+#[cfg(feature = "testkit")]
+pub mod testkit;
 
 pub use config::ConnectorConfig;
 pub use error::{Error, ErrorKind, Result, RetryVerdict};

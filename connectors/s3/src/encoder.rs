@@ -220,7 +220,8 @@ fn not_compressed(cause: std::io::Error) -> Error {
 #[cfg(test)]
 mod tests {
     use connect_core::config::{ConfigMap, ConnectorConfig};
-    use connect_core::data::{Datum, Offset, RecordTimestamp, TopicPartition};
+    use connect_core::data::{Datum, TopicPartition};
+    use connect_core::testkit;
 
     use super::*;
 
@@ -235,17 +236,8 @@ mod tests {
     }
 
     fn record() -> SinkRecord {
-        SinkRecord {
-            origin: TopicPartition::new("t", 0),
-            topic: "t".into(),
-            offset: Offset::new(0),
-            timestamp: RecordTimestamp::Unknown,
-            headers: Vec::new(),
-            key: Datum::null(),
-            value: Datum::schemaless(Value::Bytes(Bytes::from_static(b"record"))),
-            piece: None,
-            size: 6,
-        }
+        let value = Datum::schemaless(Value::Bytes(Bytes::from_static(b"record")));
+        testkit::record(TopicPartition::new("t", 0), 0, Datum::null(), value)
     }
 
     /// Small objects that wait to be published hold what they say they hold.

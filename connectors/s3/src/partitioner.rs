@@ -218,7 +218,8 @@ pub(crate) fn time_zone(name: &str) -> Option<TimeZone> {
 
 #[cfg(test)]
 mod tests {
-    use connect_core::data::{Offset, RecordTimestamp, TopicPartition};
+    use connect_core::data::{RecordTimestamp, TopicPartition};
+    use connect_core::testkit;
 
     use super::*;
 
@@ -344,16 +345,7 @@ mod tests {
     }
 
     fn record(value: Value) -> SinkRecord {
-        SinkRecord {
-            origin: TopicPartition::new("t", 0),
-            topic: "t".into(),
-            offset: Offset::new(0),
-            timestamp: RecordTimestamp::Unknown,
-            headers: Vec::new(),
-            key: Datum::null(),
-            value: Datum::schemaless(value),
-            piece: None,
-            size: 0,
-        }
+        let value = Datum::schemaless(value);
+        testkit::record(TopicPartition::new("t", 0), 0, Datum::null(), value)
     }
 }

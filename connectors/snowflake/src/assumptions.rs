@@ -11,10 +11,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use connect_core::clock::ManualClock;
 use connect_core::config::{ConfigMap, ConnectorConfig};
-use connect_core::data::{Datum, Offset, RecordTimestamp, SinkRecord, TopicPartition, Value};
-use connect_core::plugin::{
-    Assignment, Connector, MemoryBudget, SinkRuntime, SinkTaskContext, TaskId,
-};
+use connect_core::data::{Datum, Offset, SinkRecord, TopicPartition, Value};
+use connect_core::plugin::{Assignment, Connector, MemoryBudget, SinkTaskContext, TaskId};
+use connect_core::testkit::{self, Group};
 use sluice_stand_in_snowflake::{SnowflakeOptions, SnowflakeStandIn};
 
 use crate::config::SnowflakeSinkConfig;
@@ -248,7 +247,7 @@ impl Account {
                     task: 0,
                 },
                 clock: Arc::new(clock.clone()),
-                runtime: Arc::new(Alone),
+                runtime: Arc::new(Group::default()),
                 memory: MemoryBudget::new(64 << 20).join(),
             };
             let mut task = self.config.sink_task(context).unwrap();
@@ -278,17 +277,9 @@ impl Account {
     }
 
     fn record(&self, offset: i64) -> SinkRecord {
-        SinkRecord {
-            origin: TopicPartition::new(&*self.connector, 0),
-            topic: self.connector.as_str().into(),
-            offset: Offset::new(offset),
-            timestamp: RecordTimestamp::Unknown,
-            headers: Vec::new(),
-            key: Datum::null(),
-            value: Datum::schemaless(Value::Int64(offset)),
-            piece: None,
-            size: 100,
-        }
+        let partition = TopicPartition::new(&*self.connector, 0);
+        let value = Datum::schemaless(Value::Int64(offset));
+        testkit::record(partition, offset, Datum::null(), value)
     }
 
     async fn drop_all(&self) {
@@ -299,16 +290,6 @@ impl Account {
         }
         let stage = crate::naming::ConnectorNames::of(&self.connector).stage;
         run(&self.one, &format!("DROP STAGE IF EXISTS {stage}")).await;
-    }
-}
-
-/// A group of one member.
-struct Alone;
-
-#[async_trait::async_trait]
-impl SinkRuntime for Alone {
-    async fn commit(&self, _offsets: connect_core::data::Offsets) -> connect_core::Result<()> {
-        Ok(())
     }
 }
 

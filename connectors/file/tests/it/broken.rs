@@ -77,9 +77,9 @@ async fn a_line_longer_than_allowed_is_left_out_whatever_its_length() {
         let long = "x".repeat(length);
         place.write("a.jsonl", format!("1\n\"{long}\"\n2\n\"{long}"));
         let mut task = place.task().await;
-        assert_eq!(task.rows(2).await, ["1", "2"]);
+        assert_eq!(task.take(2).await, ["1", "2"]);
         place.append("a.jsonl", "and on\"\n3\n");
-        assert_eq!(task.rows(1).await, ["3"], "{length}");
+        assert_eq!(task.take(1).await, ["3"], "{length}");
     }
 }
 
@@ -91,7 +91,7 @@ async fn a_quote_that_is_not_closed_costs_its_line_not_the_file() {
     );
     let lines: String = (0..100).map(|number| format!("{number},a\n")).collect();
     place.write("a.csv", format!("id,name\n1,\"open\n{lines}"));
-    let rows = place.task().await.rows(100).await;
+    let rows = place.task().await.take(100).await;
     assert_eq!(rows[0], r#"{"id":0,"name":"a"}"#);
     assert_eq!(place.offset("a.csv")["skipped"], 1);
 }
@@ -130,10 +130,10 @@ async fn a_last_line_without_a_line_break_is_taken_when_the_file_no_longer_chang
     place.write("a.csv", "id,name\n1,a\n2,\"b\"");
     let mut task = place.task().await;
     assert_eq!(
-        task.rows(2).await,
+        task.take(2).await,
         [r#"{"id":1,"name":"a"}"#, r#"{"id":2,"name":"b"}"#]
     );
-    assert_eq!(task.within(QUIET).await, None);
+    assert_eq!(task.next_within(QUIET).await, None);
     place.append("a.csv", "\n3,c\n");
     assert_eq!(task.next().await, [r#"{"id":3,"name":"c"}"#]);
     assert_eq!(place.offset("a.csv")["lines"], 4);

@@ -16,10 +16,10 @@ async fn a_finished_file_is_moved_once_its_rows_are_acknowledged() {
     let mut task = place.task().await;
     let first = task.poll().await.unwrap();
     let second = task.poll().await.unwrap();
-    assert_eq!(task.within(QUIET).await, None);
+    assert_eq!(task.next_within(QUIET).await, None);
     assert!(place.path("a.csv").exists(), "not acknowledged yet");
     task.acknowledge(&first).await;
-    assert_eq!(task.within(QUIET).await, None);
+    assert_eq!(task.next_within(QUIET).await, None);
     assert!(place.path("a.csv").exists(), "half acknowledged");
     task.acknowledge(&second).await;
     let done = place.path("done/a.csv");
@@ -28,7 +28,7 @@ async fn a_finished_file_is_moved_once_its_rows_are_acknowledged() {
 
     // The same name, the same beginning: another file all the same.
     place.write("a.csv", "id\n1\n2\n3\n");
-    assert_eq!(task.rows(3).await.len(), 3);
+    assert_eq!(task.take(3).await.len(), 3);
     let again = place.path("done/a.csv.1");
     task.quiet_until(|| again.exists()).await;
 }
@@ -52,7 +52,7 @@ async fn what_comes_under_the_name_of_a_finished_file_is_another_file_whatever_i
         for _ in 0..2 {
             place.write(".a.csv", "id\n1\n2\n");
             place.rename(".a.csv", "a.csv");
-            assert_eq!(task.rows(2).await, [r#"{"id":1}"#, r#"{"id":2}"#]);
+            assert_eq!(task.take(2).await, [r#"{"id":1}"#, r#"{"id":2}"#]);
             task.quiet_until(|| !path.exists()).await;
         }
     }

@@ -8,15 +8,15 @@ use crate::support::{Place, QUIET, gzip};
 async fn a_half_written_line_waits_for_its_other_half() {
     let place = Place::new("a.csv", &[]);
     let mut task = place.task().await;
-    assert_eq!(task.within(QUIET).await, None, "there is no file yet");
+    assert_eq!(task.next_within(QUIET).await, None, "there is no file yet");
     place.append("a.csv", "id,na");
-    assert_eq!(task.within(QUIET).await, None, "half a header");
+    assert_eq!(task.next_within(QUIET).await, None, "half a header");
     place.append("a.csv", "me\n1,John\n2,\"Ja");
     assert_eq!(task.next().await, [r#"{"id":1,"name":"John"}"#]);
-    assert_eq!(task.within(QUIET).await, None);
+    assert_eq!(task.next_within(QUIET).await, None);
     place.append("a.csv", "ne\n");
     assert_eq!(
-        task.within(QUIET).await,
+        task.next_within(QUIET).await,
         None,
         "the line break is within quotes"
     );
@@ -50,7 +50,7 @@ async fn a_rotated_file_is_read_to_its_end_and_the_new_one_from_its_beginning() 
     writer.write_all(b"2\n3").unwrap();
     place.write("log.csv", "id\n4\n");
     assert_eq!(
-        task.rows(3).await,
+        task.take(3).await,
         [r#"{"id":2}"#, r#"{"id":3}"#, r#"{"id":4}"#]
     );
 }
@@ -64,14 +64,14 @@ async fn a_rotated_file_within_the_glob_is_not_read_again() {
     place.append("log", "2\n");
     place.rename("log", "log.1");
     place.write("log", "3\n");
-    let mut rows = task.rows(2).await;
+    let mut rows = task.take(2).await;
     rows.sort();
     assert_eq!(rows, [r#"{"id":2}"#, r#"{"id":3}"#]);
     place.rename("log.1", "log.2");
     place.rename("log", "log.1");
     place.write("log", "4\n");
-    assert_eq!(task.rows(1).await, [r#"{"id":4}"#]);
-    assert_eq!(task.within(QUIET).await, None);
+    assert_eq!(task.take(1).await, [r#"{"id":4}"#]);
+    assert_eq!(task.next_within(QUIET).await, None);
     // The new names have their own offsets once something was read under them.
     place.append("log", "5\n");
     assert_eq!(task.next().await, [r#"{"id":5}"#]);
@@ -86,9 +86,9 @@ async fn a_renamed_file_is_not_read_again_after_a_restart() {
     // Noticed while the task runs, and nothing is read under the new name.
     place.rename("log", "log.1");
     place.write("log", "2\n");
-    assert_eq!(task.rows(1).await, [r#"{"id":2}"#]);
+    assert_eq!(task.take(1).await, [r#"{"id":2}"#]);
     let mut task = place.task().await;
-    assert_eq!(task.within(QUIET).await, None);
+    assert_eq!(task.next_within(QUIET).await, None);
     drop(task);
     // While the worker is down, with a rest that was not read.
     place.append("log", "20\n");
@@ -96,10 +96,10 @@ async fn a_renamed_file_is_not_read_again_after_a_restart() {
     place.rename("log", "log.1");
     place.write("log", "3\n");
     let mut task = place.task().await;
-    let mut rows = task.rows(2).await;
+    let mut rows = task.take(2).await;
     rows.sort();
     assert_eq!(rows, [r#"{"id":20}"#, r#"{"id":3}"#]);
-    assert_eq!(task.within(QUIET).await, None);
+    assert_eq!(task.next_within(QUIET).await, None);
 }
 
 #[tokio::test]
@@ -122,13 +122,13 @@ async fn a_file_written_anew_in_place_is_read_from_its_beginning() {
             let place = Place::new("a.csv", &[]);
             place.write("a.csv", format!("{header}{first}"));
             let mut task = place.task().await;
-            task.rows(2).await;
+            task.take(2).await;
             if restart {
                 task = place.task().await;
             }
             place.write("a.csv", format!("{header}{second}"));
             let count = second.lines().count();
-            let rows = task.rows(count).await;
+            let rows = task.take(count).await;
             assert!(rows[0].starts_with(r#"{"id":1,"#), "{rows:?}");
             assert_eq!(rows.len(), count);
         }
@@ -147,7 +147,7 @@ async fn another_file_under_the_name_is_read_from_its_beginning_also_when_it_beg
         }
         place.write("new", "id\n1\n2\n");
         place.rename("new", "a.csv");
-        assert_eq!(task.rows(2).await, [r#"{"id":1}"#, r#"{"id":2}"#]);
+        assert_eq!(task.take(2).await, [r#"{"id":1}"#, r#"{"id":2}"#]);
     }
 }
 
@@ -180,7 +180,7 @@ async fn a_packed_file_that_is_still_written_waits_for_its_rest() {
     let before = task.next().await;
     assert!(before.len() < 2000);
     let mut rows = before;
-    while let Some(more) = task.within(QUIET).await {
+    while let Some(more) = task.next_within(QUIET).await {
         rows.extend(more);
     }
     assert!(rows.len() < 2000, "no half line at the cut: {}", rows.len());

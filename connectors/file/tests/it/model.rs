@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 
-use crate::support::{Place, values};
+use connect_core::testkit::values;
+
+use crate::support::Place;
 
 /// What happens.
 #[derive(Debug, Clone, Copy)]
@@ -93,7 +95,7 @@ async fn run(steps: &[Step], batch: &str, identity: &str) -> (Vec<String>, usize
                 }
             }
             Step::Read => rows.extend(
-                task.within(Duration::from_millis(8))
+                task.next_within(Duration::from_millis(8))
                     .await
                     .unwrap_or_default(),
             ),

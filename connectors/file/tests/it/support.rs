@@ -1,54 +1,32 @@
 //! A folder of files, and a worker's part towards a task.
 
-use std::collections::BTreeMap;
 use std::io::Write;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
-use async_trait::async_trait;
-use connect_core::clock::SystemClock;
+use connect_core::Result;
 use connect_core::config::{ConfigMap, connector_from_map};
-use connect_core::data::{SourceOffset, SourcePartition, SourceRecord, json};
-use connect_core::plugin::{
-    Connector, OffsetReader, Polled, SourceTask, SourceTaskContext, TaskId,
-};
-use connect_core::{Error, Result};
+use connect_core::data::SourceOffset;
+use connect_core::plugin::{Connector, TaskId};
+use connect_core::testkit::{self, SourceDriver, StoredOffsets};
 use sluice_connector_file as _;
 use tempfile::TempDir;
 
-/// No step of a test takes longer.
-pub(crate) const DEADLINE: Duration = Duration::from_secs(20);
-
 /// For how long nothing must come.
 pub(crate) const QUIET: Duration = Duration::from_millis(120);
-
-/// Offsets that were stored.
-#[derive(Default)]
-pub(crate) struct Stored(Mutex<BTreeMap<String, SourceOffset>>);
-
-fn key(partition: &SourcePartition) -> String {
-    serde_json::to_string(partition).unwrap()
-}
-
-#[async_trait]
-impl OffsetReader for Stored {
-    async fn offset(&self, partition: &SourcePartition) -> Result<Option<SourceOffset>> {
-        Ok(self.0.lock().unwrap().get(&key(partition)).cloned())
-    }
-}
 
 /// A folder with a connector that reads from it.
 pub(crate) struct Place {
     folder: TempDir,
     connector: Box<dyn Connector>,
-    pub(crate) stored: Arc<Stored>,
+    pub(crate) stored: Arc<StoredOffsets>,
 }
 
 /// A configuration for `file`.
 pub(crate) fn config(file: &Path, more: &[(&str, &str)]) -> ConfigMap {
-    let basic = [
+    let common = [
         ("connector.class", "sluice.file.FileSourceConnector"),
         ("file", file.to_str().unwrap()),
         ("format", "csv"),
@@ -56,9 +34,7 @@ pub(crate) fn config(file: &Path, more: &[(&str, &str)]) -> ConfigMap {
         ("poll.interval.ms", "5"),
         ("finished.after.ms", "-1"),
     ];
-    let all = basic.iter().chain(more);
-    all.map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
-        .collect()
+    testkit::config(&common, more)
 }
 
 impl Place {
@@ -111,27 +87,16 @@ impl Place {
     }
 
     /// A task, as after a start or restart.
-    pub(crate) async fn task(&self) -> Running {
+    pub(crate) async fn task(&self) -> SourceDriver {
         self.task_of(0, 1).await
     }
 
-    pub(crate) async fn task_of(&self, task: u32, task_count: u32) -> Running {
-        let context = SourceTaskContext {
-            task: TaskId {
-                connector: "csv-rows".into(),
-                task,
-            },
-            task_count,
-            clock: Arc::new(SystemClock),
-            offsets: self.stored.clone(),
-            transactions: None,
-        };
-        let mut task = self.connector.source_task(context).unwrap();
-        task.start().await.unwrap();
-        Running {
+    pub(crate) async fn task_of(&self, task: u32, task_count: u32) -> SourceDriver {
+        let task = TaskId {
+            connector: "csv-rows".into(),
             task,
-            stored: self.stored.clone(),
-        }
+        };
+        SourceDriver::start(&*self.connector, task, task_count, self.stored.clone()).await
     }
 
     /// What is stored for a file.
@@ -142,11 +107,7 @@ impl Place {
             ("directory".to_owned(), directory.into()),
             ("inode".to_owned(), inode.into()),
         ];
-        let stored = self.stored.0.lock().unwrap();
-        stored
-            .get(&key(&partition.into()))
-            .cloned()
-            .unwrap_or_default()
+        self.stored.get(&partition.into()).unwrap_or_default()
     }
 
     /// Stores a position under a file's name, as one is set by hand.
@@ -154,11 +115,7 @@ impl Place {
         let path = self.path(name);
         let partition = [("file".to_owned(), path.to_str().unwrap().into())].into();
         let offset = [("position".to_owned(), position.into())].into();
-        self.stored
-            .0
-            .lock()
-            .unwrap()
-            .insert(key(&partition), offset);
+        self.stored.set(&partition, offset);
     }
 
     pub(crate) async fn start(&self) -> Result<()> {
@@ -168,87 +125,6 @@ impl Place {
     pub(crate) fn task_count(&self, tasks_max: u32) -> u32 {
         self.connector.task_count(tasks_max)
     }
-}
-
-/// A running task.
-pub(crate) struct Running {
-    task: Box<dyn SourceTask>,
-    stored: Arc<Stored>,
-}
-
-impl Running {
-    /// One poll; nothing is stored.
-    pub(crate) async fn poll(&mut self) -> Result<Vec<SourceRecord>> {
-        match tokio::time::timeout(DEADLINE, self.task.poll()).await {
-            Ok(Ok(Polled::Records(records))) => Ok(records),
-            Ok(Ok(Polled::Finished)) => panic!("a file source has no end"),
-            Ok(Err(error)) => Err(error),
-            Err(_) => panic!("no rows in time"),
-        }
-    }
-
-    /// Stores offsets and tells the task.
-    pub(crate) async fn acknowledge(&mut self, records: &[SourceRecord]) {
-        for record in records {
-            if let Some(offset) = &record.source_offset {
-                let key = key(&record.source_partition);
-                self.stored.0.lock().unwrap().insert(key, offset.clone());
-            }
-        }
-        self.task.acked(records.len()).await.unwrap();
-    }
-
-    /// One poll whose rows are acknowledged, as text.
-    pub(crate) async fn next(&mut self) -> Vec<String> {
-        let records = self.poll().await.unwrap();
-        self.acknowledge(&records).await;
-        values(&records)
-    }
-
-    /// Polls until there are `count` rows.
-    pub(crate) async fn rows(&mut self, count: usize) -> Vec<String> {
-        let mut rows = Vec::new();
-        while rows.len() < count {
-            rows.extend(self.next().await);
-        }
-        rows
-    }
-
-    pub(crate) async fn failure(&mut self) -> Error {
-        self.poll().await.unwrap_err()
-    }
-
-    /// A poll that is dropped after `patience`, as a worker drops one; acknowledged if it brings something.
-    pub(crate) async fn within(&mut self, patience: Duration) -> Option<Vec<String>> {
-        match tokio::time::timeout(patience, self.task.poll()).await {
-            Ok(Ok(Polled::Records(records))) => {
-                self.acknowledge(&records).await;
-                Some(values(&records))
-            }
-            Ok(other) => panic!("{other:?}"),
-            Err(_) => None,
-        }
-    }
-
-    /// Polls on until `done`, with rows that must not come.
-    pub(crate) async fn quiet_until(&mut self, done: impl Fn() -> bool) {
-        let deadline = tokio::time::Instant::now() + DEADLINE;
-        while !done() {
-            assert!(tokio::time::Instant::now() < deadline, "not in time");
-            let rows = self.within(Duration::from_millis(10)).await;
-            assert_eq!(rows, None);
-        }
-    }
-}
-
-/// Values as JSON.
-pub(crate) fn values(records: &[SourceRecord]) -> Vec<String> {
-    let written = records.iter().map(|record| {
-        let mut text = Vec::new();
-        json::write(&record.value, &mut text).unwrap();
-        String::from_utf8(text).unwrap()
-    });
-    written.collect()
 }
 
 /// `content`, packed.

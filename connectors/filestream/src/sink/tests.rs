@@ -1,11 +1,11 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use bytes::Bytes;
 use connect_core::clock::ManualClock;
 use connect_core::config::{ConfigMap, connector_from_map};
-use connect_core::data::{Datum, RawJson, RecordTimestamp, Value};
+use connect_core::data::{Datum, Value};
 use connect_core::plugin::{MemoryBudget, SinkRuntime, TaskId};
+use connect_core::testkit::{self, json_datum};
 
 use super::*;
 
@@ -53,17 +53,7 @@ async fn opened(file: &Path) -> Result<Box<dyn SinkTask>> {
 }
 
 fn record(offset: i64, value: Datum) -> SinkRecord {
-    SinkRecord {
-        origin: TopicPartition::new("t", 0),
-        topic: "t".into(),
-        offset: Offset::new(offset),
-        timestamp: RecordTimestamp::Unknown,
-        headers: Vec::new(),
-        key: Datum::null(),
-        value,
-        piece: None,
-        size: 0,
-    }
+    testkit::record(TopicPartition::new("t", 0), offset, Datum::null(), value)
 }
 
 fn text(offset: i64, text: &str) -> SinkRecord {
@@ -75,12 +65,8 @@ async fn values_are_lines_as_java_writes_them_and_in_the_file_at_once() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("sink.txt");
     let mut task = opened(&file).await.unwrap();
-    let json = RawJson::validate(Bytes::from_static(br#"{"b":1.0,"a":[null]}"#)).unwrap();
-    let mut records = vec![
-        text(0, "foo"),
-        record(1, Datum::null()),
-        record(2, Datum::json(json)),
-    ];
+    let json = json_datum(r#"{"b":1.0,"a":[null]}"#);
+    let mut records = vec![text(0, "foo"), record(1, Datum::null()), record(2, json)];
     task.put(&mut records).await.unwrap();
     assert!(records.is_empty());
     let written = std::fs::read_to_string(&file).unwrap();

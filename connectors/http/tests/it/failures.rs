@@ -68,7 +68,7 @@ async fn a_dropped_poll_does_not_lose_the_request_under_way() {
     let api = Api::start(|_| Reply::json(users(1..=1)).delay(Duration::from_millis(400))).await;
     let mut task = Worker::new(&api.url("/"), &[]).task().await;
     let mut dropped = 0;
-    while task.poll_for(Duration::from_millis(20)).await.is_none() {
+    while task.poll_within(Duration::from_millis(20)).await.is_none() {
         dropped += 1;
         assert!(dropped < 1000, "no answer in time");
     }

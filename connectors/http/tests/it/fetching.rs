@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use connect_core::config::{connector_from_map, find_connector_plugin};
+use connect_core::testkit::values;
 
-use crate::support::{Api, Reply, Worker, config, users, values};
+use crate::support::{Api, Reply, Seen, Worker, config, users};
 
 /// Pages of two users by `page`, five in all.
 fn numbered(page: u64) -> String {
@@ -140,7 +141,7 @@ async fn a_link_in_the_answer_is_followed() {
 
 #[tokio::test]
 async fn a_cursor_goes_into_the_query_or_into_the_body_of_a_post() {
-    let script = |seen: &crate::support::Seen| {
+    let script = |seen: &Seen| {
         let last = seen.uri.to_string().contains("c%2F%222") || seen.body.contains(r#"c/\"2"#);
         let next = if last { "null" } else { r#""c/\"2""# };
         Reply::json(format!(
@@ -369,7 +370,7 @@ async fn a_page_of_very_many_records_is_handed_over_in_parts_and_only_its_end_is
                 offsets.count(),
                 usize::from(messages == 500 || messages == 1)
             );
-            task.acknowledge(&part);
+            task.acknowledge(&part).await;
             // A restart within the page reads it again.
             assert_eq!(
                 worker.stored.text().contains("fetched_at"),

@@ -5,7 +5,9 @@ use std::collections::BTreeSet;
 use axum::body::Body;
 use proptest::prelude::*;
 
-use crate::support::{Api, Reply, Seen, Worker, users, values};
+use connect_core::testkit::values;
+
+use crate::support::{Api, Reply, Seen, Worker, users};
 
 const RECORDS: u64 = 23;
 
@@ -72,7 +74,7 @@ async fn run(faults: Vec<Fault>) -> Vec<String> {
             // The worker dies with the records in its hands.
             Ok(_) if matches!(fault, Fault::NotAcknowledged) => task = worker.task().await,
             Ok(records) => {
-                task.acknowledge(&records);
+                task.acknowledge(&records).await;
                 acknowledged.extend(values(&records));
             }
         }

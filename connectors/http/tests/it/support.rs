@@ -1,27 +1,18 @@
 //! An HTTP API inside the test, that answers as the test says, and a worker's part towards a task.
 
-use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use async_trait::async_trait;
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::http::{HeaderMap, Method, Request, StatusCode, Uri};
 use axum::response::Response;
-use connect_core::clock::SystemClock;
 use connect_core::config::{ConfigMap, connector_from_map};
-use connect_core::data::{SourceOffset, SourcePartition, SourceRecord};
-use connect_core::plugin::{
-    Connector, OffsetReader, Polled, SourceTask, SourceTaskContext, TaskId,
-};
-use connect_core::{Error, Result};
+use connect_core::plugin::{Connector, TaskId};
+use connect_core::testkit::{self, SourceDriver, StoredOffsets};
 use sluice_connector_http as _;
-
-/// No step of a test takes longer.
-pub(crate) const DEADLINE: Duration = Duration::from_secs(20);
 
 /// A request as the server saw it.
 #[derive(Debug, Clone)]
@@ -170,44 +161,21 @@ fn text(bytes: &Bytes) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-/// Offsets that were stored.
-#[derive(Default)]
-pub(crate) struct Stored(Mutex<BTreeMap<String, SourceOffset>>);
-
-fn key(partition: &SourcePartition) -> String {
-    format!("{partition:?}")
-}
-
-#[async_trait]
-impl OffsetReader for Stored {
-    async fn offset(&self, partition: &SourcePartition) -> Result<Option<SourceOffset>> {
-        Ok(self.0.lock().unwrap().get(&key(partition)).cloned())
-    }
-}
-
-impl Stored {
-    pub(crate) fn text(&self) -> String {
-        format!("{:?}", self.0.lock().unwrap())
-    }
-}
-
 /// A configured connector with its stored offsets: what a worker holds.
 pub(crate) struct Worker {
     pub(crate) connector: Box<dyn Connector>,
-    pub(crate) stored: Arc<Stored>,
+    pub(crate) stored: Arc<StoredOffsets>,
 }
 
 /// The options every test needs, and `more`.
 pub(crate) fn config(url: &str, more: &[(&str, &str)]) -> ConfigMap {
-    let basic = [
+    let common = [
         ("connector.class", "sluice.http.HttpSourceConnector"),
         ("http.url", url),
         ("topic", "users"),
         ("poll.interval.ms", "60000"),
     ];
-    let all = basic.iter().chain(more);
-    all.map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
-        .collect()
+    testkit::config(&common, more)
 }
 
 impl Worker {
@@ -219,77 +187,13 @@ impl Worker {
     }
 
     /// A task, as after a start or restart.
-    pub(crate) async fn task(&self) -> Running {
-        let context = SourceTaskContext {
-            task: TaskId {
-                connector: "api-users".into(),
-                task: 0,
-            },
-            task_count: 1,
-            clock: Arc::new(SystemClock),
-            offsets: self.stored.clone(),
-            transactions: None,
+    pub(crate) async fn task(&self) -> SourceDriver {
+        let task = TaskId {
+            connector: "api-users".into(),
+            task: 0,
         };
-        let mut task = self.connector.source_task(context).unwrap();
-        task.start().await.unwrap();
-        Running {
-            task,
-            stored: self.stored.clone(),
-        }
+        SourceDriver::start(&*self.connector, task, 1, self.stored.clone()).await
     }
-}
-
-/// A running task.
-pub(crate) struct Running {
-    task: Box<dyn SourceTask>,
-    stored: Arc<Stored>,
-}
-
-impl Running {
-    /// One poll; nothing is stored.
-    pub(crate) async fn poll(&mut self) -> Result<Vec<SourceRecord>> {
-        match tokio::time::timeout(DEADLINE, self.task.poll()).await {
-            Ok(Ok(Polled::Records(records))) => Ok(records),
-            Ok(Ok(Polled::Finished)) => panic!("an HTTP source has no end"),
-            Ok(Err(error)) => Err(error),
-            Err(_) => panic!("no answer in time"),
-        }
-    }
-
-    /// A poll that is dropped after `patience`, as a worker drops one to store offsets.
-    pub(crate) async fn poll_for(&mut self, patience: Duration) -> Option<Result<Polled>> {
-        tokio::time::timeout(patience, self.task.poll()).await.ok()
-    }
-
-    /// Stores the offsets of acknowledged records.
-    pub(crate) fn acknowledge(&self, records: &[SourceRecord]) {
-        let mut stored = self.stored.0.lock().unwrap();
-        for record in records {
-            if let Some(offset) = &record.source_offset {
-                stored.insert(key(&record.source_partition), offset.clone());
-            }
-        }
-    }
-
-    /// One poll whose records are acknowledged; their values as text.
-    pub(crate) async fn next(&mut self) -> Vec<String> {
-        let records = self.poll().await.unwrap();
-        self.acknowledge(&records);
-        values(&records)
-    }
-
-    /// The error of a poll.
-    pub(crate) async fn failure(&mut self) -> Error {
-        self.poll().await.unwrap_err()
-    }
-}
-
-/// The values as they are spelled.
-pub(crate) fn values(records: &[SourceRecord]) -> Vec<String> {
-    let raw = records
-        .iter()
-        .map(|record| record.value.raw_json().unwrap());
-    raw.map(text).collect()
 }
 
 /// `[{"id":first}, …]`

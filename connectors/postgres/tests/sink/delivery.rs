@@ -6,8 +6,9 @@ use std::time::{Duration, Instant};
 
 use connect_core::ErrorKind;
 use connect_core::data::{SinkRecord, TopicPartition};
+use connect_core::testkit::Group;
 
-use crate::harness::{DATABASE, Driver, Group, config, json_record, postgres};
+use crate::harness::{DATABASE, config, join, json_record, partition, postgres, sink};
 
 const EXACTLY: [(&str, &str); 2] = [
     ("delivery.guarantee", "exactly_once"),
@@ -27,13 +28,13 @@ async fn after_a_crash_before_the_offset_commit_rows_appear_once() {
     let postgres = postgres();
     let config = config(&postgres, &EXACTLY);
     let group: Arc<Group> = Arc::default();
-    let mut first = Driver::join(&config, "t", group.clone()).await.unwrap();
+    let mut first = join(&config, "t", group.clone()).await;
     first.write(records(0..10)).await.unwrap();
     first.put(records(10..20)).await.unwrap();
-    first.flush().await.unwrap();
+    first.task.flush().await.unwrap();
     // The rows are there, the group does not know.
     drop(first);
-    let mut second = Driver::join(&config, "t", group).await.unwrap();
+    let mut second = join(&config, "t", group).await;
     second.write(records(10..30)).await.unwrap();
     assert_eq!(postgres.sql(DATABASE, CONTENT).unwrap(), "30|30|0|29");
     let offsets = "SELECT connector, topic, partition, next_offset, epoch FROM sluice_offsets";
@@ -59,8 +60,8 @@ async fn tasks_that_die_at_random_leave_every_row_of_every_partition_once() {
     let mut random = fastrand::Rng::with_seed(11);
     let mut deaths = 0;
     while topics.iter().any(|topic| next(topic) < END) {
-        let mut driver = Driver::join(&config, "a", group.clone()).await.unwrap();
-        driver.open("b").await.unwrap();
+        let mut driver = join(&config, "a", group.clone()).await;
+        driver.open(&[partition("b")]).await;
         let mut read = topics.map(next);
         for _ in 0..random.u8(1..6) {
             for (topic, from) in topics.iter().zip(&mut read) {
@@ -71,7 +72,7 @@ async fn tasks_that_die_at_random_leave_every_row_of_every_partition_once() {
                 *from = to;
             }
             if random.bool() {
-                let durable = driver.flush().await.unwrap();
+                let durable = driver.task.flush().await.unwrap();
                 if random.bool() {
                     connect_core::plugin::SinkRuntime::commit(&*group, durable)
                         .await
@@ -95,11 +96,11 @@ async fn at_least_once_inserts_replay_what_was_not_committed() {
     let postgres = postgres();
     let config = config(&postgres, &[("auto.create", "true")]);
     let group: Arc<Group> = Arc::default();
-    let mut first = Driver::join(&config, "t", group.clone()).await.unwrap();
+    let mut first = join(&config, "t", group.clone()).await;
     first.put(records(0..10)).await.unwrap();
-    first.flush().await.unwrap();
+    first.task.flush().await.unwrap();
     drop(first);
-    let mut second = Driver::join(&config, "t", group).await.unwrap();
+    let mut second = join(&config, "t", group).await;
     second.write(records(0..20)).await.unwrap();
     assert_eq!(postgres.sql(DATABASE, CONTENT).unwrap(), "30|20|0|19");
 }
@@ -111,7 +112,7 @@ async fn exactly_once_chosen_again_goes_on_where_at_least_once_has_left_off() {
     let exactly = config(&postgres, &EXACTLY);
     let at_least = config(&postgres, &EXACTLY[1..]);
     for (round, config) in (0..).zip([&exactly, &at_least, &exactly]) {
-        let mut driver = Driver::join(config, "t", group.clone()).await.unwrap();
+        let mut driver = join(config, "t", group.clone()).await;
         let mut new = records(round * 10..round * 10 + 10);
         driver.try_write(&mut new).await.unwrap();
     }
@@ -124,7 +125,7 @@ async fn a_table_under_the_name_of_the_offsets_that_is_not_ours_keeps_nobody_fro
     let made = "CREATE TABLE sluice_offsets (other int); INSERT INTO sluice_offsets VALUES (1)";
     postgres.sql(DATABASE, made).unwrap();
     let config = config(&postgres, &EXACTLY[1..]);
-    let mut driver = Driver::start(&config, "t").await;
+    let mut driver = sink(&config, "t").await;
     driver.try_write(&mut records(0..10)).await.unwrap();
     assert_eq!(postgres.sql(DATABASE, CONTENT).unwrap(), "10|10|0|9");
 }
@@ -133,17 +134,16 @@ async fn a_table_under_the_name_of_the_offsets_that_is_not_ours_keeps_nobody_fro
 async fn a_task_that_has_lost_its_partition_writes_nothing_more() {
     let postgres = postgres();
     let config = config(&postgres, &EXACTLY);
-    let mut zombie = Driver::start(&config, "t").await;
+    let mut zombie = sink(&config, "t").await;
     zombie.write(records(0..10)).await.unwrap();
-    let mut owner = Driver::start(&config, "t").await;
+    let mut owner = sink(&config, "t").await;
     owner.group.set(&TopicPartition::new("t", 0), 10);
     owner.write(records(10..20)).await.unwrap();
     let error = zombie.try_write(&mut records(10..15)).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Conflict);
     // It begins anew, as the worker does after a conflict, and is no member any more.
     zombie.group.expel();
-    zombie.close("t").await;
-    zombie.open("t").await.unwrap();
+    zombie.reopen().await;
     let error = zombie.try_write(&mut records(10..15)).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Conflict);
     owner.write(records(20..30)).await.unwrap();
@@ -156,18 +156,17 @@ async fn a_database_behind_its_group_makes_the_group_go_back() {
     let config = config(&postgres, &EXACTLY);
     let partition = TopicPartition::new("t", 0);
     let group: Arc<Group> = Arc::default();
-    let mut driver = Driver::join(&config, "t", group.clone()).await.unwrap();
+    let mut driver = join(&config, "t", group.clone()).await;
     driver.write(records(0..10)).await.unwrap();
     drop(driver);
     // A backup was restored.
     let restored = "DELETE FROM t WHERE n >= 4; UPDATE sluice_offsets SET next_offset = 4";
     postgres.sql(DATABASE, restored).unwrap();
-    let mut driver = Driver::join(&config, "t", group.clone()).await.unwrap();
+    let mut driver = join(&config, "t", group.clone()).await;
     let error = driver.try_write(&mut records(10..12)).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Conflict);
     assert_eq!(group.committed(&partition), Some(4));
-    driver.close("t").await;
-    driver.open("t").await.unwrap();
+    driver.reopen().await;
     driver.write(records(4..12)).await.unwrap();
     assert_eq!(postgres.sql(DATABASE, CONTENT).unwrap(), "12|12|0|11");
 }
@@ -179,7 +178,7 @@ async fn survives_kills(options: &[(&str, &str)]) {
     let done = Arc::new(AtomicBool::new(false));
     let finished = done.clone();
     let group: Arc<Group> = Arc::default();
-    let mut driver = Driver::join(&config, "t", group).await.unwrap();
+    let mut driver = join(&config, "t", group).await;
     let writing = tokio::spawn(async move {
         let mut next = 0;
         while !finished.load(Ordering::SeqCst) {
@@ -235,7 +234,7 @@ async fn what_may_pass_is_tried_again_until_max_retries() {
         postgres
             .sql(DATABASE, &made.replace("RETURN NEW", "RETURN NULL"))
             .unwrap();
-        let mut driver = Driver::start(&config(&postgres, &[]), "t").await;
+        let mut driver = sink(&config(&postgres, &[]), "t").await;
         driver.write(records(0..5)).await.unwrap();
         assert_eq!(
             postgres.sql(DATABASE, CONTENT).unwrap(),
@@ -245,7 +244,7 @@ async fn what_may_pass_is_tried_again_until_max_retries() {
         postgres
             .sql(DATABASE, "ALTER SEQUENCE tries RESTART")
             .unwrap();
-        let mut driver = Driver::start(&config(&postgres, &[("max.retries", "2")]), "t").await;
+        let mut driver = sink(&config(&postgres, &[("max.retries", "2")]), "t").await;
         let error = driver.write(records(5..10)).await.unwrap_err();
         assert!(
             error.to_string().contains("failed 3 times in a row"),
@@ -258,7 +257,7 @@ async fn what_may_pass_is_tried_again_until_max_retries() {
 #[tokio::test]
 async fn a_connection_that_is_cut_is_made_again() {
     let postgres = postgres();
-    let mut driver = Driver::start(&config(&postgres, &EXACTLY), "t").await;
+    let mut driver = sink(&config(&postgres, &EXACTLY), "t").await;
     for round in 0..5 {
         driver
             .write(records(round * 10..round * 10 + 10))
@@ -274,7 +273,7 @@ async fn a_connection_that_is_cut_is_made_again() {
 async fn offsets_of_what_is_written_are_handed_out_although_the_server_is_gone() {
     let mut postgres = postgres();
     let config = config(&postgres, &[("auto.create", "true"), ("batch.size", "10")]);
-    let mut driver = Driver::start(&config, "t").await;
+    let mut driver = sink(&config, "t").await;
     // The second ten wait for the first to be written.
     driver.put(records(0..10)).await.unwrap();
     driver.put(records(10..20)).await.unwrap();
@@ -290,12 +289,12 @@ async fn offsets_of_what_is_written_are_handed_out_although_the_server_is_gone()
     }
     postgres.kill9().unwrap();
     driver.put(records(20..30)).await.unwrap_or(());
-    let durable = driver.flush().await.unwrap();
+    let durable = driver.task.flush().await.unwrap();
     let offset = durable
         .get(&TopicPartition::new("t", 0))
         .map(|next| next.offset.value());
     assert_eq!(offset, Some(20));
-    assert!(driver.flush().await.unwrap_err().is_retriable());
+    assert!(driver.task.flush().await.unwrap_err().is_retriable());
     postgres.restart().unwrap();
     driver.write(Vec::new()).await.unwrap();
     assert_eq!(postgres.sql(DATABASE, CONTENT).unwrap(), "30|30|0|29");
@@ -305,13 +304,13 @@ async fn offsets_of_what_is_written_are_handed_out_although_the_server_is_gone()
 async fn giving_up_a_partition_drops_what_waits_for_a_lock() {
     let postgres = postgres();
     postgres.sql(DATABASE, "CREATE TABLE t (n int)").unwrap();
-    let mut driver = Driver::start(&config(&postgres, &[]), "t").await;
+    let mut driver = sink(&config(&postgres, &[]), "t").await;
     let blocker = tokio_postgres_session(&postgres).await;
     blocker.batch_execute("BEGIN; LOCK TABLE t").await.unwrap();
     driver.put(records(0..10)).await.unwrap();
-    driver.close("t").await;
+    driver.close(&[partition("t")]).await;
     blocker.batch_execute("COMMIT").await.unwrap();
-    driver.open("t").await.unwrap();
+    driver.open(&[partition("t")]).await;
     driver.write(records(0..10)).await.unwrap();
     assert_eq!(postgres.sql(DATABASE, CONTENT).unwrap(), "10|10|0|9");
 }

@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use connect_core::data::{Datum, Schema, SinkRecord, Type, Value};
+use connect_core::testkit::json_datum;
 
 use crate::harness::{
-    DATABASE, Driver, config, json_datum, json_record, postgres, record, structure,
+    DATABASE, config, join, json_record, partition, postgres, record, sink, structure,
 };
 
 fn keyed(offset: i64, key: i64, value: Option<&str>) -> SinkRecord {
@@ -29,8 +30,8 @@ async fn inserts_of_many_batches_and_tables_all_arrive() {
         ("batch.size", "700"),
         ("table.name.format", "shop.${topic}"),
     ];
-    let mut driver = Driver::start(&config(&postgres, &options), "a").await;
-    driver.open("b").await.unwrap();
+    let mut driver = sink(&config(&postgres, &options), "a").await;
+    driver.open(&[partition("b")]).await;
     let records = (0..5000).map(|offset| {
         let topic = if offset % 3 == 0 { "a" } else { "b" };
         json_record(topic, offset, &format!(r#"{{"n": {offset}, "s": "x"}}"#))
@@ -55,7 +56,7 @@ async fn of_several_records_with_one_key_the_last_wins() {
     let postgres = postgres();
     let mut options = BY_KEY.to_vec();
     options.push(("insert.mode", "upsert"));
-    let mut driver = Driver::start(&config(&postgres, &options), "t").await;
+    let mut driver = sink(&config(&postgres, &options), "t").await;
     let first = vec![
         keyed(0, 1, Some(r#"{"v": "old"}"#)),
         keyed(1, 2, Some(r#"{"v": "two"}"#)),
@@ -79,7 +80,7 @@ async fn deletes_and_writes_of_one_key_keep_their_order() {
         postgres.sql(DATABASE, "DROP TABLE IF EXISTS t").unwrap();
         let mut options = BY_KEY.to_vec();
         options.extend([("insert.mode", mode), ("delete.enabled", "true")]);
-        let mut driver = Driver::start(&config(&postgres, &options), "t").await;
+        let mut driver = sink(&config(&postgres, &options), "t").await;
         let records = vec![
             keyed(0, 9, None),
             keyed(1, 1, Some(r#"{"v": 1}"#)),
@@ -102,7 +103,7 @@ async fn a_tombstone_for_a_table_that_is_not_there_makes_none() {
     let postgres = postgres();
     let mut options = BY_KEY.to_vec();
     options.push(("delete.enabled", "true"));
-    let mut driver = Driver::start(&config(&postgres, &options), "t").await;
+    let mut driver = sink(&config(&postgres, &options), "t").await;
     driver.write(vec![keyed(0, 1, None)]).await.unwrap();
     let found = postgres
         .sql(DATABASE, "SELECT to_regclass('t') IS NULL")
@@ -120,7 +121,7 @@ async fn an_update_changes_rows_that_are_there_and_makes_none() {
         ("pk.mode", "record_key"),
         ("pk.fields", "id"),
     ];
-    let mut driver = Driver::start(&config(&postgres, &options), "t").await;
+    let mut driver = sink(&config(&postgres, &options), "t").await;
     let records = vec![
         keyed(0, 1, Some(r#"{"v": "b"}"#)),
         keyed(1, 2, Some(r#"{"v": "c"}"#)),
@@ -139,7 +140,7 @@ async fn keys_come_from_a_struct_a_json_key_or_the_value() {
         options
     };
     let by_struct = upsert(&[("pk.mode", "record_key")]);
-    let mut driver = Driver::start(&config(&postgres, &by_struct), "by_struct").await;
+    let mut driver = sink(&config(&postgres, &by_struct), "by_struct").await;
     let key = || {
         structure(vec![
             ("shop", Schema::new(Type::String), Value::string("s")),
@@ -161,7 +162,7 @@ async fn keys_come_from_a_struct_a_json_key_or_the_value() {
         ("pk.fields", "id"),
         ("fields.whitelist", "v"),
     ]);
-    let mut driver = Driver::start(&config(&postgres, &by_value), "by_value").await;
+    let mut driver = sink(&config(&postgres, &by_value), "by_value").await;
     let json = r#"{"v": 1, "id": "x", "left_out": true}"#;
     driver
         .write(vec![json_record("by_value", 0, json)])
@@ -189,24 +190,22 @@ async fn pieces_of_one_record_stay_together_and_are_told_apart() {
         ("auto.create", "true"),
         ("batch.size", "4"),
     ];
-    let mut driver = Driver::start(&config(&postgres, &options), "t").await;
+    let mut driver = sink(&config(&postgres, &options), "t").await;
     let records = || -> Vec<_> {
         (0..12)
             .map(|n| json_record("t", n / 3, &format!(r#"{{"v": {n}}}"#)))
             .collect()
     };
     driver.put(records()).await.unwrap();
-    driver.flush().await.unwrap();
+    driver.task.flush().await.unwrap();
     let group = driver.group.clone();
     drop(driver);
     // A replay after a crash before the offset commit.
-    let mut driver = Driver::join(&config(&postgres, &options), "t", group)
-        .await
-        .unwrap();
+    let mut driver = join(&config(&postgres, &options), "t", group).await;
     driver.write(records()).await.unwrap();
     let read = "SELECT count(*), sum(v), max(piece), count(DISTINCT place) FROM t";
     assert_eq!(postgres.sql(DATABASE, read).unwrap(), "12|66|2|4");
-    let mut three = Driver::start(&config(&postgres, &[("pk.mode", "kafka")]), "t").await;
+    let mut three = sink(&config(&postgres, &[("pk.mode", "kafka")]), "t").await;
     let error = three.write(records()).await.unwrap_err();
     assert!(
         error
@@ -231,7 +230,7 @@ async fn any_mix_of_shapes_and_deletes_ends_as_if_done_one_by_one() {
         ("delete.enabled", "true"),
         ("batch.size", "97"),
     ];
-    let mut driver = Driver::start(&config(&postgres, &options), "t").await;
+    let mut driver = sink(&config(&postgres, &options), "t").await;
     let mut random = fastrand::Rng::with_seed(4);
     let mut model: BTreeMap<i64, BTreeMap<&str, String>> = BTreeMap::new();
     let mut records = Vec::new();

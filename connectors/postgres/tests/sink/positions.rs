@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use connect_core::ErrorKind;
 use connect_core::data::SinkRecord;
+use connect_core::testkit::Group;
 
-use crate::harness::{DATABASE, Driver, Group, config, json_record, postgres};
+use crate::harness::{DATABASE, config, join, json_record, partition, postgres, sink};
 
 fn positions(topic: &str, range: std::ops::Range<i64>, value: i64) -> Vec<SinkRecord> {
     let json = format!(r#"{{"v": {value}}}"#);
@@ -26,13 +27,13 @@ async fn with_the_position_as_key_a_replay_adds_nothing() {
     ];
     let config = config(&postgres, &options);
     let group: Arc<Group> = Arc::default();
-    let mut first = Driver::join(&config, "t", group.clone()).await.unwrap();
+    let mut first = join(&config, "t", group.clone()).await;
     first.write(positions("t", 0..5, 1)).await.unwrap();
     first.put(positions("t", 5..10, 1)).await.unwrap();
-    first.flush().await.unwrap();
+    first.task.flush().await.unwrap();
     drop(first);
     // The rows are there, the group does not know.
-    let mut second = Driver::join(&config, "t", group).await.unwrap();
+    let mut second = join(&config, "t", group).await;
     second.write(positions("t", 5..15, 1)).await.unwrap();
     assert_eq!(postgres.sql(DATABASE, POSITIONS).unwrap(), "15|15|0|14|t");
 }
@@ -43,7 +44,7 @@ async fn with_the_position_as_key_new_records_of_a_topic_made_anew_are_refused_a
     let options = [("pk.mode", "kafka"), ("auto.create", "true")];
     let config = config(&postgres, &options);
     let group: Arc<Group> = Arc::default();
-    let mut driver = Driver::join(&config, "t", group.clone()).await.unwrap();
+    let mut driver = join(&config, "t", group.clone()).await;
     driver.write(positions("t", 0..10, 1)).await.unwrap();
     // Another topic under the name, in a task that goes on: no crash explains the rows.
     let error = driver.write(positions("t", 0..3, 100)).await.unwrap_err();
@@ -52,7 +53,7 @@ async fn with_the_position_as_key_new_records_of_a_topic_made_anew_are_refused_a
     assert!(text.contains("was made anew"), "{text}");
     // After a restart: the group has committed more than what comes now.
     drop(driver);
-    let mut driver = Driver::join(&config, "t", group).await.unwrap();
+    let mut driver = join(&config, "t", group).await;
     let error = driver.write(positions("t", 3..5, 100)).await.unwrap_err();
     assert!(error.to_string().contains("was made anew"), "{error}");
     assert_eq!(postgres.sql(DATABASE, POSITIONS).unwrap(), "10|10|0|9|t");
@@ -68,23 +69,20 @@ async fn with_the_position_as_key_a_replay_of_one_partition_excuses_no_row_of_an
     ];
     let config = config(&postgres, &options);
     let group: Arc<Group> = Arc::default();
-    let mut first = Driver::join(&config, "b", group.clone()).await.unwrap();
+    let mut first = join(&config, "b", group.clone()).await;
     first.put(positions("b", 0..5, 1)).await.unwrap();
-    first.flush().await.unwrap();
+    first.task.flush().await.unwrap();
     drop(first);
-    let mut driver = Driver::join(&config, "a", group).await.unwrap();
+    let mut driver = join(&config, "a", group).await;
     driver.write(positions("a", 0..5, 1)).await.unwrap();
-    driver.open("b").await.unwrap();
+    driver.open(&[partition("b")]).await;
     let both = |a: std::ops::Range<i64>| [positions("b", 0..8, 1), positions("a", a, 1)].concat();
     let error = driver.write(both(4..7)).await.unwrap_err();
     assert!(
         error.to_string().starts_with("record a-0 at offset 4: "),
         "{error}"
     );
-    driver.close("a").await;
-    driver.close("b").await;
-    driver.open("a").await.unwrap();
-    driver.open("b").await.unwrap();
+    driver.reopen().await;
     driver.write(both(5..7)).await.unwrap();
     assert_eq!(postgres.sql(DATABASE, POSITIONS).unwrap(), "15|15|0|7|a");
 }
@@ -95,9 +93,9 @@ async fn with_the_position_as_key_a_task_that_has_lost_its_partition_is_told_so_
     let postgres = postgres();
     let options = [("pk.mode", "kafka"), ("auto.create", "true")];
     let config = config(&postgres, &options);
-    let mut zombie = Driver::start(&config, "t").await;
+    let mut zombie = sink(&config, "t").await;
     zombie.write(positions("t", 0..5, 1)).await.unwrap();
-    let mut owner = Driver::start(&config, "t").await;
+    let mut owner = sink(&config, "t").await;
     owner.write(positions("t", 5..10, 1)).await.unwrap();
     zombie.group.expel();
     let mut records = positions("t", 5..10, 1);
@@ -111,12 +109,12 @@ async fn with_the_position_as_key_rows_are_refused_that_a_group_without_an_offse
     let postgres = postgres();
     let options = [("pk.mode", "kafka"), ("auto.create", "true")];
     let config = config(&postgres, &options);
-    let mut driver = Driver::start(&config, "t").await;
+    let mut driver = sink(&config, "t").await;
     driver.write(positions("t", 0..10, 1)).await.unwrap();
     // With a deleted topic its offsets go too; and a failed task that is started again knows no more than before.
     let group: Arc<Group> = Arc::default();
     for _ in 0..2 {
-        let mut driver = Driver::join(&config, "t", group.clone()).await.unwrap();
+        let mut driver = join(&config, "t", group.clone()).await;
         let error = driver.write(positions("t", 0..3, 100)).await.unwrap_err();
         assert!(error.to_string().contains("was made anew"), "{error}");
     }
@@ -129,11 +127,11 @@ async fn with_the_position_as_key_a_crash_before_the_very_first_offset_commit_is
     let options = [("pk.mode", "kafka"), ("auto.create", "true")];
     let config = config(&postgres, &options);
     let group: Arc<Group> = Arc::default();
-    let mut first = Driver::join(&config, "t", group.clone()).await.unwrap();
+    let mut first = join(&config, "t", group.clone()).await;
     first.put(positions("t", 0..5, 1)).await.unwrap();
-    first.flush().await.unwrap();
+    first.task.flush().await.unwrap();
     drop(first);
-    let mut second = Driver::join(&config, "t", group).await.unwrap();
+    let mut second = join(&config, "t", group).await;
     second.write(positions("t", 0..8, 1)).await.unwrap();
     assert_eq!(postgres.sql(DATABASE, POSITIONS).unwrap(), "8|8|0|7|t");
 }

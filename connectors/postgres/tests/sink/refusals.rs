@@ -4,13 +4,13 @@ use connect_core::ErrorKind;
 use connect_core::config::connector_from_map;
 use connect_core::data::{Datum, Value};
 
-use crate::harness::{DATABASE, Driver, config, json_record, postgres, record};
+use crate::harness::{DATABASE, config, json_record, postgres, record, sink};
 
 #[tokio::test]
 async fn a_value_that_does_not_fit_is_named_with_table_column_and_position() {
     let postgres = postgres();
     postgres.sql(DATABASE, "CREATE TABLE t (a int)").unwrap();
-    let mut driver = Driver::start(&config(&postgres, &[]), "t").await;
+    let mut driver = sink(&config(&postgres, &[]), "t").await;
     let records = vec![
         json_record("t", 5, r#"{"a": 1}"#),
         json_record("t", 6, r#"{"a": 3000000000}"#),
@@ -67,7 +67,7 @@ async fn the_one_record_that_the_database_refuses_is_found_among_many() {
         ),
     ];
     for (json, state, named) in wrong {
-        let mut driver = Driver::start(&config(&postgres, &[]), "t").await;
+        let mut driver = sink(&config(&postgres, &[]), "t").await;
         let records = (0..1000).map(|offset| match offset {
             777 => json_record("t", offset, json),
             6 => json_record("t", offset, r#"{"id": 6, "v": "x", "secret": "hushed"}"#),
@@ -107,7 +107,7 @@ async fn a_refusal_early_in_megabytes_of_rows_is_no_lost_connection() {
                 .unwrap();
             options.extend([("pk.mode", "record_value"), ("pk.fields", "id")]);
         }
-        let mut driver = Driver::start(&config(&postgres, &options), "t").await;
+        let mut driver = sink(&config(&postgres, &options), "t").await;
         let records = (0..8000).map(|offset| {
             let length = if offset == 3 { 3001 } else { 2000 };
             let id = if mode == "upsert" {
@@ -129,7 +129,7 @@ async fn a_refusal_early_in_megabytes_of_rows_is_no_lost_connection() {
 #[tokio::test]
 async fn records_that_are_no_rows_say_what_the_options_require() {
     let postgres = postgres();
-    let mut driver = Driver::start(&config(&postgres, &[]), "t").await;
+    let mut driver = sink(&config(&postgres, &[]), "t").await;
     let error = driver
         .write(vec![record("t", 3, Datum::null(), Datum::null())])
         .await
@@ -141,7 +141,7 @@ async fn records_that_are_no_rows_say_what_the_options_require() {
          (topic='t',partition=0,offset=3,timestamp=1700000000000) with null value"
     );
     let text = Datum::schemaless(Value::string("plain"));
-    let mut driver = Driver::start(&config(&postgres, &[]), "t").await;
+    let mut driver = sink(&config(&postgres, &[]), "t").await;
     let error = driver
         .write(vec![record("t", 4, Datum::null(), text)])
         .await
@@ -161,7 +161,7 @@ async fn an_upsert_without_a_unique_constraint_says_what_is_needed() {
         ("pk.mode", "record_value"),
         ("pk.fields", "id"),
     ];
-    let mut driver = Driver::start(&config(&postgres, &options), "t").await;
+    let mut driver = sink(&config(&postgres, &options), "t").await;
     let error = driver
         .write(vec![json_record("t", 0, r#"{"id": 1}"#)])
         .await
@@ -211,7 +211,7 @@ async fn missing_privileges_fail_the_task_and_are_not_tried_again() {
     let mut config = config(&postgres, &[]);
     config.insert("connection.user".to_owned(), "reader".to_owned());
     config.insert("connection.password".to_owned(), "reader".to_owned());
-    let mut driver = Driver::start(&config, "t").await;
+    let mut driver = sink(&config, "t").await;
     let error = driver
         .write(vec![json_record("t", 0, r#"{"a": 1}"#)])
         .await

@@ -2,7 +2,7 @@
 
 use connect_core::data::{Datum, Schema, Type, Value};
 
-use crate::harness::{DATABASE, Driver, config, json_record, postgres, record, structure};
+use crate::harness::{DATABASE, config, json_record, postgres, record, sink, structure};
 
 #[tokio::test]
 async fn two_tasks_make_and_widen_one_table_at_once() {
@@ -18,7 +18,7 @@ async fn two_tasks_make_and_widen_one_table_at_once() {
         let config = config.clone();
         tasks.push(tokio::spawn(async move {
             let topic = format!("t{task}");
-            let mut driver = Driver::start(&config, &topic).await;
+            let mut driver = sink(&config, &topic).await;
             for offset in 0..8 {
                 let json = format!(
                     r#"{{"task": {task}, "common{offset}": 1, "own{task}_{offset}": "x"}}"#
@@ -42,7 +42,7 @@ async fn two_tasks_make_and_widen_one_table_at_once() {
 async fn fields_with_defaults_are_added_with_them_and_required_ones_refused() {
     let postgres = postgres();
     let options = [("auto.create", "true"), ("auto.evolve", "true")];
-    let mut driver = Driver::start(&config(&postgres, &options), "t").await;
+    let mut driver = sink(&config(&postgres, &options), "t").await;
     let base = || ("a", Schema::new(Type::Int32), Value::Int32(1));
     driver
         .write(vec![record("t", 0, Datum::null(), structure(vec![base()]))])
@@ -77,7 +77,7 @@ async fn a_backslash_in_a_default_or_a_name_means_itself_whatever_the_database_i
     let set = "ALTER DATABASE postgres SET standard_conforming_strings = off";
     postgres.sql(DATABASE, set).unwrap();
     let options = [("auto.create", "true"), ("table.name.format", "\"t\\'\"")];
-    let mut driver = Driver::start(&config(&postgres, &options), "t").await;
+    let mut driver = sink(&config(&postgres, &options), "t").await;
     let text = "a\\b\\' || current_user || '";
     let mut schema = Schema::new(Type::String);
     schema.default = Some(Value::string(text));
@@ -99,7 +99,7 @@ async fn a_backslash_in_a_default_or_a_name_means_itself_whatever_the_database_i
 #[tokio::test]
 async fn what_is_missing_is_named_where_nothing_may_be_made() {
     let postgres = postgres();
-    let mut driver = Driver::start(&config(&postgres, &[]), "t").await;
+    let mut driver = sink(&config(&postgres, &[]), "t").await;
     let records = || vec![json_record("t", 0, r#"{"a": 1, "b": 2, "c": null}"#)];
     let error = driver.write(records()).await.unwrap_err();
     assert_eq!(
@@ -107,7 +107,7 @@ async fn what_is_missing_is_named_where_nothing_may_be_made() {
         "Table \"t\" is missing and auto-creation is disabled"
     );
     postgres.sql(DATABASE, "CREATE TABLE t (a int)").unwrap();
-    let mut driver = Driver::start(&config(&postgres, &[]), "t").await;
+    let mut driver = sink(&config(&postgres, &[]), "t").await;
     let error = driver.write(records()).await.unwrap_err();
     assert_eq!(
         error.message(),
@@ -128,7 +128,7 @@ async fn a_table_changed_by_hand_is_looked_at_again() {
             ("pk.mode", "record_value"),
             ("pk.fields", "id"),
         ];
-        let mut driver = Driver::start(&config(&postgres, &options), "t").await;
+        let mut driver = sink(&config(&postgres, &options), "t").await;
         let changes = [
             "TRUNCATE t",
             "ALTER TABLE t ALTER v TYPE text",
@@ -162,11 +162,11 @@ async fn views_and_partitioned_tables_take_rows_where_table_types_allows_them() 
     postgres.sql(DATABASE, made).unwrap();
     for table in ["v", "p"] {
         let records = || vec![json_record(table, 0, r#"{"a": 1}"#)];
-        let mut refused = Driver::start(&config(&postgres, &[]), table).await;
+        let mut refused = sink(&config(&postgres, &[]), table).await;
         let error = refused.write(records()).await.unwrap_err();
         assert!(error.message().contains("table.types is TABLE"), "{error}");
         let allowed = [("table.types", "TABLE, VIEW, PARTITIONED TABLE")];
-        let mut driver = Driver::start(&config(&postgres, &allowed), table).await;
+        let mut driver = sink(&config(&postgres, &allowed), table).await;
         driver.write(records()).await.unwrap();
         let count = postgres
             .sql(DATABASE, &format!("SELECT count(*) FROM {table}"))
@@ -182,7 +182,7 @@ async fn names_with_capitals_quotes_and_dots_are_kept_or_folded() {
         ("auto.create", "true"),
         ("table.name.format", "\"My.${topic}\""),
     ];
-    let mut driver = Driver::start(&config(&postgres, &options), "Topic").await;
+    let mut driver = sink(&config(&postgres, &options), "Topic").await;
     driver
         .write(vec![json_record("Topic", 0, r#"{"order \"Id\"": 1}"#)])
         .await
@@ -190,7 +190,7 @@ async fn names_with_capitals_quotes_and_dots_are_kept_or_folded() {
     let read = r#"SELECT "order ""Id""" FROM "My.Topic""#;
     assert_eq!(postgres.sql(DATABASE, read).unwrap(), "1");
     let options = [("auto.create", "true"), ("quote.sql.identifiers", "never")];
-    let mut driver = Driver::start(&config(&postgres, &options), "Orders").await;
+    let mut driver = sink(&config(&postgres, &options), "Orders").await;
     driver
         .write(vec![json_record("Orders", 0, r#"{"orderId": 1}"#)])
         .await
@@ -201,7 +201,7 @@ async fn names_with_capitals_quotes_and_dots_are_kept_or_folded() {
             .unwrap(),
         "1"
     );
-    let mut driver = Driver::start(&config(&postgres, &[]), "orders").await;
+    let mut driver = sink(&config(&postgres, &[]), "orders").await;
     driver
         .write(vec![json_record("orders", 0, r#"{"orderId": 2}"#)])
         .await

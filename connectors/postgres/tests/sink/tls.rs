@@ -8,7 +8,7 @@ use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, 
 use sluice_services::{Postgres, PostgresOptions};
 use tempfile::TempDir;
 
-use crate::harness::{DATABASE, Driver, config, json_record, postgres};
+use crate::harness::{DATABASE, config, json_record, postgres, sink};
 
 /// A certificate authority that nobody knows, and a file with its certificate.
 struct Authority {
@@ -100,7 +100,7 @@ async fn rows_are_written_over_tls_and_a_url_can_ask_for_it() {
         authority.root()
     );
     let options = [("connection.url", url.as_str()), ("auto.create", "true")];
-    let mut driver = Driver::start(&config(&postgres, &options), "t").await;
+    let mut driver = sink(&config(&postgres, &options), "t").await;
     let records = (0..5000).map(|n| json_record("t", n, &format!(r#"{{"n": {n}}}"#)));
     driver.write(records.collect()).await.unwrap();
     assert_eq!(
@@ -129,7 +129,7 @@ async fn a_client_shows_its_certificate() {
         ("connection.sslkey", key.as_str()),
         ("auto.create", "true"),
     ];
-    let mut driver = Driver::start(&config(&postgres, &options), "t").await;
+    let mut driver = sink(&config(&postgres, &options), "t").await;
     driver
         .write(vec![json_record("t", 0, r#"{"n": 1}"#)])
         .await

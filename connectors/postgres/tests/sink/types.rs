@@ -5,7 +5,7 @@ use connect_core::data::{Datum, Decimal, Schema, Type, Value, logical as names};
 use std::sync::Arc;
 
 use crate::harness::{
-    DATABASE, Driver, config, decimal, json_record, logical, postgres, record, structure,
+    DATABASE, config, decimal, json_record, logical, postgres, record, sink, structure,
 };
 
 fn every_connect_type() -> Datum {
@@ -77,7 +77,7 @@ fn every_connect_type() -> Datum {
 async fn every_connect_type_makes_its_column_and_comes_back() {
     let postgres = postgres();
     let config = config(&postgres, &[("auto.create", "true")]);
-    let mut driver = Driver::start(&config, "types").await;
+    let mut driver = sink(&config, "types").await;
     let written = driver.write(vec![record(
         "types",
         0,
@@ -133,7 +133,7 @@ async fn schemaless_json_finds_the_types_of_an_existing_table() {
                 .unwrap();
             options.extend([("pk.mode", "record_value"), ("pk.fields", "i")]);
         }
-        let mut driver = Driver::start(&config(&postgres, &options), "things").await;
+        let mut driver = sink(&config(&postgres, &options), "things").await;
         driver
             .write(vec![json_record("things", 0, json)])
             .await
@@ -157,7 +157,7 @@ async fn text_with_a_schema_is_json_where_the_column_is() {
     postgres
         .sql(DATABASE, "CREATE TABLE docs (doc jsonb)")
         .unwrap();
-    let mut driver = Driver::start(&config(&postgres, &[]), "docs").await;
+    let mut driver = sink(&config(&postgres, &[]), "docs").await;
     let value = structure(vec![(
         "doc",
         Schema::new(Type::String),
@@ -184,7 +184,7 @@ async fn moments_are_local_in_columns_without_a_zone_and_exact_in_those_with_one
         ("timestamp.fields.list", "listed"),
         ("timestamp.precision.mode", "nanoseconds"),
     ];
-    let mut driver = Driver::start(&config(&postgres, &options), "moments").await;
+    let mut driver = sink(&config(&postgres, &options), "moments").await;
     // 2024-06-30T22:30:00Z
     let millis = 1_719_786_600_000;
     let moment = || logical(Type::Int64, names::TIMESTAMP);

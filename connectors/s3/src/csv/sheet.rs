@@ -183,37 +183,22 @@ fn end_row(out: &mut Vec<u8>, start: usize, cells: usize, count: usize) {
 
 #[cfg(test)]
 mod tests {
-    use bytes::Bytes;
     use connect_core::config::{ConfigMap, ConnectorConfig};
-    use connect_core::data::{
-        Datum, Field, Offset, RawJson, RecordTimestamp, Schema, Struct, TopicPartition, Type, Value,
-    };
+    use connect_core::data::{Datum, Field, Schema, Struct, TopicPartition, Type, Value};
+    use connect_core::testkit::{self, json_datum};
 
     use super::*;
 
     fn record(value: Datum) -> SinkRecord {
-        SinkRecord {
-            origin: TopicPartition::new("t", 0),
-            topic: "t".into(),
-            offset: Offset::new(0),
-            timestamp: RecordTimestamp::Unknown,
-            headers: Vec::new(),
-            key: Datum::null(),
-            value,
-            piece: None,
-            size: 0,
-        }
+        testkit::record(TopicPartition::new("t", 0), 0, Datum::null(), value)
     }
 
     fn json(text: &str) -> SinkRecord {
-        let json = RawJson::validate(Bytes::copy_from_slice(text.as_bytes())).unwrap();
-        record(Datum::json(json))
+        record(json_datum(text))
     }
 
     fn sheet(options: &[(&str, &str)]) -> Sheet {
-        let mut config: ConfigMap = [("csv.line.end".to_owned(), "lf".to_owned())].into();
-        let pairs = options.iter();
-        config.extend(pairs.map(|(key, value)| ((*key).to_owned(), (*value).to_owned())));
+        let config = testkit::config(&[("csv.line.end", "lf")], options);
         Sheet::new(Arc::new(CsvOptions::from_map(&config).unwrap()))
     }
 

@@ -8,14 +8,13 @@ use async_trait::async_trait;
 use connect_core::clock::ManualClock;
 use connect_core::config::{ConfigMap, connector_from_map, find_converter_plugin};
 use connect_core::data::{
-    Datum, Offset, OffsetAndMetadata, Offsets, RecordTimestamp, SinkRecord, Timestamp,
-    TopicPartition,
+    Datum, OffsetAndMetadata, Offsets, RecordTimestamp, SinkRecord, Timestamp, TopicPartition,
 };
 use connect_core::plugin::{
     Assignment, Converter, ConverterRole, MemoryBudget, SinkRuntime, SinkTask, SinkTaskContext,
     TaskId,
 };
-use connect_core::{Error, Result};
+use connect_core::{Error, Result, testkit};
 use sluice_stand_in_s3::{S3Options, S3StandIn, list_objects};
 
 pub(crate) const TOPIC: &str = "sales";
@@ -129,7 +128,7 @@ impl World {
     /// The least a connector needs, with `more` over it.
     pub(crate) fn config(&self, more: &[(&str, &str)]) -> ConfigMap {
         let url = self.server.url();
-        let base = [
+        let common = [
             ("connector.class", "io.confluent.connect.s3.S3SinkConnector"),
             ("s3.bucket.name", BUCKET),
             ("s3.region", "us-east-1"),
@@ -144,10 +143,7 @@ impl World {
             ("flush.size", "3"),
             ("s3.part.retries", "1"),
         ];
-        let pairs = base.iter().chain(more);
-        pairs
-            .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
-            .collect()
+        testkit::config(&common, more)
     }
 
     /// A task that owns all partitions, from their committed offsets on.
@@ -330,16 +326,13 @@ impl RunningTask {
         let value = self
             .converter
             .to_connect(&self.topic, &Vec::new(), bytes.as_ref());
+        let partition = TopicPartition::new(self.topic.as_str(), partition);
+        let offset = i64::try_from(offset).unwrap();
+        let moment = Timestamp::from_millis(record.timestamp);
         SinkRecord {
-            origin: TopicPartition::new(self.topic.as_str(), partition),
-            topic: self.topic.as_str().into(),
-            offset: Offset::new(i64::try_from(offset).unwrap()),
-            timestamp: RecordTimestamp::CreateTime(Timestamp::from_millis(record.timestamp)),
-            headers: Vec::new(),
-            key: Datum::null(),
-            value: value.unwrap(),
-            piece: None,
+            timestamp: RecordTimestamp::CreateTime(moment),
             size: u32::try_from(size).unwrap(),
+            ..testkit::record(partition, offset, Datum::null(), value.unwrap())
         }
     }
 

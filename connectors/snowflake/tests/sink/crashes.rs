@@ -6,7 +6,7 @@ use connect_core::data::SinkRecord;
 use fastrand::Rng;
 use sluice_stand_in_snowflake::{Fault, Point};
 
-use crate::harness::{Driver, STAGE, Worker, World, each_once, numbered, partitions_of, until};
+use crate::harness::{STAGE, Worker, World, each_once, numbered, partition, partitions_of, until};
 
 fn log(records: i64) -> Vec<SinkRecord> {
     let mut log = numbered(0, 0..records);
@@ -17,8 +17,7 @@ fn log(records: i64) -> Vec<SinkRecord> {
 /// Everything is there once, nothing is left behind.
 async fn finish(world: &World, log: &[SinkRecord], records: i64) {
     world.server.faults().clear();
-    let mut driver = Driver::new(world, &world.config(&[])).unwrap();
-    driver.open(&partitions_of(log)).await;
+    let mut driver = world.owner(&world.config(&[]), &partitions_of(log)).await;
     driver.deliver(log).await.unwrap();
     assert_eq!(world.places("SALES"), each_once(2, records));
     for partition in partitions_of(log) {
@@ -33,9 +32,9 @@ async fn killed_at(point: Point, fault: Fault) {
         let world = World::new().await;
         let whole = log(40);
         if batches_before > 0 {
-            let mut driver = Driver::new(&world, &world.config(&[])).unwrap();
             let part = log(20);
-            driver.open(&partitions_of(&part)).await;
+            let config = world.config(&[]);
+            let mut driver = world.owner(&config, &partitions_of(&part)).await;
             driver.deliver(&part).await.unwrap();
         }
         world.server.faults().next(point, fault);
@@ -189,7 +188,7 @@ async fn a_replay_of_what_is_loaded_adds_nothing() {
     driver.write(numbered(0, 0..20)).await.unwrap();
     drop(driver);
     // The offsets of the group were lost with the worker.
-    world.group.set(&crate::harness::partition(0), 5);
+    world.group.set(&partition(0), 5);
     let mut driver = world.driver(&[]).await;
     driver.write(numbered(0, 5..25)).await.unwrap();
     assert_eq!(world.places("SALES"), each_once(1, 25));
@@ -202,19 +201,15 @@ async fn a_group_ahead_of_snowflake_goes_back() {
         let mut driver = world.driver(&[]).await;
         driver.write(numbered(0, 0..10)).await.unwrap();
         drop(driver);
-        world.group.set(&crate::harness::partition(0), 15);
+        world.group.set(&partition(0), 15);
         if forgotten {
             world.group.forget();
         }
         let mut driver = world.driver(&[]).await;
         let error = driver.put(numbered(0, 15..20)).await.unwrap_err();
         assert_eq!(error.kind(), connect_core::ErrorKind::Conflict);
-        assert_eq!(
-            world.group.committed(&crate::harness::partition(0)),
-            Some(10)
-        );
-        driver.close().await;
-        driver.open(&[crate::harness::partition(0)]).await;
+        assert_eq!(world.group.committed(&partition(0)), Some(10));
+        driver.reopen().await;
         driver.write(numbered(0, 10..20)).await.unwrap();
         assert_eq!(world.places("SALES"), each_once(1, 20));
     }
@@ -231,10 +226,7 @@ async fn records_that_retention_has_removed_do_not_stop_a_task() {
     let mut driver = world.driver(&[]).await;
     driver.write(numbered(0, 30..35)).await.unwrap();
     assert_eq!(world.places("SALES").len(), 20);
-    assert_eq!(
-        world.group.committed(&crate::harness::partition(0)),
-        Some(35)
-    );
+    assert_eq!(world.group.committed(&partition(0)), Some(35));
 }
 
 #[tokio::test]
@@ -247,7 +239,7 @@ async fn files_that_count_as_loaded_although_their_offsets_do_not_are_loaded_by_
     world.server.truncate_table("SALES");
     let back = "DELETE FROM SLUICE_OFFSETS_SALES";
     world.server.sql(back).unwrap();
-    world.group.set(&crate::harness::partition(0), 0);
+    world.group.set(&partition(0), 0);
     let mut driver = world.driver(&[]).await;
     driver.write(numbered(0, 0..10)).await.unwrap();
     assert_eq!(world.places("SALES"), each_once(1, 10));

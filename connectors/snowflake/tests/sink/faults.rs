@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use connect_core::testkit::SinkDriver;
 use connect_core::{ErrorKind, RetryVerdict};
 use sluice_stand_in_snowflake::{Fault, Point, SnowflakeOptions};
 
@@ -16,6 +17,32 @@ const STATEMENTS: [Point; 6] = [
     Point::Commit,
     Point::Remove,
 ];
+
+/// A task that has loaded ten records.
+async fn underway(world: &World) -> SinkDriver {
+    let mut driver = world.driver(&[]).await;
+    driver.write(numbered(0, 0..10)).await.unwrap();
+    driver
+}
+
+/// It loads ten more, each once.
+async fn goes_on(world: &World, mut driver: SinkDriver) {
+    driver.write(numbered(0, 10..20)).await.unwrap();
+    assert_eq!(world.places("SALES"), each_once(1, 20));
+}
+
+/// Something happens while it hangs at a point of the next ten; each is loaded once all the same.
+async fn survives_meanwhile(point: Point, happens: impl FnOnce(&World)) {
+    let world = World::new().await;
+    let driver = underway(&world).await;
+    world.server.faults().next(point, Fault::HangBefore);
+    let meanwhile = async {
+        world.server.faults().hung().await;
+        happens(&world);
+        world.server.faults().release();
+    };
+    tokio::join!(goes_on(&world, driver), meanwhile);
+}
 
 /// A task that has loaded ten records meets the fault while it loads ten more.
 async fn survives(world: &World, point: Point, fault: Fault, times: u32) {
@@ -43,12 +70,10 @@ async fn a_session_that_cannot_be_renewed_is_opened_anew() {
     let mut options = SnowflakeOptions::local(None);
     options.master_validity = Duration::ZERO;
     let world = World::with(options).await;
-    let mut driver = world.driver(&[]).await;
-    driver.write(numbered(0, 0..10)).await.unwrap();
+    let driver = underway(&world).await;
     // As after four hours of silence.
     world.server.expire_sessions();
-    driver.write(numbered(0, 10..20)).await.unwrap();
-    assert_eq!(world.places("SALES"), each_once(1, 20));
+    goes_on(&world, driver).await;
     assert_eq!(world.server.logins(), 2);
 }
 
@@ -68,18 +93,7 @@ async fn tokens_that_hold_for_a_moment_only_do_no_harm() {
 #[tokio::test]
 async fn a_session_that_is_gone_in_mid_transaction_is_opened_anew() {
     for point in [Point::Copy, Point::Merge, Point::Commit, Point::Remove] {
-        let world = World::new().await;
-        let mut driver = world.driver(&[]).await;
-        driver.write(numbered(0, 0..10)).await.unwrap();
-        world.server.faults().next(point, Fault::HangBefore);
-        let ends = async {
-            world.server.faults().hung().await;
-            world.server.end_sessions();
-            world.server.faults().release();
-        };
-        let (written, ()) = tokio::join!(driver.write(numbered(0, 10..20)), ends);
-        written.unwrap();
-        assert_eq!(world.places("SALES"), each_once(1, 20), "{point:?}");
+        survives_meanwhile(point, |world| world.server.end_sessions()).await;
     }
 }
 
@@ -87,21 +101,13 @@ async fn a_session_that_is_gone_in_mid_transaction_is_opened_anew() {
 #[tokio::test]
 async fn a_transaction_that_somebody_aborts_is_begun_anew() {
     for point in [Point::Copy, Point::Merge, Point::Commit] {
-        let world = World::new().await;
-        let mut driver = world.driver(&[]).await;
-        driver.write(numbered(0, 0..10)).await.unwrap();
-        world.server.faults().next(point, Fault::HangBefore);
-        let aborts = async {
-            world.server.faults().hung().await;
+        survives_meanwhile(point, |world| {
             let open = world.server.sql("SHOW TRANSACTIONS").unwrap();
             let id = open[0][0].as_str().unwrap();
             let abort = format!("SELECT SYSTEM$ABORT_TRANSACTION('{id}')");
             world.server.sql(&abort).unwrap();
-            world.server.faults().release();
-        };
-        let (written, ()) = tokio::join!(driver.write(numbered(0, 10..20)), aborts);
-        written.unwrap();
-        assert_eq!(world.places("SALES"), each_once(1, 20), "{point:?}");
+        })
+        .await;
     }
 }
 
@@ -116,8 +122,7 @@ async fn a_storm_of_503_and_429_passes() {
 #[tokio::test]
 async fn a_storm_that_outlasts_the_tries_of_a_request_is_tried_again_by_the_worker() {
     let world = World::new().await;
-    let mut driver = world.driver(&[]).await;
-    driver.write(numbered(0, 0..10)).await.unwrap();
+    let mut driver = underway(&world).await;
     world
         .server
         .faults()
@@ -159,34 +164,28 @@ async fn a_statement_in_progress_is_waited_for() {
 #[tokio::test]
 async fn a_token_that_expires_while_a_statement_is_in_progress_is_renewed() {
     let world = World::new().await;
-    let mut driver = world.driver(&[]).await;
-    driver.write(numbered(0, 0..10)).await.unwrap();
+    let driver = underway(&world).await;
     let pause = Fault::InProgress(Duration::from_millis(600));
     world.server.faults().next(Point::Copy, pause);
     let expires = async {
         tokio::time::sleep(Duration::from_millis(200)).await;
         world.server.expire_sessions();
     };
-    let (written, ()) = tokio::join!(driver.write(numbered(0, 10..20)), expires);
-    written.unwrap();
-    assert_eq!(world.places("SALES"), each_once(1, 20));
+    tokio::join!(goes_on(&world, driver), expires);
 }
 
 #[tokio::test]
 async fn leave_to_upload_that_has_expired_is_asked_for_again() {
     let world = World::new().await;
-    let mut driver = world.driver(&[]).await;
-    driver.write(numbered(0, 0..10)).await.unwrap();
+    let driver = underway(&world).await;
     world.server.expire_uploads();
-    driver.write(numbered(0, 10..20)).await.unwrap();
-    assert_eq!(world.places("SALES"), each_once(1, 20));
+    goes_on(&world, driver).await;
 }
 
 #[tokio::test]
 async fn what_somebody_drops_is_made_anew() {
     let world = World::new().await;
-    let mut driver = world.driver(&[]).await;
-    driver.write(numbered(0, 0..10)).await.unwrap();
+    let mut driver = underway(&world).await;
     world.server.drop_table("SALES");
     driver.write(numbered(0, 10..20)).await.unwrap();
     assert_eq!(world.places("SALES").len(), 10);
@@ -202,25 +201,13 @@ async fn what_somebody_drops_is_made_anew() {
 
 #[tokio::test]
 async fn a_staged_file_that_vanishes_before_it_is_loaded_is_staged_again() {
-    let world = World::new().await;
-    let mut driver = world.driver(&[]).await;
-    driver.write(numbered(0, 0..10)).await.unwrap();
-    world.server.faults().next(Point::Copy, Fault::HangBefore);
-    let vanishes = async {
-        world.server.faults().hung().await;
-        world.server.empty_stage(STAGE);
-        world.server.faults().release();
-    };
-    let (written, ()) = tokio::join!(driver.write(numbered(0, 10..20)), vanishes);
-    written.unwrap();
-    assert_eq!(world.places("SALES"), each_once(1, 20));
+    survives_meanwhile(Point::Copy, |world| world.server.empty_stage(STAGE)).await;
 }
 
 #[tokio::test]
 async fn what_stays_missing_fails_the_task() {
     let world = World::new().await;
-    let mut driver = world.driver(&[]).await;
-    driver.write(numbered(0, 0..10)).await.unwrap();
+    let mut driver = underway(&world).await;
     world
         .server
         .faults()
@@ -234,8 +221,7 @@ async fn what_stays_missing_fails_the_task() {
 #[tokio::test]
 async fn a_suspended_warehouse_is_named_and_waited_for() {
     let world = World::new().await;
-    let mut driver = world.driver(&[]).await;
-    driver.write(numbered(0, 0..10)).await.unwrap();
+    let mut driver = underway(&world).await;
     world.server.suspend_warehouse(true);
     let error = driver
         .try_write(&mut numbered(0, 10..20))
@@ -251,8 +237,7 @@ async fn a_suspended_warehouse_is_named_and_waited_for() {
 #[tokio::test]
 async fn a_role_that_loses_a_privilege_fails_the_task() {
     let world = World::new().await;
-    let mut driver = world.driver(&[]).await;
-    driver.write(numbered(0, 0..10)).await.unwrap();
+    let mut driver = underway(&world).await;
     world
         .server
         .faults()

@@ -1,20 +1,14 @@
 //! A server, a task and its records.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use async_trait::async_trait;
-use bytes::Bytes;
-use connect_core::clock::{Clock, ManualClock};
-use connect_core::config::{ConfigMap, connector_from_map};
-use connect_core::data::{
-    Datum, Offset, Offsets, RawJson, RecordTimestamp, SinkRecord, Timestamp, TopicPartition,
-};
-use connect_core::plugin::{
-    Assignment, MemoryBudget, SinkRuntime, SinkTask, SinkTaskContext, TaskId,
-};
-use connect_core::{Error, ErrorKind, Result};
+use connect_core::clock::ManualClock;
+use connect_core::config::ConfigMap;
+use connect_core::data::{Datum, RecordTimestamp, SinkRecord, Timestamp, TopicPartition};
+use connect_core::plugin::TaskId;
+use connect_core::testkit::{self, Group, SinkDriver, SinkSpec, json_datum};
 use serde_json::Value as Json;
 use sluice_stand_in_snowflake::{SnowflakeOptions, SnowflakeStandIn};
 
@@ -29,58 +23,6 @@ pub(crate) const PASSWORD: &str = "test-secret";
 /// What the connector `sales` keeps in Snowflake.
 pub(crate) const STAGE: &str = "SLUICE_STAGE_SALES";
 pub(crate) const OFFSETS: &str = "SLUICE_OFFSETS_SALES";
-
-/// The consumer group as a task sees it: remembers what is committed; may say that the task is no longer a member.
-#[derive(Default)]
-pub(crate) struct Group {
-    committed: Mutex<Offsets>,
-    expelled: Mutex<bool>,
-}
-
-impl Group {
-    pub(crate) fn committed(&self, partition: &TopicPartition) -> Option<i64> {
-        let committed = self.committed.lock().unwrap();
-        committed
-            .get(partition)
-            .map(|committed| committed.offset.value())
-    }
-
-    pub(crate) fn set(&self, partition: &TopicPartition, offset: i64) {
-        let offset = Offset::new(offset).into();
-        self.committed
-            .lock()
-            .unwrap()
-            .insert(partition.clone(), offset);
-    }
-
-    /// Every offset is forgotten, as after `offsets.retention.minutes`.
-    pub(crate) fn forget(&self) {
-        self.committed.lock().unwrap().clear();
-    }
-
-    /// What the next member of the group finds.
-    pub(crate) fn successor(&self) -> Self {
-        Self {
-            committed: Mutex::new(self.committed.lock().unwrap().clone()),
-            expelled: Mutex::new(false),
-        }
-    }
-
-    pub(crate) fn expel(&self) {
-        *self.expelled.lock().unwrap() = true;
-    }
-}
-
-#[async_trait]
-impl SinkRuntime for Group {
-    async fn commit(&self, offsets: Offsets) -> Result<()> {
-        if *self.expelled.lock().unwrap() {
-            return Err(Error::conflict("not a member"));
-        }
-        self.committed.lock().unwrap().extend(offsets);
-        Ok(())
-    }
-}
 
 /// A server, a clock and a group.
 pub(crate) struct World {
@@ -119,18 +61,48 @@ impl World {
             ("snowflake.schema.name", "PUBLIC"),
             ("snowflake.lock.timeout", "1"),
         ];
-        common
-            .iter()
-            .chain(options)
-            .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
-            .collect()
+        testkit::config(&common, options)
     }
 
     /// Task 0 with the options every test needs, which owns `sales`-0.
-    pub(crate) async fn driver(&self, options: &[(&str, &str)]) -> Driver {
-        let mut driver = Driver::new(self, &self.config(options)).unwrap();
-        driver.open(&[partition(0)]).await;
+    pub(crate) async fn driver(&self, options: &[(&str, &str)]) -> SinkDriver {
+        self.owner(&self.config(options), &[partition(0)]).await
+    }
+
+    /// Task 0 that owns some partitions.
+    pub(crate) async fn owner(
+        &self,
+        config: &ConfigMap,
+        partitions: &[TopicPartition],
+    ) -> SinkDriver {
+        let mut driver = self.task(config, 0, 256 << 20);
+        driver.open(partitions).await;
         driver
+    }
+
+    /// A task by its number, with its share of memory; what it writes is due at once.
+    pub(crate) fn task(&self, config: &ConfigMap, number: u32, memory: usize) -> SinkDriver {
+        let spec = SinkSpec {
+            config,
+            task: TaskId {
+                connector: "sales".into(),
+                task: number,
+            },
+            clock: Arc::new(self.clock.clone()),
+            group: self.group.clone(),
+            memory,
+        };
+        let driver = SinkDriver::new(spec).unwrap();
+        driver.with_flush_time(self.clock.clone(), FLUSH_TIME)
+    }
+
+    /// The same server and clock, with another group.
+    pub(crate) fn with_group(&self, group: Group) -> Self {
+        Self {
+            server: self.server.clone(),
+            clock: self.clock.clone(),
+            group: Arc::new(group),
+        }
     }
 
     /// The rows of a table by column; documents are parsed.
@@ -180,134 +152,6 @@ pub(crate) fn each_once(partitions: i64, count: i64) -> Vec<(i64, i64)> {
         .collect()
 }
 
-/// A task, driven as the worker drives it.
-pub(crate) struct Driver {
-    task: Box<dyn SinkTask>,
-    clock: ManualClock,
-    pub(crate) group: Arc<Group>,
-    owned: Vec<TopicPartition>,
-}
-
-impl Driver {
-    pub(crate) fn new(world: &World, config: &ConfigMap) -> Result<Self> {
-        Self::numbered(world, config, 0, 256 << 20)
-    }
-
-    /// A task by its number, with its share of memory.
-    pub(crate) fn numbered(
-        world: &World,
-        config: &ConfigMap,
-        task: u32,
-        memory: usize,
-    ) -> Result<Self> {
-        let connector = connector_from_map(config)?;
-        let task = connector.sink_task(SinkTaskContext {
-            task: TaskId {
-                connector: "sales".into(),
-                task,
-            },
-            clock: Arc::new(world.clock.clone()),
-            runtime: world.group.clone(),
-            memory: MemoryBudget::new(memory).join(),
-        })?;
-        Ok(Self {
-            task,
-            clock: world.clock.clone(),
-            group: world.group.clone(),
-            owned: Vec::new(),
-        })
-    }
-
-    /// Gives it partitions, with what the group has committed.
-    pub(crate) async fn open(&mut self, partitions: &[TopicPartition]) {
-        let assignment = |partition: &TopicPartition| {
-            let committed = self.group.committed(partition);
-            Assignment {
-                partition: partition.clone(),
-                committed: committed.map(|offset| Offset::new(offset).into()),
-            }
-        };
-        let assignments: Vec<_> = partitions.iter().map(assignment).collect();
-        self.owned.extend(partitions.iter().cloned());
-        self.task.open(&assignments).await.unwrap();
-    }
-
-    pub(crate) async fn close(&mut self) {
-        let owned = std::mem::take(&mut self.owned);
-        self.task.close(&owned).await.unwrap();
-    }
-
-    pub(crate) async fn put(&mut self, mut records: Vec<SinkRecord>) -> Result<()> {
-        self.task.put(&mut records).await
-    }
-
-    pub(crate) async fn flush(&mut self) -> Result<Offsets> {
-        self.task.flush().await
-    }
-
-    pub(crate) async fn skipped(&mut self, next: i64) {
-        let next = Offset::new(next);
-        self.task.skipped(&partition(0), next).await.unwrap();
-    }
-
-    pub(crate) fn wake_at(&self) -> Option<i64> {
-        self.task.wake_at().map(Timestamp::as_millis)
-    }
-
-    pub(crate) fn is_due(&self) -> bool {
-        self.task
-            .wake_at()
-            .is_some_and(|due| due <= self.clock.now())
-    }
-
-    pub(crate) fn buffered(&self) -> usize {
-        self.task.buffered_bytes()
-    }
-
-    /// One round of the worker's loop, after which everything is due.
-    pub(crate) async fn try_write(&mut self, records: &mut Vec<SinkRecord>) -> Result<()> {
-        if !records.is_empty() {
-            self.task.put(records).await?;
-        }
-        self.clock.advance(FLUSH_TIME);
-        let durable = self.task.flush().await?;
-        self.group.commit(durable).await
-    }
-
-    /// Hands records over and makes them durable; errors that may pass are tried again, as the worker does.
-    pub(crate) async fn write(&mut self, mut records: Vec<SinkRecord>) -> Result<()> {
-        let until = Instant::now() + PATIENCE;
-        loop {
-            match self.try_write(&mut records).await {
-                Err(error) if error.is_retriable() && Instant::now() < until => {
-                    tokio::time::sleep(Duration::from_millis(20)).await;
-                }
-                outcome => return outcome,
-            }
-        }
-    }
-
-    /// Reads a log from where the group stands; after a conflict again, as the worker does.
-    pub(crate) async fn deliver(&mut self, log: &[SinkRecord]) -> Result<()> {
-        let until = Instant::now() + PATIENCE;
-        loop {
-            let rest = log.iter().filter(|record| {
-                let committed = self.group.committed(&record.origin);
-                record.offset.value() >= committed.unwrap_or(0)
-            });
-            match self.write(rest.cloned().collect()).await {
-                Err(error) if error.kind() == ErrorKind::Conflict && Instant::now() < until => {
-                    tokio::time::sleep(Duration::from_millis(20)).await;
-                    let owned = self.owned.clone();
-                    self.close().await;
-                    self.open(&owned).await;
-                }
-                outcome => return outcome,
-            }
-        }
-    }
-}
-
 /// A worker of its own, which can be killed: what it had begun stays as it is.
 pub(crate) struct Worker(Option<tokio::runtime::Runtime>);
 
@@ -319,7 +163,7 @@ impl Worker {
             .enable_all()
             .build()
             .unwrap();
-        let mut driver = Driver::new(world, config).unwrap();
+        let mut driver = world.task(config, 0, 256 << 20);
         let log = log.to_vec();
         runtime.spawn(async move {
             driver.open(&partitions_of(&log)).await;
@@ -364,26 +208,16 @@ pub(crate) fn partition(number: i32) -> TopicPartition {
 
 /// A record of `sales`-0.
 pub(crate) fn record(offset: i64, key: Datum, value: Datum) -> SinkRecord {
+    let moment = Timestamp::from_millis(BEGIN + offset);
     SinkRecord {
-        origin: partition(0),
-        topic: "sales".into(),
-        offset: Offset::new(offset),
-        timestamp: RecordTimestamp::CreateTime(Timestamp::from_millis(BEGIN + offset)),
-        headers: Vec::new(),
-        key,
-        value,
-        piece: None,
-        size: 100,
+        timestamp: RecordTimestamp::CreateTime(moment),
+        ..testkit::record(partition(0), offset, key, value)
     }
-}
-
-pub(crate) fn json(text: &str) -> Datum {
-    Datum::json(RawJson::validate(Bytes::copy_from_slice(text.as_bytes())).unwrap())
 }
 
 /// A record of `sales`-0 without a key.
 pub(crate) fn json_record(offset: i64, text: &str) -> SinkRecord {
-    record(offset, Datum::null(), json(text))
+    record(offset, Datum::null(), json_datum(text))
 }
 
 /// Numbered records of a partition of `sales`.

@@ -4,7 +4,7 @@ use std::process::Command;
 
 use sluice_stand_in_snowflake::SnowflakeOptions;
 
-use crate::harness::{Driver, World, each_once, numbered, partition};
+use crate::harness::{World, each_once, numbered, partition};
 
 /// Names that nobody can look up: only a proxy gets there.
 const ACCOUNT: &str = "http://testaccount.snowflake.invalid";
@@ -42,7 +42,6 @@ async fn login_statements_and_uploads_go_through_it() {
 async fn behind_the_proxy() {
     let world = World::new().await;
     let config = world.config(&[("snowflake.url.name", ACCOUNT)]);
-    let mut driver = Driver::new(&world, &config).unwrap();
-    driver.open(&[partition(0)]).await;
+    let mut driver = world.owner(&config, &[partition(0)]).await;
     driver.write(numbered(0, 0..5)).await.unwrap();
 }

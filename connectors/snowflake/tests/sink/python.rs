@@ -6,7 +6,9 @@ use std::process::Command;
 use serde_json::{Value as Json, json};
 use sluice_stand_in_snowflake::{SnowflakeOptions, SnowflakeStandIn};
 
-use crate::harness::{PASSWORD, World, json as datum, record};
+use connect_core::testkit::json_datum;
+
+use crate::harness::{PASSWORD, World, record};
 use crate::keys::registered;
 
 const PACKAGE: &str = "snowflake-connector-python==4.8.1";
@@ -60,8 +62,8 @@ async fn the_python_connector_reads_with_both_logins_what_was_produced() {
     let mut driver = world.driver(&[]).await;
     let produced: Vec<_> = (0..500).map(sale).collect();
     let records = produced.iter().zip(0..).map(|(sale, offset)| {
-        let value = datum(&sale.to_string());
-        record(offset, datum("\"STORE_New York\""), value)
+        let value = json_datum(&sale.to_string());
+        record(offset, json_datum("\"STORE_New York\""), value)
     });
     driver.write(records.collect()).await.unwrap();
 
@@ -94,7 +96,7 @@ async fn the_python_connector_reads_columns_of_every_type() {
     let mut driver = world.driver(&[schematization]).await;
     let text = r#"{"at":"2024-03-10T06:30:00.5Z","day":"2024-03-10","price":"19.99","paid":true,"tags":["a"],"name":"Zoë","share":0.5}"#;
     driver
-        .write(vec![record(0, datum("1"), datum(text))])
+        .write(vec![record(0, json_datum("1"), json_datum(text))])
         .await
         .unwrap();
     let sql = "SELECT AT, DAY, PRICE, PAID, TAGS, NAME, SHARE, RAW FROM SALES";

@@ -7,7 +7,7 @@ use connect_core::config::{ConfigMap, connector_from_map};
 use serde_json::Value as Json;
 use sluice_stand_in_snowflake::SnowflakeOptions;
 
-use crate::harness::{Driver, PASSWORD, World, each_once, numbered, partition};
+use crate::harness::{PASSWORD, World, each_once, numbered, partition};
 use crate::keys::bare;
 
 const KEY_PAIR: &str = include_str!("../../../../connector-configs/snowflake_connector.json");
@@ -48,8 +48,7 @@ async fn account(public_key: Option<String>) -> World {
 
 async fn loads(world: &World, config: &ConfigMap) {
     connector_from_map(config).unwrap().start().await.unwrap();
-    let mut driver = Driver::new(world, config).unwrap();
-    driver.open(&[partition(0)]).await;
+    let mut driver = world.owner(config, &[partition(0)]).await;
     let mut records = numbered(0, 0..20);
     for record in &mut records {
         record.topic = "sales_events".into();

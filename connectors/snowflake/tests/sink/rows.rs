@@ -7,9 +7,12 @@ use connect_core::data::{
     Datum, Field, Header, Piece, RecordTimestamp, Schema, SinkRecord, Struct, Timestamp,
     TopicPartition, Type, Value,
 };
+use connect_core::testkit::json_datum;
 use serde_json::{Value as Json, json};
 
-use crate::harness::{BEGIN, Driver, World, json as datum, json_record, partition, record};
+use crate::harness::{
+    BEGIN, FLUSH_TIME, World, each_once, json_record, numbered, partition, partitions_of, record,
+};
 
 const CONTENT: &str = "RECORD_CONTENT";
 const METADATA: &str = "RECORD_METADATA";
@@ -38,7 +41,7 @@ async fn a_row_has_the_value_and_where_the_record_was() {
         &[],
         vec![SinkRecord {
             headers: vec![header("source", text("shop"))],
-            ..record(0, text("STORE_7"), datum(sale))
+            ..record(0, text("STORE_7"), json_datum(sale))
         }],
     )
     .await;
@@ -75,16 +78,20 @@ async fn what_a_record_does_not_have_is_absent() {
 async fn keys_headers_and_values_of_every_kind_are_json() {
     let bytes = Datum::schemaless(Value::Bytes(Bytes::from_static(b"\x00\xffA")));
     let records = vec![
-        record(0, datum(r#"{"id":7}"#), text("plain \"text\"\n")),
+        record(0, json_datum(r#"{"id":7}"#), text("plain \"text\"\n")),
         record(1, bytes.clone(), bytes.clone()),
         SinkRecord {
             headers: vec![
                 header("twice", text("first")),
-                header("number", datum("5")),
+                header("number", json_datum("5")),
                 header("twice", text("last")),
                 header("none", Datum::null()),
             ],
-            ..record(2, Datum::schemaless(Value::Int64(9)), datum("[1,\"a\"]"))
+            ..record(
+                2,
+                Datum::schemaless(Value::Int64(9)),
+                json_datum("[1,\"a\"]"),
+            )
         },
     ];
     let world = written(&[], records).await;
@@ -133,7 +140,7 @@ async fn tombstones_are_empty_documents_or_no_rows() {
         vec![
             json_record(0, "{\"n\":0}"),
             record(1, text("k"), Datum::null()),
-            record(2, text("k"), datum("null")),
+            record(2, text("k"), json_datum("null")),
             json_record(3, "{\"n\":3}"),
             record(4, text("k"), Datum::null()),
         ]
@@ -201,7 +208,6 @@ async fn topics_go_to_mapped_tables_and_others_to_tables_of_their_sanitized_name
     let world = World::new().await;
     let map = r#"orders.*:all_orders,"eu:sales":"Mixed Case",plain:shop.public.place"#;
     let config = world.config(&[("snowflake.topic2table.map", map)]);
-    let mut driver = Driver::new(&world, &config).unwrap();
     let topics = [
         "orders_eu",
         "orders_us",
@@ -212,7 +218,7 @@ async fn topics_go_to_mapped_tables_and_others_to_tables_of_their_sanitized_name
         "12345",
     ];
     let log: Vec<_> = topics.iter().map(|topic| of_topic(topic, 0)).collect();
-    driver.open(&crate::harness::partitions_of(&log)).await;
+    let mut driver = world.owner(&config, &partitions_of(&log)).await;
     driver.write(log).await.unwrap();
     let count = |table: &str| world.rows(table).len();
     assert_eq!(count("ALL_ORDERS"), 2);
@@ -248,18 +254,18 @@ async fn two_tasks_that_need_the_same_table_at_once_do_not_collide() {
     let config = world.config(&[]);
     let mut tasks = Vec::new();
     for task in 0..2 {
-        let mut driver = Driver::numbered(&world, &config, task, 256 << 20).unwrap();
+        let mut driver = world.task(&config, task, 256 << 20);
         tasks.push(tokio::spawn(async move {
             let number = i32::try_from(task).unwrap();
             driver.open(&[partition(number)]).await;
-            let log = crate::harness::numbered(number, 0..50);
+            let log = numbered(number, 0..50);
             driver.write(log).await.unwrap();
         }));
     }
     for task in tasks {
         task.await.unwrap();
     }
-    assert_eq!(world.places("SALES"), crate::harness::each_once(2, 50));
+    assert_eq!(world.places("SALES"), each_once(2, 50));
 }
 
 #[tokio::test]
@@ -275,16 +281,15 @@ async fn pieces_of_a_split_record_are_rows_of_their_own_and_one_offset() {
         .await
         .unwrap();
     // Half a record is not loaded, however old it is.
-    world.clock.advance(crate::harness::FLUSH_TIME);
-    driver.flush().await.unwrap();
+    world.clock.advance(FLUSH_TIME);
+    driver.task.flush().await.unwrap();
     assert_eq!(world.group.committed(&partition(0)), Some(0));
     driver.write(vec![piece(0, 2, true)]).await.unwrap();
     assert_eq!(world.rows("SALES").len(), 3);
     assert_eq!(world.group.committed(&partition(0)), Some(1));
     // A replay is known as a whole.
-    driver.close().await;
     world.group.set(&partition(0), 0);
-    driver.open(&[partition(0)]).await;
+    driver.reopen().await;
     let again = vec![piece(0, 0, false), piece(0, 1, false), piece(0, 2, true)];
     driver.write(again).await.unwrap();
     assert_eq!(world.rows("SALES").len(), 3);

@@ -4,10 +4,12 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use connect_core::ErrorKind;
-use connect_core::data::{Datum, Decimal, Field, Schema, SinkRecord, Struct, Type, Value, logical};
+use connect_core::data::{
+    Datum, Decimal, Field, Offset, Schema, SinkRecord, Struct, Type, Value, logical,
+};
 use serde_json::{Value as Json, json};
 
-use crate::harness::{World, json_record, numbered, partition, record};
+use crate::harness::{World, each_once, json_record, numbered, partition, record};
 
 const ON: (&str, &str) = ("snowflake.enable.schematization", "true");
 
@@ -186,7 +188,8 @@ async fn a_value_refused_before_any_other_leaves_no_empty_file() {
     let mut driver = world.driver(&[ON]).await;
     let mut records = vec![json_record(0, "5")];
     driver.try_write(&mut records).await.unwrap_err();
-    driver.skipped(1).await;
+    let next = Offset::new(1);
+    driver.task.skipped(&partition(0), next).await.unwrap();
     driver.write(Vec::new()).await.unwrap();
     assert_eq!(world.group.committed(&partition(0)), Some(1));
     assert!(!world.server.tables().contains(&"SALES".to_owned()));
@@ -199,7 +202,7 @@ async fn tasks_that_add_the_same_column_at_once_do_not_collide() {
     let mut tasks = Vec::new();
     for number in 0..3 {
         let task = u32::try_from(number).unwrap();
-        let mut driver = crate::harness::Driver::numbered(&world, &config, task, 64 << 20).unwrap();
+        let mut driver = world.task(&config, task, 64 << 20);
         tasks.push(tokio::spawn(async move {
             driver.open(&[partition(number)]).await;
             for offset in 0..10 {
@@ -215,6 +218,6 @@ async fn tasks_that_add_the_same_column_at_once_do_not_collide() {
     for task in tasks {
         task.await.unwrap();
     }
-    assert_eq!(world.places("SALES"), crate::harness::each_once(3, 10));
+    assert_eq!(world.places("SALES"), each_once(3, 10));
     assert_eq!(world.server.columns("SALES").len(), 11);
 }

@@ -4,22 +4,22 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use connect_core::config::ConfigMap;
+use connect_core::testkit::{Group, SinkDriver};
 use connect_core::{ErrorKind, Result};
 use fastrand::Rng;
 use sluice_stand_in_snowflake::{Fault, Point};
 use tokio::task::JoinHandle;
 
-use crate::harness::{Driver, Worker, World, each_once, numbered, partition};
+use crate::harness::{Worker, World, each_once, numbered, partition};
 
 struct Zombie {
-    group: Arc<crate::harness::Group>,
-    task: JoinHandle<(Driver, Result<()>)>,
+    group: Arc<Group>,
+    task: JoinHandle<(SinkDriver, Result<()>)>,
 }
 
 /// A task that hangs at a point of its second batch.
 async fn stopped(world: &World, config: &ConfigMap, point: Point) -> Zombie {
-    let mut driver = Driver::new(world, config).unwrap();
-    driver.open(&[partition(0)]).await;
+    let mut driver = world.owner(config, &[partition(0)]).await;
     driver.write(numbered(0, 0..10)).await.unwrap();
     world.server.faults().next(point, Fault::HangBefore);
     let group = driver.group.clone();
@@ -39,11 +39,7 @@ async fn wakes_up(point: Point, session_ends: bool) {
         zombies.server.end_sessions();
     }
     // The new owner's group stands where the zombie's stood; the zombie is no member any more.
-    let owners = World {
-        server: zombies.server.clone(),
-        clock: zombies.clock.clone(),
-        group: Default::default(),
-    };
+    let owners = zombies.with_group(Group::default());
     owners.group.set(&partition(0), 10);
     zombie.group.expel();
     let mut owner = owners.driver(&[]).await;
@@ -53,8 +49,7 @@ async fn wakes_up(point: Point, session_ends: bool) {
     let error = outcome.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Conflict, "{}", error.trace());
     // It begins anew, as the worker does after a conflict, and is refused by the group.
-    driver.close().await;
-    driver.open(&[partition(0)]).await;
+    driver.reopen().await;
     let error = driver.write(numbered(0, 10..20)).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Conflict);
     owner.write(numbered(0, 25..30)).await.unwrap();
@@ -97,11 +92,7 @@ async fn before_commit() {
 async fn after_commit() {
     let world = World::new().await;
     let zombie = stopped(&world, &world.config(&[]), Point::Remove).await;
-    let owners = World {
-        server: world.server.clone(),
-        clock: world.clock.clone(),
-        group: Default::default(),
-    };
+    let owners = world.with_group(Group::default());
     owners.group.set(&partition(0), 10);
     let mut owner = owners.driver(&[]).await;
     owner.write(numbered(0, 10..25)).await.unwrap();
@@ -136,11 +127,7 @@ async fn owners_change_at_random(seed: u64) {
             world.server.faults().next(point, Fault::HangBefore);
         }
         tokio::time::sleep(Duration::from_millis(chance.u64(0..300))).await;
-        let next = World {
-            server: world.server.clone(),
-            clock: world.clock.clone(),
-            group: Arc::new(world.group.successor()),
-        };
+        let next = world.with_group(world.group.successor());
         world.group.expel();
         world = next;
         if chance.bool() {
@@ -149,8 +136,9 @@ async fn owners_change_at_random(seed: u64) {
     }
     world.server.faults().clear();
     world.server.faults().release();
-    let mut owner = Driver::new(&world, &world.config(&[])).unwrap();
-    owner.open(&[partition(0), partition(1)]).await;
+    let mut owner = world
+        .owner(&world.config(&[]), &[partition(0), partition(1)])
+        .await;
     owner.deliver(&log).await.unwrap();
     drop(owners);
     assert_eq!(world.places("SALES"), each_once(2, RECORDS), "seed {seed}");
@@ -171,7 +159,7 @@ async fn neighbours_share_the_table_of_offsets() {
     let mut tasks = Vec::new();
     for number in 0..4 {
         let task = u32::try_from(number).unwrap();
-        let mut driver = Driver::numbered(&world, &config, task, 64 << 20).unwrap();
+        let mut driver = world.task(&config, task, 64 << 20);
         tasks.push(tokio::spawn(async move {
             driver.open(&[partition(number)]).await;
             for round in 0..10 {
