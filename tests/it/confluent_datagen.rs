@@ -66,9 +66,7 @@ async fn orders_keep_their_schema_go_on_after_a_crash_and_end_as_they_should() -
     some.await.with_context(|| worker.log())?;
     worker.kill9()?;
     worker.launch()?;
-    let end = wait_until("the end of the iterations", SOON, || async {
-        Ok(worker.states("orders-source").await? == "RUNNING [FAILED]")
-    });
+    let end = worker.await_states("orders-source", "RUNNING [FAILED]", SOON);
     end.await.with_context(|| worker.log())?;
     let status = worker.get("/connectors/orders-source/status").await?;
     let trace = status["tasks"][0]["trace"].as_str().context("a trace")?;

@@ -6,8 +6,7 @@ use anyhow::{Context, Result, ensure};
 use serde_json::json;
 use sluice_services::Kafka;
 
-use crate::errors::{consume, produce};
-use crate::support::{WorkerProcess, wait_until};
+use crate::support::{WorkerProcess, kcat, wait_until};
 
 /// What the queue's topic takes: batches of so many bytes.
 const MOST_BYTES: usize = 100_000;
@@ -21,7 +20,11 @@ async fn a_letter_that_is_too_large_says_less_and_the_task_goes_on() -> Result<(
     // Room for all headers, for those of the place, for none.
     let broken = [2_000, 500, 120].map(|room| "x".repeat(MOST_BYTES - room));
     let good = "{\"id\":1}".to_owned();
-    produce(kafka, name, broken.clone().into_iter().chain([good]))?;
+    kcat::produce(
+        &kafka.bootstrap(),
+        name,
+        broken.clone().into_iter().chain([good]),
+    )?;
     let worker = WorkerProcess::start(folder.path(), Some(kafka.bootstrap()))?;
     let file = folder.path().join("lines");
     let config = json!({
@@ -41,7 +44,7 @@ async fn a_letter_that_is_too_large_says_less_and_the_task_goes_on() -> Result<(
     .await
     .with_context(|| worker.log())?;
     ensure!(std::fs::read_to_string(&file)? == "{id=1}\n");
-    let mut letters = consume(kafka, queue)?;
+    let mut letters = kcat::records(&kafka.bootstrap(), queue)?;
     letters.sort_by_key(|letter| letter.value.len());
     let values: Vec<_> = letters.iter().map(|letter| &letter.value).collect();
     ensure!(

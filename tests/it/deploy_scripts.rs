@@ -6,10 +6,9 @@ use std::process::{Command, Output};
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 use sluice_services::free_port;
-use sluice_stand_in_s3::{S3Options, S3StandIn};
 use tempfile::TempDir;
 
-use crate::support::{SLUICE, WorkerProcess, ready_config};
+use crate::support::{SLUICE, WorkerProcess, ready_config, s3_server};
 
 /// How a script reaches the worker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -268,8 +267,7 @@ async fn every_action_does_what_it_says_with_curl_alone() -> Result<()> {
 async fn a_connector_that_does_not_run_says_why() -> Result<()> {
     for way in [Way::Binary, Way::Curl] {
         let place = Place::new(way)?;
-        let s3 =
-            S3StandIn::start(S3Options::local(place.folder.path().join("s3"), "bronze")).await?;
+        let s3 = s3_server(place.folder.path()).await?;
         let url = s3.url();
         let changes = [
             ("store.url", url.as_str()),
@@ -307,7 +305,7 @@ async fn a_connector_that_does_not_run_says_why() -> Result<()> {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_update_is_judged_by_its_own_start() -> Result<()> {
     let place = Place::new(Way::Binary)?;
-    let s3 = S3StandIn::start(S3Options::local(place.folder.path().join("s3"), "bronze")).await?;
+    let s3 = s3_server(place.folder.path()).await?;
     let url = s3.url();
     let file = |bucket: &str| {
         let changes = [

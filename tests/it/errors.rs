@@ -1,18 +1,16 @@
 //! Records that cannot be processed, in the middle of many that can: every good one arrives once, every bad one is in the dead
 //! letter queue once.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::io::Write;
+use std::collections::BTreeSet;
 use std::path::Path;
-use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 use sluice_services::{Kafka, Postgres, PostgresOptions};
-use sluice_stand_in_s3::{S3Options, S3StandIn, list_objects};
+use sluice_stand_in_s3::{S3StandIn, list_objects};
 
-use crate::support::{WorkerProcess, wait_until};
+use crate::support::{BUCKET, WorkerProcess, changed, kcat, s3_server, s3_sink, wait_until};
 
 const RECORDS: usize = 100_000;
 
@@ -36,125 +34,31 @@ fn value(id: usize) -> String {
     }
 }
 
-/// Writes values with kcat: another program's records.
-pub(crate) fn produce(
-    kafka: &Kafka,
-    topic: &str,
-    values: impl Iterator<Item = String>,
-) -> Result<()> {
-    let mut kcat = Command::new("kcat")
-        .args([
-            "-P",
-            "-b",
-            &kafka.bootstrap(),
-            "-t",
-            topic,
-            "-H",
-            "made-by=kcat",
-        ])
-        .stdin(Stdio::piped())
-        .spawn()?;
-    let mut lines = std::io::BufWriter::new(kcat.stdin.take().context("piped")?);
-    for value in values {
-        writeln!(lines, "{value}")?;
-    }
-    lines.flush()?;
-    drop(lines);
-    ensure!(kcat.wait()?.success(), "kcat failed");
-    Ok(())
-}
-
-/// All records of a topic with their headers, as kcat reads them.
-pub(crate) fn consume(kafka: &Kafka, topic: &str) -> Result<Vec<Letter>> {
-    let output = Command::new("kcat")
-        .args([
-            "-C",
-            "-e",
-            "-q",
-            "-J",
-            "-b",
-            &kafka.bootstrap(),
-            "-t",
-            topic,
-            "-o",
-            "beginning",
-        ])
-        .output()?;
-    ensure!(
-        output.status.success(),
-        "{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-    let text = String::from_utf8(output.stdout)?;
-    text.lines()
-        .map(|line| Letter::read(&serde_json::from_str(line)?))
-        .collect()
-}
-
-/// A record of the dead letter queue.
-pub(crate) struct Letter {
-    pub(crate) value: String,
-    /// Names of headers, in order.
-    pub(crate) names: Vec<String>,
-    headers: BTreeMap<String, String>,
-}
-
-impl Letter {
-    fn read(record: &Value) -> Result<Self> {
-        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-        // Without any there is no such key.
-        let headers = record["headers"].as_array().map_or(&[][..], Vec::as_slice);
-        Ok(Self {
-            value: text(&record["payload"]),
-            names: headers.iter().step_by(2).map(text).collect(),
-            headers: headers
-                .chunks_exact(2)
-                .map(|pair| (text(&pair[0]), text(&pair[1])))
-                .collect(),
-        })
-    }
-
-    pub(crate) fn error(&self, name: &str) -> &str {
-        self.headers
-            .get(&format!("__connect.errors.{name}"))
-            .map_or("", String::as_str)
-    }
-}
-
 fn sink_config(name: &str, s3: &S3StandIn, more: &[(&str, &str)]) -> Value {
-    let mut config = json!({
-        "name": name,
-        "connector.class": "io.confluent.connect.s3.S3SinkConnector",
-        "topics": name,
-        "s3.bucket.name": "bronze",
-        "s3.region": "us-east-1",
-        "store.url": s3.url(),
-        "aws.access.key.id": "test",
-        "aws.secret.access.key": "test-secret",
-        "storage.class": "io.confluent.connect.s3.storage.S3Storage",
-        "format.class": "io.confluent.connect.s3.format.json.JsonFormat",
-        "flush.size": "1000",
-        "rotate.schedule.interval.ms": "1000",
-        "timezone": "UTC",
-        "transforms": "number",
-        "transforms.number.type": "org.apache.kafka.connect.transforms.Cast$Value",
-        "transforms.number.spec": "id:int32",
-        "errors.deadletterqueue.topic.name": format!("{name}-dead"),
-        "errors.deadletterqueue.topic.replication.factor": "1",
-        "errors.deadletterqueue.context.headers.enable": "true",
-        "errors.log.enable": "true",
-    });
-    for (key, value) in more {
-        config[*key] = json!(value);
-    }
-    config
+    let queue = format!("{name}-dead");
+    let own = [
+        ("flush.size", "1000"),
+        ("rotate.schedule.interval.ms", "1000"),
+        ("timezone", "UTC"),
+        ("transforms", "number"),
+        (
+            "transforms.number.type",
+            "org.apache.kafka.connect.transforms.Cast$Value",
+        ),
+        ("transforms.number.spec", "id:int32"),
+        ("errors.deadletterqueue.topic.name", queue.as_str()),
+        ("errors.deadletterqueue.topic.replication.factor", "1"),
+        ("errors.deadletterqueue.context.headers.enable", "true"),
+        ("errors.log.enable", "true"),
+    ];
+    changed(s3_sink(name, s3, &own), more)
 }
 
 /// The ids in S3, each as often as it is there.
 fn ids_in_s3(folder: &Path) -> Result<Vec<usize>> {
     let mut ids = Vec::new();
-    for (key, _) in list_objects(folder, "bronze")? {
-        let text = std::fs::read_to_string(folder.join("bronze").join(&key))?;
+    for (key, _) in list_objects(folder, BUCKET)? {
+        let text = std::fs::read_to_string(folder.join(BUCKET).join(&key))?;
         for line in text.lines() {
             let value: Value = serde_json::from_str(line)?;
             ids.push(usize::try_from(value["id"].as_u64().context("id")?)?);
@@ -184,7 +88,7 @@ fn good() -> BTreeSet<usize> {
 
 /// Checks that the queue has each bad record once, as it was, with what happened to it.
 fn check_queue(kafka: &Kafka, name: &str) -> Result<()> {
-    let letters = consume(kafka, &format!("{name}-dead"))?;
+    let letters = kcat::records(&kafka.bootstrap(), &format!("{name}-dead"))?;
     let mut values: Vec<_> = letters.iter().map(|letter| letter.value.clone()).collect();
     values.sort();
     let mut wanted: Vec<_> = (0..RECORDS)
@@ -240,8 +144,8 @@ async fn tolerated_errors_leave_out_the_bad_and_nothing_else() -> Result<()> {
     let (folder, name) = (tempfile::tempdir()?, "tolerated");
     let kafka = Kafka::shared()?;
     kafka.create_topic(name, 3, &[])?;
-    produce(kafka, name, (0..RECORDS).map(value))?;
-    let s3 = S3StandIn::start(S3Options::local(folder.path().join("s3"), "bronze")).await?;
+    kcat::produce(&kafka.bootstrap(), name, (0..RECORDS).map(value))?;
+    let s3 = s3_server(folder.path()).await?;
     let mut worker = WorkerProcess::start(folder.path(), Some(kafka.bootstrap()))?;
     let config = sink_config(
         name,
@@ -280,23 +184,22 @@ async fn an_error_that_is_not_tolerated_fails_the_task_and_nothing_is_lost_once_
     let (folder, name) = (tempfile::tempdir()?, "not-tolerated");
     let kafka = Kafka::shared()?;
     kafka.create_topic(name, 1, &[])?;
-    produce(kafka, name, (0..RECORDS).map(value))?;
-    let s3 = S3StandIn::start(S3Options::local(folder.path().join("s3"), "bronze")).await?;
+    kcat::produce(&kafka.bootstrap(), name, (0..RECORDS).map(value))?;
+    let s3 = s3_server(folder.path()).await?;
     let worker = WorkerProcess::start(folder.path(), Some(kafka.bootstrap()))?;
     worker
         .put_config(name, &sink_config(name, &s3, &[]))
         .await?;
-    wait_until("the task fails", Duration::from_secs(60), || async {
-        Ok(worker.states(name).await? == "RUNNING [FAILED]")
-    })
-    .await?;
+    worker
+        .await_states(name, "RUNNING [FAILED]", Duration::from_secs(60))
+        .await?;
     let status = worker.get(&format!("/connectors/{name}/status")).await?;
     let trace = status["tasks"][0]["trace"].as_str().context("a trace")?;
     ensure!(
         trace.contains("record not-tolerated-0 at offset 4999"),
         "{trace}"
     );
-    let letters = consume(kafka, &format!("{name}-dead"))?;
+    let letters = kcat::records(&kafka.bootstrap(), &format!("{name}-dead"))?;
     assert_eq!(
         letters
             .iter()
@@ -319,7 +222,7 @@ async fn an_error_that_is_not_tolerated_fails_the_task_and_nothing_is_lost_once_
     );
     worker.put_config(name, &config).await?;
     wait_for_ids(&s3, &good()).await?;
-    let later = consume(kafka, "not-tolerated-later-dead")?;
+    let later = kcat::records(&kafka.bootstrap(), "not-tolerated-later-dead")?;
     assert_eq!(later.len(), RECORDS - good().len());
     Ok(())
 }
@@ -333,8 +236,8 @@ async fn rows_that_the_database_refuses_are_left_out_one_by_one() -> Result<()> 
     let kafka = Kafka::shared()?;
     kafka.create_topic(name, 2, &[])?;
     let amount = |id| if is_refused(id) { -1 } else { 1 };
-    produce(
-        kafka,
+    kcat::produce(
+        &kafka.bootstrap(),
         name,
         (0..ROWS).map(|id| format!("{{\"id\": {id}, \"amount\": {}}}", amount(id))),
     )?;
@@ -373,7 +276,7 @@ async fn rows_that_the_database_refuses_are_left_out_one_by_one() -> Result<()> 
     .map_err(|e| e.context(worker.log()))?;
     let distinct = postgres.sql("postgres", "SELECT count(DISTINCT id) FROM rows")?;
     assert_eq!(distinct.trim(), wanted);
-    let letters = consume(kafka, "refused-rows-dead")?;
+    let letters = kcat::records(&kafka.bootstrap(), "refused-rows-dead")?;
     let values: BTreeSet<_> = letters.iter().map(|letter| letter.value.clone()).collect();
     let expected: BTreeSet<_> = (0..ROWS)
         .filter(|id| is_refused(*id))
@@ -420,19 +323,18 @@ async fn a_source_leaves_out_what_the_log_does_not_take() -> Result<()> {
         "value.converter": "org.apache.kafka.connect.storage.StringConverter",
     });
     worker.put_config("large-lines", &config).await?;
-    wait_until("the task fails", Duration::from_secs(60), || async {
-        Ok(worker.states("large-lines").await? == "RUNNING [FAILED]")
-    })
-    .await?;
+    worker
+        .await_states("large-lines", "RUNNING [FAILED]", Duration::from_secs(60))
+        .await?;
     config["errors.tolerance"] = json!("all");
     worker.put_config("large-lines", &config).await?;
     wait_until("the last line", Duration::from_secs(60), || async {
-        Ok(consume(kafka, "small-only")?
+        Ok(kcat::records(&kafka.bootstrap(), "small-only")?
             .iter()
             .any(|record| record.value == "line 99"))
     })
     .await?;
-    let values: BTreeSet<_> = consume(kafka, "small-only")?
+    let values: BTreeSet<_> = kcat::records(&kafka.bootstrap(), "small-only")?
         .into_iter()
         .map(|record| record.value)
         .collect();
@@ -443,7 +345,7 @@ async fn a_source_leaves_out_what_the_log_does_not_take() -> Result<()> {
 #[tokio::test]
 async fn what_failed_on_an_outside_cause_is_started_again_and_the_status_says_when() -> Result<()> {
     let (folder, name) = (tempfile::tempdir()?, "healed");
-    let s3 = S3StandIn::start(S3Options::local(folder.path().join("s3"), "bronze")).await?;
+    let s3 = s3_server(folder.path()).await?;
     s3.faults().down(true);
     let worker = WorkerProcess::start(folder.path(), None)?;
     worker
@@ -459,26 +361,24 @@ async fn what_failed_on_an_outside_cause_is_started_again_and_the_status_says_wh
     })
     .await?;
     s3.faults().down(false);
-    wait_until("it runs", Duration::from_secs(60), || async {
-        Ok(worker.states(name).await? == "RUNNING [RUNNING]")
-    })
-    .await
+    worker
+        .await_states(name, "RUNNING [RUNNING]", Duration::from_secs(60))
+        .await
 }
 
 #[tokio::test]
 async fn without_restarts_what_failed_stays_failed_as_in_kafka_connect() -> Result<()> {
     let (folder, name) = (tempfile::tempdir()?, "not-healed");
-    let s3 = S3StandIn::start(S3Options::local(folder.path().join("s3"), "bronze")).await?;
+    let s3 = s3_server(folder.path()).await?;
     s3.faults().down(true);
     let settings = ["task.restart.backoff.ms=0"];
     let worker = WorkerProcess::start_with(folder.path(), None, &settings)?;
     worker
         .put_config(name, &sink_config(name, &s3, &[]))
         .await?;
-    wait_until("it fails", Duration::from_secs(30), || async {
-        Ok(worker.states(name).await? == "FAILED []")
-    })
-    .await?;
+    worker
+        .await_states(name, "FAILED []", Duration::from_secs(30))
+        .await?;
     let status = worker.get(&format!("/connectors/{name}/status")).await?;
     ensure!(status["connector"]["sluice"].is_null(), "{status}");
     Ok(())
@@ -488,7 +388,7 @@ async fn without_restarts_what_failed_stays_failed_as_in_kafka_connect() -> Resu
 async fn a_sink_may_not_read_its_own_dead_letters() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let worker = WorkerProcess::start(folder.path(), None)?;
-    let s3 = S3StandIn::start(S3Options::local(folder.path().join("s3"), "bronze")).await?;
+    let s3 = s3_server(folder.path()).await?;
     for topics in [("topics", "other,own-dead"), ("topics.regex", "own.*")] {
         let mut config = sink_config("own", &s3, &[topics]);
         if topics.0 == "topics.regex" {
@@ -534,7 +434,7 @@ async fn a_queue_that_takes_no_letter_any_more_fails_the_task_and_loses_none() -
     let queue = format!("{name}-dead");
     kafka.create_topic(name, 1, &[])?;
     kafka.create_topic(&queue, 1, &[])?;
-    let s3 = S3StandIn::start(S3Options::local(folder.path().join("s3"), "bronze")).await?;
+    let s3 = s3_server(folder.path()).await?;
     let worker = WorkerProcess::start(folder.path(), Some(kafka.bootstrap()))?;
     let config = sink_config(name, &s3, &[("errors.tolerance", "all")]);
     worker.put_config(name, &config).await?;
@@ -544,7 +444,7 @@ async fn a_queue_that_takes_no_letter_any_more_fails_the_task_and_loses_none() -
             9 => broken(id),
             _ => value(id),
         };
-        produce(kafka, name, (from..from + 100).map(value))
+        kcat::produce(&kafka.bootstrap(), name, (from..from + 100).map(value))
     };
     let good = |end: usize| (0..end).filter(|id| id % 10 != 9).collect();
     batch(0)?;
@@ -552,10 +452,9 @@ async fn a_queue_that_takes_no_letter_any_more_fails_the_task_and_loses_none() -
 
     alter(kafka, &queue, "max.message.bytes=300")?;
     batch(100)?;
-    wait_until("the task fails", Duration::from_secs(60), || async {
-        Ok(worker.states(name).await? == "RUNNING [FAILED]")
-    })
-    .await?;
+    worker
+        .await_states(name, "RUNNING [FAILED]", Duration::from_secs(60))
+        .await?;
     let status = worker.get(&format!("/connectors/{name}/status")).await?;
     let trace = status["tasks"][0]["trace"].as_str().unwrap_or_default();
     ensure!(
@@ -573,7 +472,7 @@ async fn a_queue_that_takes_no_letter_any_more_fails_the_task_and_loses_none() -
         Ok(status["tasks"][0]["sluice"]["lag"] == 0)
     })
     .await?;
-    let mut letters: Vec<_> = consume(kafka, &queue)?
+    let mut letters: Vec<_> = kcat::records(&kafka.bootstrap(), &queue)?
         .into_iter()
         .map(|letter| letter.value)
         .collect();
@@ -596,7 +495,7 @@ async fn a_queue_that_takes_no_letter_any_more_fails_the_task_and_loses_none() -
     batch(200)?;
     wait_for_ids(&s3, &good(300)).await?;
     wait_until("its letters", Duration::from_secs(150), || async {
-        let letters = consume(kafka, &queue).unwrap_or_default();
+        let letters = kcat::records(&kafka.bootstrap(), &queue).unwrap_or_default();
         Ok(letters.len() == 10)
     })
     .await

@@ -7,8 +7,7 @@ use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 use sluice_services::{Connect, ConnectOptions, Kafka};
 
-use crate::errors::{Letter, consume, produce};
-use crate::support::{WorkerProcess, states_at, wait_until};
+use crate::support::{WorkerProcess, kcat, states_at, wait_until};
 
 const SOON: Duration = Duration::from_secs(90);
 
@@ -34,14 +33,14 @@ fn config(topic: &str, side: &str, folder: &std::path::Path, tolerance: &str) ->
 
 /// What one worker has made of a topic.
 struct Outcome {
-    letters: Vec<Letter>,
+    letters: Vec<kcat::Record>,
     trace: String,
     log: String,
     lines: usize,
 }
 
 /// The values of headers that must be alike.
-fn facts(letter: &Letter) -> Vec<String> {
+fn facts(letter: &kcat::Record) -> Vec<String> {
     [
         "topic",
         "partition",
@@ -122,7 +121,7 @@ impl Workers {
             _ => self.worker.log(),
         };
         Ok(Outcome {
-            letters: consume(self.kafka, &format!("{topic}-{side}-dead"))?,
+            letters: kcat::records(&self.kafka.bootstrap(), &format!("{topic}-{side}-dead"))?,
             trace: status["tasks"][0]["trace"]
                 .as_str()
                 .unwrap_or_default()
@@ -138,8 +137,8 @@ impl Workers {
 
     async fn both(&self, topic: &str, values: &[&str], tolerance: &str) -> Result<Both> {
         self.kafka.create_topic(topic, 1, &[])?;
-        produce(
-            self.kafka,
+        kcat::produce(
+            &self.kafka.bootstrap(),
             topic,
             values.iter().map(|&value| value.to_owned()),
         )?;

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use sluice_services::{Kafka, Service, free_port};
 
-use crate::support::{SLUICE, states_at, wait_until};
+use crate::support::{SLUICE, kcat, states_at, wait_until};
 
 const SOON: Duration = Duration::from_secs(60);
 
@@ -193,18 +193,13 @@ async fn the_quickstart_works_on_kafka_and_survives_crashes() -> Result<()> {
     let kafka = Kafka::start(&sluice_services::KafkaOptions::default())?;
     let mut quickstart = Quickstart::prepare(folder.path(), Some(&kafka))?;
     run_quickstart(&mut quickstart).await?;
-    let consumed = Command::new("kcat")
-        .args(["-C", "-e", "-q", "-b", &kafka.bootstrap()])
-        .args(["-t", "connect-test", "-f", "%k|%s\n"])
-        .output()?;
+    let consumed = kcat::lines(&kafka.bootstrap(), "connect-test", "%k|%s")?;
     // As the quickstart shows them.
-    let expected: String = ["foo", "bar", "Another line", "Written meanwhile"]
-        .map(|line| {
-            let schema = r#"{"type":"string","optional":false}"#;
-            format!("|{{\"schema\":{schema},\"payload\":\"{line}\"}}\n")
-        })
-        .concat();
-    assert_eq!(String::from_utf8(consumed.stdout)?, expected);
+    let expected = ["foo", "bar", "Another line", "Written meanwhile"].map(|line| {
+        let schema = r#"{"type":"string","optional":false}"#;
+        format!("|{{\"schema\":{schema},\"payload\":\"{line}\"}}")
+    });
+    assert_eq!(consumed, expected);
     run_crashes(&mut quickstart).await?;
     quickstart.running()?.stop(SOON)
 }

@@ -8,9 +8,9 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 use sluice_services::{Service, free_port};
-use sluice_stand_in_s3::{S3Options, S3StandIn};
+use sluice_stand_in_s3::S3StandIn;
 
-use crate::support::{WorkerProcess, ready_config, wait_until};
+use crate::support::{WorkerProcess, ready_config, s3_server, wait_until};
 
 const SOURCE: &str = "sales-source";
 const SINK: &str = "s3-sink-sales";
@@ -23,7 +23,7 @@ fn monitoring(file: &str) -> PathBuf {
 
 /// A worker that moves [`EVENTS`] sales from the generator to S3.
 async fn busy_worker(folder: &Path) -> Result<(WorkerProcess, S3StandIn)> {
-    let s3 = S3StandIn::start(S3Options::local(folder.join("s3"), "bronze")).await?;
+    let s3 = s3_server(folder).await?;
     let worker = WorkerProcess::start(folder, None)?;
     deploy_source(&worker, SOURCE).await?;
     deploy_sink(&worker, &s3).await?;

@@ -11,7 +11,7 @@ use serde_json::Value;
 use sluice_services::{Kafka, KafkaOptions};
 use sluice_stand_in_snowflake::{SnowflakeOptions, SnowflakeStandIn};
 
-use crate::support::{SLUICE, WorkerProcess, ready_config, wait_until};
+use crate::support::{SLUICE, WorkerProcess, kcat, ready_config, wait_until};
 
 const TOPIC: &str = "sales_events";
 const EVENTS: usize = 100_000;
@@ -125,13 +125,8 @@ fn produce(kafka: &Kafka) -> Result<()> {
 }
 
 fn in_kafka(kafka: &Kafka) -> Result<Events> {
-    let text = output_of(
-        Command::new("kcat")
-            .args(["-C", "-e", "-q", "-b", &kafka.bootstrap(), "-t", TOPIC])
-            .args(["-o", "beginning", "-f", "%p %o %s\n"]),
-    )?;
     let mut events = Events::new();
-    for line in text.lines() {
+    for line in kcat::lines(&kafka.bootstrap(), TOPIC, "%p %o %s")? {
         let mut parts = line.splitn(3, ' ');
         let mut next = || parts.next().context("partition, offset and value");
         let place = (next()?.parse()?, next()?.parse()?);

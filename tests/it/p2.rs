@@ -11,7 +11,7 @@ use serde_json::Value;
 use sluice_services::{Kafka, KafkaOptions, Postgres, PostgresOptions};
 use sluice_stand_in_s3::{S3Options, S3StandIn, list_objects};
 
-use crate::support::{WorkerProcess, ready_config, wait_until};
+use crate::support::{WorkerProcess, kcat, ready_config, wait_until};
 
 const TYPES: [&str; 6] = [
     "sales",
@@ -153,14 +153,9 @@ fn topic(name: &str) -> String {
 
 /// The topic's events, read by kcat; an event that is there twice is an error.
 fn in_kafka(kafka: &Kafka, topic: &str) -> Result<Events> {
-    let output = Command::new("kcat")
-        .args(["-C", "-e", "-q", "-b", &kafka.bootstrap()])
-        .args(["-t", topic, "-o", "beginning"])
-        .output()
-        .context("starting kcat")?;
     let mut events = Events::new();
-    for line in String::from_utf8(output.stdout)?.lines() {
-        let mut event: serde_json::Map<String, Value> = serde_json::from_str(line)?;
+    for line in kcat::lines(&kafka.bootstrap(), topic, "%s")? {
+        let mut event: serde_json::Map<String, Value> = serde_json::from_str(&line)?;
         event.retain(|_, value| !value.is_null());
         let id = event.get("event_id").and_then(Value::as_str);
         let id = id.context("an event without event_id")?.to_owned();

@@ -10,7 +10,7 @@ use serde_json::Value;
 use sluice_services::{Kafka, KafkaOptions};
 use sluice_stand_in_s3::{S3Options, S3StandIn, list_objects};
 
-use crate::support::{SLUICE, WorkerProcess, ready_config, wait_until};
+use crate::support::{SLUICE, WorkerProcess, kcat, ready_config, wait_until};
 
 pub(crate) const TOPIC: &str = "sales_events";
 pub(crate) const NAME: &str = "s3-sink-sales";
@@ -66,24 +66,8 @@ pub(crate) fn count_in_s3(folder: &Path) -> Result<usize> {
 
 /// What the topic holds, by partition in order of offsets, read by kcat: an independent reader.
 fn records_in_kafka(kafka: &Kafka) -> Result<HashMap<i32, Vec<String>>> {
-    let output = Command::new("kcat")
-        .args([
-            "-C",
-            "-e",
-            "-q",
-            "-b",
-            &kafka.bootstrap(),
-            "-t",
-            TOPIC,
-            "-o",
-            "beginning",
-            "-f",
-            "%p %o %s\n",
-        ])
-        .output()
-        .context("starting kcat: `make test` installs it on Debian")?;
     let mut records: HashMap<i32, Vec<String>> = HashMap::new();
-    for line in String::from_utf8(output.stdout)?.lines() {
+    for line in kcat::lines(&kafka.bootstrap(), TOPIC, "%p %o %s")? {
         let mut parts = line.splitn(3, ' ');
         let (Some(partition), Some(offset), Some(value)) =
             (parts.next(), parts.next(), parts.next())

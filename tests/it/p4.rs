@@ -3,7 +3,6 @@
 use std::fs::OpenOptions;
 use std::io::Write;
 use std::path::Path;
-use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -17,7 +16,7 @@ use axum::routing::get;
 use serde_json::{Value, json};
 use sluice_services::{Kafka, KafkaOptions, Postgres, PostgresOptions};
 
-use crate::support::{WorkerProcess, ready_config, wait_until};
+use crate::support::{WorkerProcess, kcat, ready_config, wait_until};
 
 /// Messages of each source, and rows of each message.
 const MESSAGES: usize = 100;
@@ -87,14 +86,9 @@ async fn grow(path: &Path) -> Result<()> {
 
 /// The rows of all messages of the topic, read by kcat.
 fn rows_in_kafka(kafka: &Kafka) -> Result<usize> {
-    let output = Command::new("kcat")
-        .args(["-C", "-e", "-q", "-b", &kafka.bootstrap()])
-        .args(["-t", "data-stream", "-o", "beginning"])
-        .output()
-        .context("starting kcat")?;
     let mut rows = 0;
-    for line in String::from_utf8(output.stdout)?.lines() {
-        let message: Value = serde_json::from_str(line)?;
+    for line in kcat::lines(&kafka.bootstrap(), "data-stream", "%s")? {
+        let message: Value = serde_json::from_str(&line)?;
         let data = message["data"].as_array().context("no rows")?.len();
         ensure!(message["batch_size"] == json!(data), "{line}");
         ensure!(message["processed"] == json!(false), "{line}");

@@ -8,7 +8,7 @@ use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 use sluice_services::{Kafka, KafkaOptions, Service};
 
-use crate::support::{SLUICE, wait_until};
+use crate::support::{SLUICE, kcat, wait_until};
 
 /// A line of arguments; nothing of this process's environment decides.
 fn produce(kafka: &Kafka, line: &str) -> Command {
@@ -54,17 +54,8 @@ impl Read {
 
 /// All committed records of a topic.
 fn read(kafka: &Kafka, topic: &str) -> Result<Vec<Read>> {
-    let bootstrap = kafka.bootstrap();
-    let output = Command::new("kcat")
-        .args(["-C", "-e", "-q", "-b", &bootstrap, "-t", topic])
-        .args(["-X", "isolation.level=read_committed", "-o", "beginning"])
-        .args(["-f", "%p %o %k %s\n"])
-        .output()
-        .context("starting kcat: `make test` installs it on Debian")?;
-    String::from_utf8(output.stdout)?
-        .lines()
-        .map(parse)
-        .collect()
+    let lines = kcat::lines(&kafka.bootstrap(), topic, "%p %o %k %s")?;
+    lines.iter().map(|line| parse(line)).collect()
 }
 
 fn parse(line: &str) -> Result<Read> {

@@ -1,14 +1,12 @@
 //! The REST API of a worker process on the embedded log: what tools for Kafka Connect rely on.
 
-use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use reqwest::{Client, Method};
 use serde_json::{Value, json};
-use sluice_stand_in_s3::{S3Options, S3StandIn};
 
-use crate::support::{SLUICE, WorkerProcess, wait_until};
+use crate::support::{BUCKET, SLUICE, WorkerProcess, changed, s3_server, s3_sink, wait_until};
 
 const SOON: Duration = Duration::from_secs(20);
 
@@ -78,33 +76,6 @@ fn generator(topic: &str, tasks: &str) -> Value {
     })
 }
 
-fn s3_sink(s3: &S3StandIn, topic: &str) -> Value {
-    json!({
-        "connector.class": "io.confluent.connect.s3.S3SinkConnector",
-        "tasks.max": "1",
-        "topics": topic,
-        "s3.bucket.name": "bronze",
-        "s3.region": "us-east-1",
-        "store.url": s3.url(),
-        "aws.access.key.id": "test",
-        "aws.secret.access.key": "test-secret",
-        "storage.class": "io.confluent.connect.s3.storage.S3Storage",
-        "format.class": "io.confluent.connect.s3.format.json.JsonFormat",
-        "flush.size": "10",
-    })
-}
-
-async fn until(worker: &WorkerProcess, name: &str, states: &str) -> Result<()> {
-    wait_until(&format!("{name} is {states}"), SOON, || async {
-        Ok(worker.states(name).await? == states)
-    })
-    .await
-}
-
-async fn stand_in(folder: &Path) -> Result<S3StandIn> {
-    Ok(S3StandIn::start(S3Options::local(folder.join("s3"), "bronze")).await?)
-}
-
 #[tokio::test]
 async fn a_connector_lives_from_create_to_delete() -> Result<()> {
     let folder = tempfile::tempdir()?;
@@ -126,7 +97,9 @@ async fn a_connector_lives_from_create_to_delete() -> Result<()> {
     post(&worker, "/connectors", Some(request))
         .await?
         .refused(409, "Connector generator already exists")?;
-    until(&worker, "generator", "RUNNING [RUNNING, RUNNING]").await?;
+    worker
+        .await_states("generator", "RUNNING [RUNNING, RUNNING]", SOON)
+        .await?;
 
     let listed = get(&worker, "/connectors/").await?;
     ensure!(listed.body == json!(["generator"]), "{listed:?}");
@@ -166,7 +139,9 @@ async fn pause_resume_stop_and_restart_do_what_they_say() -> Result<()> {
     worker
         .put_config("generator", &generator("sales", "1"))
         .await?;
-    until(&worker, "generator", "RUNNING [RUNNING]").await?;
+    worker
+        .await_states("generator", "RUNNING [RUNNING]", SOON)
+        .await?;
     for (call, status, states) in [
         ("pause", 202, "PAUSED [PAUSED]"),
         ("pause", 202, "PAUSED [PAUSED]"),
@@ -179,7 +154,7 @@ async fn pause_resume_stop_and_restart_do_what_they_say() -> Result<()> {
             answer.status == status && answer.body.is_null(),
             "{call}: {answer:?}"
         );
-        until(&worker, "generator", states).await?;
+        worker.await_states("generator", states, SOON).await?;
     }
     let request =
         json!({ "name": "later", "config": generator("sales", "2"), "initial_state": "PAUSED" });
@@ -188,9 +163,11 @@ async fn pause_resume_stop_and_restart_do_what_they_say() -> Result<()> {
         created.body["tasks"] == json!([]),
         "no tasks before the first start: {created:?}"
     );
-    until(&worker, "later", "PAUSED []").await?;
+    worker.await_states("later", "PAUSED []", SOON).await?;
     put(&worker, "/connectors/later/resume").await?;
-    until(&worker, "later", "RUNNING [RUNNING, RUNNING]").await?;
+    worker
+        .await_states("later", "RUNNING [RUNNING, RUNNING]", SOON)
+        .await?;
     put(&worker, "/connectors/nobody/pause")
         .await?
         .refused(404, "Unknown connector nobody")?;
@@ -209,7 +186,9 @@ async fn pause_resume_stop_and_restart_do_what_they_say() -> Result<()> {
         "what is chosen shows RESTARTING: {all:?}"
     );
     ensure!(all.body["tasks"][0]["state"] == "RESTARTING", "{all:?}");
-    until(&worker, "generator", "RUNNING [RUNNING]").await?;
+    worker
+        .await_states("generator", "RUNNING [RUNNING]", SOON)
+        .await?;
     let none_failed = "/connectors/generator/restart?includeTasks=true&onlyFailed=true";
     let nothing = post(&worker, none_failed, None).await?;
     ensure!(
@@ -231,11 +210,15 @@ async fn a_change_of_config_is_taken_up_and_a_wrong_one_changes_nothing() -> Res
     let path = "/connectors/generator/config";
     let first = call(&worker, Method::PUT, path, Some(generator("sales", "1"))).await?;
     ensure!(first.status == 201, "{first:?}");
-    until(&worker, "generator", "RUNNING [RUNNING]").await?;
+    worker
+        .await_states("generator", "RUNNING [RUNNING]", SOON)
+        .await?;
     put(&worker, "/connectors/generator/pause").await?;
     let second = call(&worker, Method::PUT, path, Some(generator("sales", "3"))).await?;
     ensure!(second.status == 200, "{second:?}");
-    until(&worker, "generator", "PAUSED [PAUSED, PAUSED, PAUSED]").await?;
+    worker
+        .await_states("generator", "PAUSED [PAUSED, PAUSED, PAUSED]", SOON)
+        .await?;
 
     let patch = json!({ "seed": 7, "tasks.max": null });
     let patched = call(&worker, Method::PATCH, path, Some(patch)).await?;
@@ -247,7 +230,9 @@ async fn a_change_of_config_is_taken_up_and_a_wrong_one_changes_nothing() -> Res
         patched.body["config"]["tasks.max"].is_null(),
         "null removes a key: {patched:?}"
     );
-    until(&worker, "generator", "PAUSED [PAUSED]").await?;
+    worker
+        .await_states("generator", "PAUSED [PAUSED]", SOON)
+        .await?;
 
     let before = get(&worker, path).await?.body;
     let wrong =
@@ -411,17 +396,19 @@ async fn plugins_are_listed_and_configs_validated() -> Result<()> {
 #[tokio::test]
 async fn a_failing_task_shows_its_trace_and_disturbs_nobody() -> Result<()> {
     let folder = tempfile::tempdir()?;
-    let s3 = stand_in(folder.path()).await?;
+    let s3 = s3_server(folder.path()).await?;
     let worker = WorkerProcess::start(folder.path(), None)?;
     worker
         .put_config("generator", &generator("sales", "1"))
         .await?;
-    worker.put_config("good", &s3_sink(&s3, "sales")).await?;
-    let mut bad = s3_sink(&s3, "sales");
-    bad["format.class"] = json!("io.confluent.connect.s3.format.bytearray.ByteArrayFormat");
-    bad["topics.dir"] = json!("bad");
+    worker
+        .put_config("good", &s3_sink("sales", &s3, &[("name", "good")]))
+        .await?;
+    let repaired = s3_sink("sales", &s3, &[("name", "bad"), ("topics.dir", "bad")]);
+    let format = "io.confluent.connect.s3.format.bytearray.ByteArrayFormat";
+    let bad = changed(repaired.clone(), &[("format.class", format)]);
     worker.put_config("bad", &bad).await?;
-    until(&worker, "bad", "RUNNING [FAILED]").await?;
+    worker.await_states("bad", "RUNNING [FAILED]", SOON).await?;
     let status = get(&worker, "/connectors/bad/status").await?;
     let trace = status.body["tasks"][0]["trace"]
         .as_str()
@@ -429,23 +416,21 @@ async fn a_failing_task_shows_its_trace_and_disturbs_nobody() -> Result<()> {
     for words in ["sales-0 at offset", "ByteArrayConverter"] {
         ensure!(trace.contains(words), "no word of {words}: {trace}");
     }
-    until(&worker, "good", "RUNNING [RUNNING]").await?;
+    worker
+        .await_states("good", "RUNNING [RUNNING]", SOON)
+        .await?;
     wait_until("the good one goes on", SOON, || async {
-        let objects = sluice_stand_in_s3::list_objects(s3.folder(), "bronze")?;
+        let objects = sluice_stand_in_s3::list_objects(s3.folder(), BUCKET)?;
         Ok(objects.len() >= 3)
     })
     .await?;
     // Repaired, it goes on with the records it could not write.
+    worker.put_config("bad", &repaired).await?;
     worker
-        .put_config("bad", &{
-            let mut repaired = s3_sink(&s3, "sales");
-            repaired["topics.dir"] = json!("bad");
-            repaired
-        })
+        .await_states("bad", "RUNNING [RUNNING]", SOON)
         .await?;
-    until(&worker, "bad", "RUNNING [RUNNING]").await?;
     wait_until("the first object of the repaired one", SOON, || async {
-        let objects = sluice_stand_in_s3::list_objects(s3.folder(), "bronze")?;
+        let objects = sluice_stand_in_s3::list_objects(s3.folder(), BUCKET)?;
         let first = "bad/sales/partition=0/sales+0+0000000000.json";
         Ok(objects.iter().any(|(key, _)| key == first))
     })
@@ -474,16 +459,20 @@ async fn configs_and_states_survive_a_worker_that_is_killed() -> Result<()> {
     let mut worker = WorkerProcess::start(folder.path(), None)?;
     for name in ["running", "paused", "stopped"] {
         worker.put_config(name, &generator(name, "1")).await?;
-        until(&worker, name, "RUNNING [RUNNING]").await?;
+        worker.await_states(name, "RUNNING [RUNNING]", SOON).await?;
     }
     put(&worker, "/connectors/paused/pause").await?;
     put(&worker, "/connectors/stopped/stop").await?;
     let configs = get(&worker, "/connectors?expand=info").await?.body;
     worker.kill9()?;
     worker.launch()?;
-    until(&worker, "running", "RUNNING [RUNNING]").await?;
-    until(&worker, "paused", "PAUSED [PAUSED]").await?;
-    until(&worker, "stopped", "STOPPED []").await?;
+    worker
+        .await_states("running", "RUNNING [RUNNING]", SOON)
+        .await?;
+    worker
+        .await_states("paused", "PAUSED [PAUSED]", SOON)
+        .await?;
+    worker.await_states("stopped", "STOPPED []", SOON).await?;
     let after = get(&worker, "/connectors?expand=info").await?.body;
     for name in ["running", "paused", "stopped"] {
         ensure!(

@@ -193,10 +193,9 @@ async fn a_level_that_is_set_counts_at_once() -> Result<()> {
     let generator = json!({ "connector.class": "sluice.datagen.DatagenSourceConnector", "kafka.topic": "t", "event.type": "sales" });
     set("root", "ERROR").await?;
     worker.put_config("quiet", &generator).await?;
-    wait_until("quiet runs", Duration::from_secs(20), || async {
-        Ok(worker.states("quiet").await? == "RUNNING [RUNNING]")
-    })
-    .await?;
+    worker
+        .await_states("quiet", "RUNNING [RUNNING]", Duration::from_secs(20))
+        .await?;
     ensure!(!has_logged("quiet"), "nothing below ERROR is logged");
     let affected: Value = set("org.apache.kafka.connect.runtime", "INFO")
         .await?

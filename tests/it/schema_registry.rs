@@ -11,7 +11,7 @@ use sluice_stand_in_schema_registry::{Credentials, RegistryStandIn};
 use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
 
-use crate::support::{WorkerProcess, wait_until};
+use crate::support::{WorkerProcess, kcat, wait_until};
 
 /// The independent client.
 const PYTHON_CLIENT: &str = "confluent-kafka[avro,json,protobuf]==2.16.0";
@@ -387,22 +387,9 @@ async fn bad_records_go_to_the_queue_and_the_good_ones_arrive() -> Result<()> {
     written.await.with_context(|| worker.log())?;
     ensure!(std::fs::read_to_string(&file)? == expected_lines(format));
     ensure!(worker.states(topic).await? == "RUNNING [RUNNING]");
-    let mut read = Command::new("kcat");
-    read.args([
-        "-C",
-        "-e",
-        "-q",
-        "-b",
-        &kafka.bootstrap(),
-        "-t",
-        queue,
-        "-f",
-        "%S\n",
-    ]);
-    let sizes: Vec<usize> = output_of(&mut read)
-        .await?
-        .lines()
-        .map(str::parse)
+    let sizes: Vec<usize> = kcat::lines(&kafka.bootstrap(), queue, "%S")?
+        .iter()
+        .map(|size| size.parse())
         .collect::<Result<_, _>>()?;
     ensure!(sizes == bad.map(<[u8]>::len), "{sizes:?}");
     Ok(())

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
-use sluice_stand_in_s3::{S3Options, S3StandIn};
+use sluice_stand_in_s3::S3StandIn;
 
-use crate::support::{WorkerProcess, ready_config, wait_until};
+use crate::support::{WorkerProcess, ready_config, s3_server, wait_until};
 
 const CLASS: &str = "io.confluent.connect.s3.S3SinkConnector";
 const SECRET: &str = "t0p-s3cret-value";
@@ -65,7 +65,7 @@ async fn validated(worker: &WorkerProcess, config: &Value) -> Result<Value> {
 async fn placeholders_are_kept_and_what_they_stand_for_is_used_anew_at_each_restart() -> Result<()>
 {
     let folder = tempfile::tempdir()?;
-    let s3 = S3StandIn::start(S3Options::local(folder.path().join("s3"), "bronze")).await?;
+    let s3 = s3_server(folder.path()).await?;
     let mut worker = worker(folder.path())?;
     let name = "s3-sink-sales";
     // A bucket that is not there, so that the failure names it.
@@ -96,10 +96,9 @@ async fn placeholders_are_kept_and_what_they_stand_for_is_used_anew_at_each_rest
     let restart = worker.url(&format!("/connectors/{name}/restart?includeTasks=true"));
     let answer = reqwest::Client::new().post(restart).send().await?;
     ensure!(answer.status().is_success(), "{answer:?}");
-    wait_until("running", Duration::from_secs(30), || async {
-        Ok(worker.states(name).await? == "RUNNING [RUNNING]")
-    })
-    .await?;
+    worker
+        .await_states(name, "RUNNING [RUNNING]", Duration::from_secs(30))
+        .await?;
     worker.stop()?;
     shown.push_str(&written(folder.path())?);
     ensure!(
@@ -117,7 +116,7 @@ async fn placeholders_are_kept_and_what_they_stand_for_is_used_anew_at_each_rest
 async fn a_client_setting_that_is_refused_does_not_show_its_value() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let mut worker = worker(folder.path())?;
-    let s3 = S3StandIn::start(S3Options::local(folder.path().join("s3"), "bronze")).await?;
+    let s3 = s3_server(folder.path()).await?;
     keep(folder.path(), "test-secret", "bronze")?;
     let name = "s3-sink-sales";
     let mut config = config(folder.path(), &s3)?;

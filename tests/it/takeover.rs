@@ -5,14 +5,13 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 use sluice_services::{Connect, ConnectOptions, Kafka, KafkaOptions};
 
-use crate::support::{WorkerProcess, states_at, wait_until};
+use crate::support::{WorkerProcess, kcat, states_at, wait_until};
 
 const SOON: Duration = Duration::from_secs(90);
 
@@ -303,13 +302,7 @@ async fn a_cluster_that_delivers_exactly_once_is_taken_over_and_handed_back() ->
 
 /// How many committed records a topic holds.
 fn records_of_topic(kafka: &Kafka, topic: &str) -> Result<usize> {
-    let output = Command::new("kcat")
-        .args(["-C", "-e", "-q", "-b", &kafka.bootstrap(), "-t", topic])
-        .args(["-X", "isolation.level=read_committed", "-o", "beginning"])
-        .args(["-f", "%o\n"])
-        .output()
-        .context("starting kcat: `make test` installs it on Debian")?;
-    Ok(String::from_utf8(output.stdout)?.lines().count())
+    Ok(kcat::lines(&kafka.bootstrap(), topic, "%o")?.len())
 }
 
 const SHARED: &[&str] = &["source", "sink", "other"];

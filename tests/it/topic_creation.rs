@@ -6,10 +6,10 @@ use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 use sluice_services::Kafka;
 
-use crate::support::{WorkerProcess, wait_until};
+use crate::support::{WorkerProcess, changed, wait_until};
 
 fn source(name: &str, more: &[(&str, &str)]) -> Value {
-    let mut config = json!({
+    let config = json!({
         "name": name,
         "connector.class": "sluice.datagen.DatagenSourceConnector",
         "kafka.topic": name,
@@ -19,10 +19,7 @@ fn source(name: &str, more: &[(&str, &str)]) -> Value {
         "count": "5",
         "rate": "1000",
     });
-    for (key, value) in more {
-        config[*key] = json!(value);
-    }
-    config
+    changed(config, more)
 }
 
 fn describe(kafka: &Kafka, topic: &str) -> Result<String> {
@@ -106,10 +103,9 @@ async fn topics_are_made_by_the_connectors_own_admin_client() -> Result<()> {
     worker
         .put_config("made-by-me", &source("made-by-me", &options))
         .await?;
-    wait_until("it runs", Duration::from_secs(30), || async {
-        Ok(worker.states("made-by-me").await? == "RUNNING [RUNNING]")
-    })
-    .await
+    worker
+        .await_states("made-by-me", "RUNNING [RUNNING]", Duration::from_secs(30))
+        .await
 }
 
 #[tokio::test]
@@ -125,10 +121,9 @@ async fn a_topic_that_is_there_stays_as_it_is() -> Result<()> {
     worker
         .put_config("made-before", &source("made-before", &options))
         .await?;
-    wait_until("it runs", Duration::from_secs(30), || async {
-        Ok(worker.states("made-before").await? == "RUNNING [RUNNING]")
-    })
-    .await?;
+    worker
+        .await_states("made-before", "RUNNING [RUNNING]", Duration::from_secs(30))
+        .await?;
     let before = describe(kafka, "made-before")?;
     ensure!(before.contains("PartitionCount: 1"), "{before}");
     Ok(())
@@ -142,10 +137,9 @@ async fn options_that_are_wrong_fail_the_connector_and_not_its_creation() -> Res
     worker
         .put_config("half-made", &source("half-made", &options))
         .await?;
-    wait_until("it fails", Duration::from_secs(30), || async {
-        Ok(worker.states("half-made").await? == "FAILED []")
-    })
-    .await?;
+    worker
+        .await_states("half-made", "FAILED []", Duration::from_secs(30))
+        .await?;
     let status = worker.get("/connectors/half-made/status").await?;
     let trace = status["connector"]["trace"].as_str().context("a trace")?;
     ensure!(

@@ -5,9 +5,9 @@ use std::process::Command;
 use anyhow::{Result, ensure};
 use serde_json::{Value, json};
 
-use super::s3::{config, server};
+use super::s3::config;
 use super::world::World;
-use crate::support::SLUICE;
+use crate::support::{SLUICE, s3_server};
 
 const SECRET: &str = "a-secret-that-is-planted";
 
@@ -25,7 +25,7 @@ fn run(world: &World, arguments: &[&str]) -> Result<(String, bool)> {
 async fn a_file_and_a_connector_can_be_tried() -> Result<()> {
     let name = "dry-command";
     let world = World::start(name).await?;
-    let s3 = server(&world).await?;
+    let s3 = s3_server(world.folder.path()).await?;
     world.topic(name, 1).await?;
     let values = [&b"{\"n\":1}"[..], b"{\"n\":2}", b"broken"];
     world.write(name, 0, values.map(<[u8]>::to_vec)).await?;
@@ -65,7 +65,7 @@ async fn a_value_from_a_provider_is_not_shown_wherever_it_goes() -> Result<()> {
     ];
     let name = "dry-secret";
     let world = World::start_with(name, &provider).await?;
-    let s3 = server(&world).await?;
+    let s3 = s3_server(world.folder.path()).await?;
     let kept = world.folder.path().join("kept.properties");
     std::fs::write(&kept, format!("secret={SECRET}\n"))?;
     world.topic(name, 1).await?;

@@ -8,15 +8,15 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use super::s3::{config, server};
+use super::s3::config;
 use super::world::{World, effects, outcomes};
-use crate::support::wait_until;
+use crate::support::{s3_server, wait_until};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn wrong_requests_are_refused_with_what_is_wrong() -> Result<()> {
     let name = "dry-wrong";
     let world = World::start(name).await?;
-    let s3 = server(&world).await?;
+    let s3 = s3_server(world.folder.path()).await?;
     world.topic(name, 1).await?;
     let good = config(name, &s3, &[]);
     let before = world.standing().await?;
@@ -102,7 +102,7 @@ fn poisoned() -> Vec<Vec<u8>> {
 async fn poison_is_shown_with_its_stage_and_with_what_would_become_of_it() -> Result<()> {
     let name = "dry-poison";
     let world = World::start(name).await?;
-    let s3 = server(&world).await?;
+    let s3 = s3_server(world.folder.path()).await?;
     world.topic(name, 1).await?;
     world.write(name, 0, poisoned()).await?;
     let cast = [
@@ -172,7 +172,7 @@ async fn poison_is_shown_with_its_stage_and_with_what_would_become_of_it() -> Re
 async fn long_values_are_cut_and_binary_ones_marked() -> Result<()> {
     let name = "dry-large";
     let world = World::start(name).await?;
-    let s3 = server(&world).await?;
+    let s3 = s3_server(world.folder.path()).await?;
     world.topic(name, 1).await?;
     let large = vec![b'x'; 1_000_000 - 1000];
     world

@@ -5,11 +5,12 @@ use serde_json::{Value, json};
 use sluice_services::{Postgres, PostgresOptions};
 
 use super::world::{World, effects, outcomes};
+use crate::support::changed;
 
 const DATABASE: &str = "warehouse";
 
 fn config(name: &str, postgres: &Postgres, more: &[(&str, &str)]) -> Value {
-    let mut config = json!({
+    let config = json!({
         "name": name,
         "connector.class": "io.confluent.connect.jdbc.JdbcSinkConnector",
         "topics": name,
@@ -23,10 +24,7 @@ fn config(name: &str, postgres: &Postgres, more: &[(&str, &str)]) -> Value {
         "auto.evolve": "true",
         "table.name.format": "orders",
     });
-    for (key, value) in more {
-        config[*key] = json!(value);
-    }
-    config
+    changed(config, more)
 }
 
 fn server() -> Result<Postgres> {

@@ -6,36 +6,14 @@ use std::io::Read;
 use anyhow::{Context, Result, ensure};
 use flate2::read::GzDecoder;
 use serde_json::{Value, json};
-use sluice_stand_in_s3::{S3Options, S3StandIn, list_objects};
+use sluice_stand_in_s3::{S3StandIn, list_objects};
 
 use super::world::{World, effects, outcomes};
-use crate::support::wait_until;
+use crate::support::{BUCKET, changed, s3_server, s3_sink, wait_until};
 
-const BUCKET: &str = "bronze";
-
+/// Objects of four records.
 pub(super) fn config(name: &str, s3: &S3StandIn, more: &[(&str, &str)]) -> Value {
-    let mut config = json!({
-        "name": name,
-        "connector.class": "io.confluent.connect.s3.S3SinkConnector",
-        "topics": name,
-        "s3.bucket.name": BUCKET,
-        "s3.region": "us-east-1",
-        "store.url": s3.url(),
-        "aws.access.key.id": "test",
-        "aws.secret.access.key": "test-secret",
-        "storage.class": "io.confluent.connect.s3.storage.S3Storage",
-        "format.class": "io.confluent.connect.s3.format.json.JsonFormat",
-        "flush.size": "4",
-    });
-    for (key, value) in more {
-        config[*key] = json!(value);
-    }
-    config
-}
-
-pub(super) async fn server(world: &World) -> Result<S3StandIn> {
-    let options = S3Options::local(world.folder.path().join("s3"), BUCKET);
-    Ok(S3StandIn::start(options).await?)
+    changed(s3_sink(name, s3, &[("flush.size", "4")]), more)
 }
 
 /// Content before compression and size of each object that the bucket has.
@@ -78,7 +56,7 @@ fn sales(partition: usize) -> impl Iterator<Item = Vec<u8>> {
 
 async fn shows_what_is_written(name: &'static str, more: &[(&str, &str)]) -> Result<()> {
     let world = World::start(name).await?;
-    let s3 = server(&world).await?;
+    let s3 = s3_server(world.folder.path()).await?;
     world.topic(name, 2).await?;
     world.write(name, 0, sales(0)).await?;
     world.write(name, 1, sales(1)).await?;
@@ -145,7 +123,7 @@ async fn compressed_objects_behind_a_transform_are_those_that_the_run_writes() -
 async fn what_stands_in_the_bucket_already_and_a_missing_bucket_are_told() -> Result<()> {
     let name = "dry-s3-there";
     let world = World::start(name).await?;
-    let s3 = server(&world).await?;
+    let s3 = s3_server(world.folder.path()).await?;
     world.topic(name, 1).await?;
     world.write(name, 0, sales(0)).await?;
     let mut config = config(name, &s3, &[]);

@@ -5,9 +5,10 @@ use serde_json::{Value, json};
 use sluice_stand_in_snowflake::{SnowflakeOptions, SnowflakeStandIn};
 
 use super::world::{World, effects, outcomes};
+use crate::support::changed;
 
 fn config(name: &str, snowflake: &SnowflakeStandIn, more: &[(&str, &str)]) -> Value {
-    let mut config = json!({
+    let config = json!({
         "name": name,
         "connector.class": "com.snowflake.kafka.connector.SnowflakeSinkConnector",
         "topics": name,
@@ -20,10 +21,7 @@ fn config(name: &str, snowflake: &SnowflakeStandIn, more: &[(&str, &str)]) -> Va
         "snowflake.topic2table.map": format!("{name}:ORDERS"),
         "buffer.flush.time": "1",
     });
-    for (key, value) in more {
-        config[*key] = json!(value);
-    }
-    config
+    changed(config, more)
 }
 
 fn orders() -> impl Iterator<Item = Vec<u8>> {

@@ -5,8 +5,7 @@ use serde_json::{Value, json};
 use sluice_services::SchemaRegistry;
 
 use super::world::{DEADLINE, World, outcomes};
-use crate::errors::consume;
-use crate::support::wait_until;
+use crate::support::{kcat, wait_until};
 
 /// The values that the log would be given.
 fn stored(report: &Value) -> Vec<&str> {
@@ -57,10 +56,10 @@ async fn bytes_behind_transforms_are_those_that_are_then_produced() -> Result<()
     world.topic(name, 1).await?;
     world.worker.put_config(name, &config).await?;
     wait_until("all lines are produced", DEADLINE, async || {
-        Ok(consume(world.kafka, name)?.len() == 3)
+        Ok(kcat::records(&world.kafka.bootstrap(), name)?.len() == 3)
     })
     .await?;
-    let produced: Vec<_> = consume(world.kafka, name)?
+    let produced: Vec<_> = kcat::records(&world.kafka.bootstrap(), name)?
         .into_iter()
         .map(|letter| letter.value)
         .collect();

@@ -180,10 +180,7 @@ impl World {
             .send()
             .await?
             .error_for_status()?;
-        wait_until("the tasks end", DEADLINE, async || {
-            Ok(self.worker.states(name).await? == "STOPPED []")
-        })
-        .await
+        self.worker.await_states(name, "STOPPED []", DEADLINE).await
     }
 
     /// Waits until the sink's group has no lag.

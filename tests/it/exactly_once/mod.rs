@@ -7,7 +7,6 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
@@ -17,7 +16,7 @@ use serde_json::{Value, json};
 use sluice::kafka::cluster::ClusterLog;
 use sluice::kafka::{Log, NewTopic, ProducerOptions, ProducerRecord};
 
-use crate::support::{WorkerProcess, wait_until};
+use crate::support::{WorkerProcess, kcat, wait_until};
 use proxy::{Point, ProxiedKafka};
 
 const SOON: Duration = Duration::from_secs(90);
@@ -109,21 +108,9 @@ impl Stage {
         .await
     }
 
-    /// Committed records, a line each, as another program reads them.
-    fn read(&self, topic: &str, format: &str) -> Result<Vec<String>> {
-        let output = Command::new("kcat")
-            .args(["-C", "-e", "-q", "-b", &self.kafka.bootstrap(), "-t", topic])
-            .args(["-X", "isolation.level=read_committed", "-o", "beginning"])
-            .args(["-f", format])
-            .output()
-            .context("starting kcat: `make test` installs it on Debian")?;
-        let text = String::from_utf8(output.stdout)?;
-        Ok(text.lines().map(str::to_owned).collect())
-    }
-
     /// Keys and values of a compacted topic.
     fn entries(&self, topic: &str) -> Result<Vec<String>> {
-        self.read(topic, "%k %s\n")
+        kcat::lines(&self.kafka.bootstrap(), topic, "%k %s")
     }
 
     /// Waits until this is the offset of the connector's only source partition.
@@ -139,7 +126,7 @@ impl Stage {
     /// Committed values by partition, in order.
     fn committed(&self, topic: &str) -> Result<BTreeMap<i32, Vec<String>>> {
         let mut records = BTreeMap::<_, Vec<_>>::new();
-        for line in self.read(topic, "%p %s\n")? {
+        for line in kcat::lines(&self.kafka.bootstrap(), topic, "%p %s")? {
             let (partition, value) = line.split_once(' ').context("partition and value")?;
             let partition = partition.parse()?;
             records.entry(partition).or_default().push(value.to_owned());
@@ -374,8 +361,9 @@ async fn tasks_of_older_configs_are_fenced_out_and_that_is_recorded() -> Result<
     worker
         .put_config("events", &generator(1, 1_000_000))
         .await?;
-    let running = || async { Ok(worker.states("events").await? == "RUNNING [RUNNING]") };
-    wait_until("one task runs", SOON, running).await?;
+    worker
+        .await_states("events", "RUNNING [RUNNING]", SOON)
+        .await?;
     let refused = zombie.commit().await;
     let kind = refused.err().map(|error| error.kind());
     ensure!(kind == Some(ErrorKind::Conflict), "{kind:?}");

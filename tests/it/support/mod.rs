@@ -1,12 +1,15 @@
 //! What end-to-end tests share: a worker as a process, its REST API, waiting with a deadline.
 
+pub(crate) mod kcat;
+
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Value, json};
 use sluice_services::{Service, free_port};
+use sluice_stand_in_s3::{S3Options, S3StandIn};
 
 /// The binary under test.
 pub(crate) const SLUICE: &str = env!("CARGO_BIN_EXE_sluice");
@@ -164,6 +167,21 @@ impl WorkerProcess {
     pub(crate) async fn states(&self, name: &str) -> Result<String> {
         states_at(&self.url(""), name).await
     }
+
+    /// Waits until these are the states of a connector and its tasks.
+    pub(crate) async fn await_states(
+        &self,
+        name: &str,
+        states: &str,
+        deadline: Duration,
+    ) -> Result<()> {
+        wait_until(&format!("{name} is {states}"), deadline, || async {
+            let found = self.states(name).await?;
+            ensure!(found == states, "{found}");
+            Ok(true)
+        })
+        .await
+    }
 }
 
 /// The states of a connector and its tasks at any worker, e.g. `RUNNING [RUNNING]`.
@@ -214,8 +232,39 @@ pub(crate) fn ready_config(file: &str, changes: &[(&str, &str)]) -> Result<Value
     let json: Value = serde_json::from_str(&std::fs::read_to_string(path)?)?;
     let mut config = json["config"].clone();
     config["name"] = json["name"].clone();
+    Ok(changed(config, changes))
+}
+
+/// A config with some options changed or added.
+pub(crate) fn changed(mut config: Value, changes: &[(&str, &str)]) -> Value {
     for (key, value) in changes {
         config[*key] = json!(value);
     }
-    Ok(config)
+    config
+}
+
+/// The bucket of [`s3_server`] and [`s3_sink`].
+pub(crate) const BUCKET: &str = "bronze";
+
+/// An S3 server below `folder`, with a bucket.
+pub(crate) async fn s3_server(folder: &Path) -> Result<S3StandIn> {
+    Ok(S3StandIn::start(S3Options::local(folder.join("s3"), BUCKET)).await?)
+}
+
+/// An S3 sink of one topic that is called as its topic.
+pub(crate) fn s3_sink(topic: &str, s3: &S3StandIn, changes: &[(&str, &str)]) -> Value {
+    let config = json!({
+        "name": topic,
+        "connector.class": "io.confluent.connect.s3.S3SinkConnector",
+        "topics": topic,
+        "s3.bucket.name": BUCKET,
+        "s3.region": "us-east-1",
+        "store.url": s3.url(),
+        "aws.access.key.id": "test",
+        "aws.secret.access.key": "test-secret",
+        "storage.class": "io.confluent.connect.s3.storage.S3Storage",
+        "format.class": "io.confluent.connect.s3.format.json.JsonFormat",
+        "flush.size": "10",
+    });
+    changed(config, changes)
 }
