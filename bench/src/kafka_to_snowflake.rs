@@ -3,22 +3,18 @@
 //! The stand-in runs inside the bench: CPU and memory are the worker's alone, the rate is bounded by the stand-in.
 
 use std::path::Path;
-use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Result, ensure};
 use clap::Args;
 use serde_json::{Value, json};
 use sluice_services::{Kafka, KafkaOptions};
 use sluice_stand_in_snowflake::{SnowflakeOptions, SnowflakeStandIn};
 
-use crate::median;
+use crate::runs::{Run, Subject};
 use crate::sales::{self, TOPIC};
 use crate::worker::Worker;
 
-const NAME: &str = "bench";
 const TABLE: &str = "SALES_EVENTS";
-/// The longest a run may take.
-const DEADLINE: Duration = Duration::from_secs(600);
 
 #[derive(Debug, Args)]
 pub(crate) struct Options {
@@ -48,29 +44,13 @@ pub(crate) async fn run(sluice: &Path, options: &Options) -> Result<()> {
         "{records} records in {} partitions, buffer.count.records {}, tasks.max {}",
         options.partitions, options.buffer_records, options.tasks
     );
-    let (mut cpu, mut rates, mut peak) = (Vec::new(), Vec::new(), 0);
-    for number in 1..=options.repeat {
-        let (wall, used, resident) = one(sluice, &kafka, options, records, number).await?;
-        #[expect(clippy::cast_precision_loss, reason = "a count of records")]
-        let millions = records as f64 / 1e6;
-        cpu.push(used.as_secs_f64() / millions);
-        rates.push(millions * 1e3 / wall.as_secs_f64());
-        peak = peak.max(resident / 1_000_000);
-        println!(
-            "run {number}: {:.1} s, {:.0} thousand rows/s, {:.2} CPU s per million, peak RSS {} MB",
-            wall.as_secs_f64(),
-            millions * 1e3 / wall.as_secs_f64(),
-            used.as_secs_f64() / millions,
-            resident / 1_000_000
-        );
-    }
-    println!(
-        "kafka to snowflake's stand-in: {:.0} thousand rows/s, {:.2} CPU s per million rows (medians of {}), peak RSS {peak} MB",
-        median(&rates).context("at least one run")?,
-        median(&cpu).context("at least one run")?,
-        options.repeat
-    );
-    Ok(())
+    let subject = Subject {
+        name: "kafka to snowflake's stand-in",
+        unit: "rows",
+        count: records,
+    };
+    let run = async |number| one(sluice, &kafka, options, records, number).await;
+    subject.measure(options.repeat, run).await
 }
 
 fn config(server: &SnowflakeStandIn, options: &Options, number: u32) -> Value {
@@ -92,39 +72,24 @@ fn config(server: &SnowflakeStandIn, options: &Options, number: u32) -> Value {
     })
 }
 
-/// One worker from its start until every row is there: wall time, CPU time, peak memory.
+/// One worker from its start until every row is there.
 async fn one(
     sluice: &Path,
     kafka: &Kafka,
     options: &Options,
     records: u64,
     number: u32,
-) -> Result<(Duration, Duration, u64)> {
+) -> Result<Run> {
     let folder = tempfile::tempdir()?;
     let server = SnowflakeStandIn::start(SnowflakeOptions::local(None)).await?;
     let worker = Worker::start(sluice, folder.path(), Some(&kafka.bootstrap())).await?;
-    let begun = Instant::now();
-    let before = worker.usage()?;
-    worker
-        .deploy(NAME, &config(&server, options, number))
-        .await?;
     let expected = usize::try_from(records)?;
     let rows = || match server.tables().iter().any(|table| table == TABLE) {
         true => server.row_count(TABLE),
         false => 0,
     };
-    while rows() < expected {
-        if begun.elapsed() > DEADLINE {
-            bail!("not done: {}", worker.status(NAME).await?);
-        }
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-    let wall = begun.elapsed();
-    let after = worker.usage()?;
+    let config = config(&server, options, number);
+    let run = Run::of(&worker, &config, || Ok(rows() >= expected)).await?;
     ensure!(rows() == expected, "{} rows, not {expected}", rows());
-    Ok((
-        wall,
-        after.cpu.saturating_sub(before.cpu),
-        after.peak_resident,
-    ))
+    Ok(run)
 }

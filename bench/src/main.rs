@@ -10,6 +10,7 @@ mod paused;
 mod payment;
 mod process;
 mod produce;
+mod runs;
 mod sales;
 mod startup;
 mod worker;
