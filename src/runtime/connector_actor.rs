@@ -5,42 +5,33 @@
 //! reads the status board.
 
 mod desired;
+mod planning;
 mod starting;
 #[cfg(test)]
 mod tests;
 
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
-use std::time::Duration;
 
-use async_trait::async_trait;
-use connect_core::config::{
-    CommonOptions, ConfigMap, ConnectorConfig, connector_from_map, find_connector_plugin,
-};
+use connect_core::config::ConfigMap;
 use connect_core::plugin::{Connector, ConnectorPlugin};
-use connect_core::retry::RetryPolicy;
 use connect_core::{Error, Result};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::{CancellationToken, DropGuard};
-use tracing::{error, info, warn};
+use tracing::{error, info};
 
 pub(super) use self::desired::{Desired, Parts, Share};
+pub(super) use self::planning::{TaskCommitter, task_count};
 use super::control::Wanted;
 use super::environment::Environment;
 use super::healing::{Healer, Part};
 use super::herder::RestartRequest;
 use super::info::{State, TargetState};
 use super::status::{BoardOwner, StatusBoard};
-use super::task_runner::{TaskPlan, TaskRunner};
-use super::worker_config::wrong_options;
+use super::task_runner::TaskRunner;
 
 /// Requests that may wait for one connector.
 const WAITING_COMMANDS: usize = 64;
-/// Pauses between tries to have task configs committed.
-const COMMIT_PAUSES: RetryPolicy = RetryPolicy {
-    initial: Duration::from_millis(250),
-    max: Duration::from_secs(60),
-};
 
 /// What a connector is told.
 pub(super) enum Command {
@@ -53,13 +44,6 @@ pub(super) enum Command {
     /// Answered once everything told before is done.
     Settled(oneshot::Sender<()>),
     Shutdown(oneshot::Sender<()>),
-}
-
-/// Has the task configs of a cluster's connector committed.
-#[async_trait]
-pub(super) trait TaskCommitter: Send + Sync {
-    /// Commits `count` tasks of a connector with this configuration, unless they are.
-    async fn commit(&self, connector: &str, config: &ConfigMap, count: u32) -> Result<()>;
 }
 
 /// What an actor starts with.
@@ -406,80 +390,6 @@ impl ConnectorActor {
         }
     }
 
-    /// Pauses the tasks, or makes the paused ones there were. The connector itself is not started for that.
-    fn pause(&mut self) -> Result<()> {
-        let is_part = matches!(self.desired.share, Share::Parts(_));
-        if is_part || !self.tasks.is_empty() || !self.has_tasks {
-            return Ok(());
-        }
-        let config = self.resolved()?;
-        let plan = self.plan_of(connector_from_map(&config)?.into(), config)?;
-        self.tasks.start_all(&plan, Wanted::Pause);
-        Ok(())
-    }
-
-    async fn start(&mut self) -> Result<()> {
-        let plan = self.plan().await?;
-        if let Some(committer) = &self.committer {
-            let committing = commit(
-                committer.clone(),
-                self.name.clone(),
-                self.desired.config.clone(),
-                plan.count,
-            );
-            let given_up = CancellationToken::new();
-            self.committing = Some(given_up.clone().drop_guard());
-            tokio::spawn(async move { given_up.run_until_cancelled(committing).await });
-        } else if self.tasks.is_empty() {
-            self.tasks.start_all(&plan, Wanted::Run);
-        }
-        Ok(())
-    }
-
-    /// The plan of the tasks. Starts the connector if it has not been, or if what placeholders stand for has changed.
-    async fn plan(&mut self) -> Result<TaskPlan> {
-        let config = self.resolved()?;
-        let connector = match &self.connector {
-            Some(started) if started.config == config => started.connector.clone(),
-            _ => self.start_connector(&config).await?,
-        };
-        self.plan_of(connector, config)
-    }
-
-    /// The plan of the tasks of a cluster's connector, which has been started in this worker or in another.
-    fn task_plan(&self, parts: &Parts) -> Result<TaskPlan> {
-        let resolved = self.environment.providers.resolve(&parts.made_from)?;
-        self.status.hide_of_tasks(resolved.redaction);
-        // They may be of the class before.
-        let class = parts.made_from.get("connector.class");
-        let plugin = find_connector_plugin(class.map_or("", String::as_str))?;
-        Ok(TaskPlan {
-            name: self.name.clone(),
-            kind: plugin.kind,
-            count: parts.count,
-            connector: connector_from_map(&resolved.config)?.into(),
-            config: resolved.config,
-        })
-    }
-
-    /// The configuration with the values of now in place of placeholders.
-    fn resolved(&self) -> Result<ConfigMap> {
-        let resolved = self.environment.providers.resolve(&self.desired.config)?;
-        let of_worker = &self.environment.settings.redaction;
-        self.status.hide(resolved.redaction.and(of_worker));
-        Ok(resolved.config)
-    }
-
-    fn plan_of(&self, connector: Arc<dyn Connector>, config: ConfigMap) -> Result<TaskPlan> {
-        Ok(TaskPlan {
-            name: self.name.clone(),
-            kind: self.plugin.kind,
-            count: task_count(&*connector, &config)?,
-            config,
-            connector,
-        })
-    }
-
     /// Restarts what was marked RESTARTING.
     async fn restart(&mut self, request: RestartRequest) {
         let info = self.status.info();
@@ -533,27 +443,6 @@ impl ConnectorActor {
     }
 }
 
-/// Tries until the tasks are committed.
-async fn commit(
-    committer: Arc<dyn TaskCommitter>,
-    name: Arc<str>,
-    config: Arc<ConfigMap>,
-    count: u32,
-) {
-    let mut failures = 0;
-    while let Err(failure) = committer.commit(&name, &config, count).await {
-        failures += 1;
-        let pause = COMMIT_PAUSES.pause(failures, &failure);
-        warn!(
-            connector = &*name,
-            error = failure.trace(),
-            ?pause,
-            "the tasks could not be committed, trying again"
-        );
-        tokio::time::sleep(pause).await;
-    }
-}
-
 /// What tasks are to do while the connector's target is `target`.
 fn wanted_of(target: TargetState) -> Wanted {
     match target {
@@ -561,12 +450,4 @@ fn wanted_of(target: TargetState) -> Wanted {
         TargetState::Paused => Wanted::Pause,
         TargetState::Stopped => Wanted::Stop,
     }
-}
-
-/// How many tasks a configuration makes.
-pub(super) fn task_count(connector: &dyn Connector, config: &ConfigMap) -> Result<u32> {
-    let options = CommonOptions::from_map(config).map_err(|errors| wrong_options(&errors))?;
-    Ok(connector
-        .task_count(options.tasks_max)
-        .min(options.tasks_max))
 }

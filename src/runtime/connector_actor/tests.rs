@@ -1,5 +1,8 @@
 //! A connector whose start does not end: its store takes connections and says nothing.
 
+use std::time::Duration;
+
+use async_trait::async_trait;
 use connect_core::clock::SystemClock;
 use connect_core::config::find_connector_plugin;
 use connect_core::plugin::MemoryBudget;
