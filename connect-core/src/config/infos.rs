@@ -54,16 +54,7 @@ pub fn config_infos(
     let framework = framework_definition(plugin.kind);
     let own = (plugin.definition)();
     let mut extra = cross_errors(plugin, &given, worker);
-    extra.extend(
-        config
-            .iter()
-            .filter(|(_, value)| value.is_none())
-            .map(|(key, _)| {
-                let reason = "Null value can not be supplied as the configuration value.";
-                OptionError::new(key, reason)
-            }),
-    );
-
+    extra.extend(null_errors(config));
     let mut listed = |definition: &ConfigDef, skip: Option<&ConfigDef>| {
         let mut infos = Vec::new();
         for mut checked in definition.check(&given) {
@@ -101,6 +92,15 @@ pub fn config_infos(
         "error_count": count_errors(&configs),
         "groups": groups,
         "configs": configs,
+    })
+}
+
+/// Options that were given as JSON null.
+fn null_errors(config: &BTreeMap<String, Option<String>>) -> impl Iterator<Item = OptionError> {
+    let null = config.iter().filter(|(_, value)| value.is_none());
+    null.map(|(key, _)| {
+        let reason = "Null value can not be supplied as the configuration value.";
+        OptionError::new(key, reason)
     })
 }
 

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use connect_core::Result;
 use connect_core::data::{Datum, Schema};
+use connect_core::{Error, Result};
 
 use crate::registry::Resolved;
 
@@ -47,4 +47,16 @@ pub(crate) trait Format: Send + Sync + 'static {
         datum: &Datum,
         out: &mut Vec<u8>,
     ) -> Result<()>;
+}
+
+/// A name that a format can hold, whose words are letters, digits and underscores.
+pub(crate) fn checked_name<'a>(name: &'a str, format: &str) -> Result<&'a str> {
+    let starts_well = name.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_');
+    let is_word = |character: char| character.is_ascii_alphanumeric() || character == '_';
+    if starts_well && name.chars().all(is_word) {
+        return Ok(name);
+    }
+    Err(Error::data(format!(
+        "{name} is not a name in {format}: letters, digits and underscores only; a transform can rename it"
+    )))
 }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use crate::error::{Refusal, Result};
 use crate::types::SqlType;
 use crate::value::Value;
 
@@ -36,6 +37,20 @@ pub(crate) struct Table {
 impl Table {
     pub(crate) fn position(&self, name: &str) -> Option<usize> {
         self.columns.iter().position(|column| column.name == name)
+    }
+
+    /// The same of a column that must be there.
+    pub(crate) fn known_position(&self, name: &str) -> Result<usize> {
+        self.position(name).ok_or_else(|| Refusal::identifier(name))
+    }
+
+    /// The columns that values go to, in order: all if none are named.
+    pub(crate) fn targets(&self, columns: &[String]) -> Result<Vec<usize>> {
+        if columns.is_empty() {
+            return Ok((0..self.columns.len()).collect());
+        }
+        let names = columns.iter();
+        names.map(|name| self.known_position(name)).collect()
     }
 }
 

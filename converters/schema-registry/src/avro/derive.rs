@@ -12,7 +12,7 @@ use super::plan::{
     PRECISION, UNION,
 };
 use super::{AvroOptions, defaults};
-use crate::format::Derived;
+use crate::format::{Derived, checked_name};
 
 /// The schema as the registry gets it.
 pub(super) fn derive(schema: &Schema, options: &AvroOptions) -> Result<Derived> {
@@ -344,14 +344,6 @@ fn shortest(mut own: Map<String, Json>) -> Json {
     }
 }
 
-/// A name that Avro can hold.
 fn checked(name: &str) -> Result<&str> {
-    let starts_well = name.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_');
-    let is_word = |character: char| character.is_ascii_alphanumeric() || character == '_';
-    if starts_well && name.chars().all(is_word) {
-        return Ok(name);
-    }
-    Err(Error::data(format!(
-        "{name} is not a name in Avro: letters, digits and underscores only; a transform can rename it"
-    )))
+    checked_name(name, "Avro")
 }

@@ -7,7 +7,7 @@ use connect_core::data::{Field, Schema, Type, logical};
 use connect_core::{Error, Result};
 
 use super::{ENUM, ProtobufOptions, TAG, UNION};
-use crate::format::Derived;
+use crate::format::{Derived, checked_name};
 
 /// The name of messages whose Connect schema has no name, with a number behind it.
 const DEFAULT_NAME: &str = "ConnectDefault";
@@ -312,14 +312,6 @@ fn enumeration(schema: &Schema, inner: &mut Inner, depth: usize) -> Result<Strin
     Ok(name.to_owned())
 }
 
-/// A name that Protobuf can hold.
 fn checked(name: &str) -> Result<&str> {
-    let starts_well = name.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_');
-    let is_word = |character: char| character.is_ascii_alphanumeric() || character == '_';
-    if starts_well && name.chars().all(is_word) {
-        return Ok(name);
-    }
-    Err(Error::data(format!(
-        "{name} is not a name in Protobuf: letters, digits and underscores only; a transform can rename it"
-    )))
+    checked_name(name, "Protobuf")
 }

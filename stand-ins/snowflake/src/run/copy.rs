@@ -34,7 +34,7 @@ pub(super) fn copy(catalog: &mut Catalog, session: &mut Session, copy: &Copy) ->
         .tables
         .get(&name)
         .ok_or_else(|| Refusal::missing("Table", &name))?;
-    let targets = targets(table, &copy.columns)?;
+    let targets = table.targets(&copy.columns)?;
     let mut loads = Vec::new();
     for (path, file) in files {
         let mark = (path, file.digest.clone());
@@ -147,21 +147,6 @@ fn wanted(catalog: &Catalog, session: &Session, copy: &Copy) -> Result<Vec<(Stri
         }
     });
     found.collect()
-}
-
-/// The columns that values go to, in order.
-fn targets(table: &Table, columns: &[String]) -> Result<Vec<usize>> {
-    if columns.is_empty() {
-        return Ok((0..table.columns.len()).collect());
-    }
-    columns
-        .iter()
-        .map(|name| {
-            table
-                .position(name)
-                .ok_or_else(|| Refusal::identifier(name))
-        })
-        .collect()
 }
 
 /// A file's documents as rows.

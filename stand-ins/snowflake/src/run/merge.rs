@@ -64,7 +64,7 @@ pub(super) fn merge(catalog: &mut Catalog, session: &mut Session, merge: &Merge)
             let values = values.collect::<Result<Vec<_>>>()?;
             effect
                 .inserts
-                .push(placed(&table, &positions(&table, columns)?, values)?.to_vec());
+                .push(placed(&table, &table.targets(columns)?, values)?.to_vec());
         }
     }
     apply(catalog, session, &table, merge, effect)
@@ -150,17 +150,6 @@ fn joined(
     }
 }
 
-fn positions(table: &Table, columns: &[String]) -> Result<Vec<usize>> {
-    columns
-        .iter()
-        .map(|name| {
-            table
-                .position(name)
-                .ok_or_else(|| Refusal::identifier(name))
-        })
-        .collect()
-}
-
 fn assigned(
     table: &Table,
     row: &[Value],
@@ -170,9 +159,7 @@ fn assigned(
     let mut changed = row.to_vec();
     changed.resize(table.columns.len(), Value::Null);
     for (name, expression) in assignments {
-        let position = table
-            .position(name)
-            .ok_or_else(|| Refusal::identifier(name))?;
+        let position = table.known_position(name)?;
         let value = scope.evaluate(expression)?;
         if let (Some(place), Some(column)) =
             (changed.get_mut(position), table.columns.get(position))
@@ -192,11 +179,7 @@ pub(super) fn insert(
     query: &Query,
 ) -> Result<Answer> {
     let table = found(catalog, session, table)?;
-    let targets = if columns.is_empty() {
-        (0..table.columns.len()).collect()
-    } else {
-        positions(&table, columns)?
-    };
+    let targets = table.targets(columns)?;
     let rows = super::query::relation(catalog, session, query)?.rows;
     let count = rows.len();
     let placed = rows.into_iter().map(|row| placed(&table, &targets, row));
