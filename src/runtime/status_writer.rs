@@ -70,7 +70,7 @@ struct Shared {
     written: Notify,
     /// Ends the reading of what others write.
     closing: CancellationToken,
-    writing: Mutex<Option<JoinHandle<()>>>,
+    keeping: Mutex<Option<JoinHandle<()>>>,
 }
 
 impl StatusWriter {
@@ -93,12 +93,9 @@ impl StatusWriter {
             news: Notify::new(),
             written: Notify::new(),
             closing: CancellationToken::new(),
-            writing: Mutex::default(),
+            keeping: Mutex::default(),
         });
-        let store = Arc::new(store);
-        tokio::spawn(read(shared.clone(), store.clone()));
-        let writing = tokio::spawn(write(shared.clone(), store));
-        *locked(&shared.writing) = Some(writing);
+        *locked(&shared.keeping) = Some(tokio::spawn(keep(shared.clone(), store)));
         Ok(Self(Some(shared)))
     }
 
@@ -237,22 +234,15 @@ impl StatusWriter {
             entries.is_closing = true;
             shared.closing.cancel();
         });
-        let Some(mut writing) = self.take_writing() else {
+        let keeping = self.0.as_ref();
+        let Some(mut keeping) = keeping.and_then(|shared| locked(&shared.keeping).take()) else {
             return;
         };
-        if tokio::time::timeout(LAST_WRITE, &mut writing)
-            .await
-            .is_err()
-        {
+        let kept = tokio::time::timeout(LAST_WRITE, &mut keeping).await;
+        if kept.is_err() {
             warn!("the last statuses could not be written");
-            writing.abort();
+            keeping.abort();
         }
-    }
-
-    fn take_writing(&self) -> Option<JoinHandle<()>> {
-        self.0
-            .as_ref()
-            .and_then(|shared| locked(&shared.writing).take())
     }
 }
 
@@ -284,11 +274,17 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// Reads and writes until the worker closes and all is written.
+async fn keep(shared: Arc<Shared>, store: TopicStore) {
+    tokio::join!(read(&shared, &store), write(&shared, &store));
+    store.close().await;
+}
+
 /// Takes up what others write, until the worker closes.
-async fn read(shared: Arc<Shared>, store: Arc<TopicStore>) {
+async fn read(shared: &Shared, store: &TopicStore) {
     let mut failures = 0;
-    while !shared.closing.is_cancelled() {
-        match store.follow().await {
+    while let Some(news) = shared.closing.run_until_cancelled(store.follow()).await {
+        match news {
             Ok(changes) => {
                 failures = 0;
                 let mut entries = locked(&shared.entries);
@@ -310,7 +306,7 @@ async fn read(shared: Arc<Shared>, store: Arc<TopicStore>) {
 }
 
 /// Writes what is told until the worker closes and nothing is left.
-async fn write(shared: Arc<Shared>, store: Arc<TopicStore>) {
+async fn write(shared: &Shared, store: &TopicStore) {
     let mut failures = 0;
     loop {
         let (batch, is_closing) = {

@@ -82,10 +82,7 @@ impl LeaderWriter {
             }
             Err(error) => {
                 let error = producer.abort_after(error).await;
-                let closed = producer.close().await;
-                if let Err(error) = closed {
-                    warn!(error = error.trace(), "a producer was not closed");
-                }
+                ended(&*producer).await;
                 if error.kind() == ErrorKind::Conflict {
                     *place = Place::Lost;
                     return Err(self.lost().source(error));
@@ -95,8 +92,22 @@ impl LeaderWriter {
         }
     }
 
+    /// Ends its producer; nothing is written afterwards.
+    pub(super) async fn close(&self) {
+        let mut place = self.place.lock().await;
+        if let Place::Own(Some(producer)) = std::mem::replace(&mut *place, Place::Lost) {
+            ended(&*producer).await;
+        }
+    }
+
     fn lost(&self) -> Error {
         Error::conflict("another worker has become the leader of the group").target(&self.id)
+    }
+}
+
+async fn ended(producer: &dyn TransactionalProducer) {
+    if let Err(error) = producer.close().await {
+        warn!(error = error.trace(), "a producer was not closed");
     }
 }
 

@@ -49,4 +49,7 @@ pub trait KeyValueStore: Send + Sync {
         drop(changes);
         Err(Error::internal("the store is not a topic"))
     }
+
+    /// Ends what it reads and writes with; nothing is asked of it afterwards.
+    async fn close(&self) {}
 }

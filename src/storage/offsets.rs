@@ -94,6 +94,11 @@ impl OffsetStorage {
         Ok(())
     }
 
+    /// Ends the store; nothing is asked of it afterwards.
+    pub async fn close(&self) {
+        self.store.close().await;
+    }
+
     /// The stored offset of a connector's source partition.
     ///
     /// # Errors

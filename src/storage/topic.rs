@@ -27,6 +27,8 @@ const READ_DEADLINE: Duration = Duration::from_secs(60);
 const SETTLE_DEADLINE: Duration = Duration::from_secs(90);
 /// How long a topic that was made may take to be known.
 const APPEAR_DEADLINE: Duration = Duration::from_secs(30);
+/// How long its clients may take to end.
+const CLOSE_DEADLINE: Duration = Duration::from_secs(5);
 /// How long one look for entries of others waits.
 const FOLLOW: Duration = Duration::from_secs(1);
 /// How often it is looked for.
@@ -198,6 +200,19 @@ impl StorageTopic {
         let outcome = self.reader.follow(timeout, take).await;
         self.tell_progress().await;
         outcome
+    }
+
+    /// Ends its clients; nothing is read or written afterwards.
+    pub(super) async fn close(&self) {
+        let both = async { tokio::join!(self.producer.close(), self.reader.close()) };
+        let Ok((written, read)) = tokio::time::timeout(CLOSE_DEADLINE, both).await else {
+            warn!(topic = &*self.name, "clients did not end in time");
+            return;
+        };
+        for failure in [written, read].into_iter().filter_map(Result::err) {
+            let (topic, error) = (&*self.name, failure.trace());
+            warn!(topic, error, "a client was not closed");
+        }
     }
 
     async fn tell_progress(&self) {
@@ -401,6 +416,10 @@ impl KeyValueStore for TopicStore {
     async fn records(&self, changes: Vec<(String, Option<Value>)>) -> Result<Vec<ProducerRecord>> {
         let entries = self.entries(changes);
         Ok(self.topic.records(entries))
+    }
+
+    async fn close(&self) {
+        self.topic.close().await;
     }
 }
 

@@ -102,13 +102,15 @@ impl DistributedHerder {
         }
     }
 
-    /// Stops all that runs here in good order and leaves the group.
+    /// Stops all that runs here in good order, leaves the group and ends the stores.
     pub(super) async fn shutdown(&self) {
         self.ready.store(false, Ordering::Release);
         self.stop.cancel();
         if let Some(member) = self.member.lock().await.take() {
             let _ended = member.await;
         }
+        self.cluster.config.close().await;
+        self.desk.environment.offsets.close().await;
     }
 }
 

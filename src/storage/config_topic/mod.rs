@@ -70,6 +70,14 @@ impl ConfigTopic {
         self
     }
 
+    /// Ends its clients; nothing is read or written afterwards.
+    pub async fn close(&self) {
+        if let Some(leader) = &self.leader {
+            leader.close().await;
+        }
+        self.topic.close().await;
+    }
+
     /// Takes the place of whoever wrote as the leader before. To be called by a worker that has become the leader.
     ///
     /// # Errors
