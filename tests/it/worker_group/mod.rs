@@ -5,16 +5,19 @@ mod java;
 mod signing;
 mod worker;
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use connect_core::plugin::TaskId;
 use sluice::kafka::cluster::ClusterLog;
-use sluice::kafka::{GroupMemberOptions, Log};
+use sluice::kafka::{Generation, GroupMemberOptions, GroupObserver, Log};
 use sluice::runtime::distributed::protocol::Work;
 use sluice_services::{Kafka, KafkaOptions};
 use tokio::task::block_in_place;
 
+use crate::support::wait_until;
 use worker::{Script, Seen, Worker};
 
 const SOON: Duration = Duration::from_secs(60);
@@ -167,6 +170,49 @@ async fn a_member_that_is_cut_off_knows_in_time_that_it_is_none_any_more() -> Re
     block_in_place(|| kafka.restart())?;
     worker.expect_work(&all).await?;
     worker.leave().await
+}
+
+/// Panics at the first answer.
+#[derive(Default)]
+struct Startled(AtomicU32);
+
+impl GroupObserver for Startled {
+    fn heartbeat_answered(&self, _took: Duration) {
+        let before = self.0.fetch_add(1, Ordering::Relaxed);
+        assert!(before > 0, "an observer that panics");
+    }
+
+    fn join_started(&self) {}
+
+    fn joined(&self, _generation: &Generation, _took: Duration) {}
+
+    fn join_failed(&self) {}
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn heartbeats_go_on_after_one_has_panicked() -> Result<()> {
+    let log = log(block_in_place(Kafka::shared)?).await?;
+    let mut member = log
+        .group_member(GroupMemberOptions {
+            group: "worker-group-startled".to_owned(),
+            protocol_type: "connect".to_owned(),
+            client_id: "startled".to_owned(),
+            session_timeout: Duration::from_secs(6),
+            heartbeat_interval: Duration::from_millis(200),
+            rebalance_timeout: Duration::from_secs(10),
+        })
+        .await?;
+    let observer = Arc::new(Startled::default());
+    member.observe(observer.clone());
+    let script = Script::new("startled", Work::default());
+    member.join(&*script).await?;
+    wait_until("more heartbeats", SOON, || async {
+        Ok(observer.0.load(Ordering::Relaxed) >= 3)
+    })
+    .await?;
+    ensure!(member.session().is_alive());
+    member.leave().await?;
+    Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread")]

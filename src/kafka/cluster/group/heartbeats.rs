@@ -1,16 +1,18 @@
 //! The heartbeats of a member: they go on whatever its worker does, and end the session when they are not answered.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use connect_core::Error;
 use connect_core::retry::RetryPolicy;
+use futures_util::FutureExt;
 use krafka::KrafkaError;
 use krafka::error::ErrorCode;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, warn};
+use tracing::{debug, error, warn};
 
 use super::coordinator::Coordinator;
 use super::mapped;
@@ -102,7 +104,12 @@ pub(super) async fn run(
     let beating = async {
         loop {
             session.wait(Session::deadline).await;
-            beat_until_outside(&session, &coordinator, interval).await;
+            let beats = beat_until_outside(&session, &coordinator, interval);
+            // Without heartbeats nobody would notice when the session has ended.
+            if AssertUnwindSafe(beats).catch_unwind().await.is_err() {
+                error!("a heartbeat panicked: a defect in Sluice; they go on");
+                tokio::time::sleep(PAUSES.initial).await;
+            }
         }
     };
     stop.run_until_cancelled(beating).await;
