@@ -18,8 +18,18 @@ pub(super) async fn health(State(herder): Shared) -> Response {
     if !herder.is_ready().await {
         return starting(&herder.stage());
     }
-    let text = "Worker has completed startup and is ready to handle requests.";
-    told(StatusCode::OK, "healthy", text)
+    match herder.trouble().await {
+        None => {
+            let text = "Worker has completed startup and is ready to handle requests.";
+            told(StatusCode::OK, "healthy", text)
+        }
+        Some(trouble) => {
+            let text = format!(
+                "Worker was unable to handle this request and may be unable to handle other requests. {trouble}"
+            );
+            told(StatusCode::INTERNAL_SERVER_ERROR, "unhealthy", &text)
+        }
+    }
 }
 
 /// The health of a worker that has not started yet.

@@ -143,8 +143,11 @@ fn worker() -> Vec<Route> {
             root::info,
         )
         .answers(&[(200, Some("ServerInfo"))]),
-        get("/health", "Whether the worker has started", root::health)
-            .answers(&[(200, Some("Health")), (503, Some("Health"))]),
+        get("/health", "Whether the worker can work", root::health).answers(&[
+            (200, Some("Health")),
+            (500, Some("Health")),
+            (503, Some("Health")),
+        ]),
         get("/openapi.json", "This description", openapi::show).answers(&[(200, Some("Anything"))]),
         Route {
             on: axum::routing::get(metrics::show),

@@ -89,6 +89,11 @@ pub trait Herder: Send + Sync {
     /// True once everything stored has been taken up.
     async fn is_ready(&self) -> bool;
 
+    /// Why a worker that has started cannot do its work at the moment; `None` if it can.
+    async fn trouble(&self) -> Option<String> {
+        None
+    }
+
     /// Names of all connectors.
     async fn connectors(&self) -> Result<Vec<String>, HerderError>;
 

@@ -192,6 +192,11 @@ impl Cluster {
         RequestSignature::check(signature, &self.parts.signing.accepted, key.as_ref())
     }
 
+    /// Whether this worker is in its group now.
+    pub(super) fn is_member(&self) -> bool {
+        self.held().check_member().is_ok()
+    }
+
     fn held(&self) -> MutexGuard<'_, Held> {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }

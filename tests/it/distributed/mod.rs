@@ -3,6 +3,7 @@
 mod brokers;
 mod eager;
 mod exactly_once;
+mod health;
 mod https;
 mod keys;
 mod members;
