@@ -95,6 +95,12 @@ impl DistributedHerder {
         Ok(info(name, known))
     }
 
+    /// The states of a connector; none of one that was deleted, though its tasks may be ending.
+    fn known_states(&self, name: &str) -> Option<ConnectorStateInfo> {
+        let is_known = self.cluster.view().connectors.contains_key(name);
+        is_known.then(|| self.states(name)).flatten()
+    }
+
     /// The states as their workers told them, with what this worker knows more of its own parts.
     fn states(&self, name: &str) -> Option<ConnectorStateInfo> {
         let told = self.desk.environment.statuses.states(name);
@@ -244,6 +250,11 @@ impl Herder for DistributedHerder {
         self.ready.load(Ordering::Acquire)
     }
 
+    async fn trouble(&self) -> Option<String> {
+        let missing = !self.cluster.is_member();
+        missing.then(|| "It is not in its group at the moment: it runs nothing.".to_owned())
+    }
+
     async fn connectors(&self) -> Answer<Vec<String>> {
         Ok(self.cluster.view().connectors.keys().cloned().collect())
     }
@@ -255,7 +266,7 @@ impl Herder for DistributedHerder {
     }
 
     async fn connector_status(&self, name: &str) -> Answer<ConnectorStateInfo> {
-        self.states(name).ok_or_else(|| no_status(name))
+        self.known_states(name).ok_or_else(|| no_status(name))
     }
 
     async fn tasks(&self, name: &str) -> Answer<Vec<TaskInfo>> {
@@ -274,7 +285,7 @@ impl Herder for DistributedHerder {
     }
 
     async fn task_status(&self, name: &str, task: i32) -> Answer<TaskState> {
-        let tasks = self.states(name).map(|info| info.tasks);
+        let tasks = self.known_states(name).map(|info| info.tasks);
         state_of_task(name, task, tasks)
     }
 

@@ -99,6 +99,13 @@ async fn every_worker_takes_every_request() -> Result<()> {
         members
             .expect_answer(worker, ("DELETE", &path), None, 404)
             .await?;
+        // Whoever leads knows it at once, though the tasks may still be ending.
+        let mut told = Vec::new();
+        for other in 0..3 {
+            let status = format!("{path}/status");
+            told.push(members.ask(other, Method::GET, &status, None).await?.0);
+        }
+        ensure!(told.contains(&StatusCode::NOT_FOUND), "{told:?}");
     }
     for worker in 0..3 {
         members.expect_at(worker, "/connectors", json!([])).await?;
