@@ -342,6 +342,9 @@ pub trait Admin: Send + Sync {
     async fn list_topics(&self) -> Result<Vec<String>>;
 
     /// A topic; `None` if there is none of that name.
+    ///
+    /// # Errors
+    /// `Config` if no topic can have the name.
     async fn describe_topic(&self, topic: &str) -> Result<Option<TopicDescription>>;
 
     /// A topic's settings, defaults included.

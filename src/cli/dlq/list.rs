@@ -146,7 +146,7 @@ fn object(letter: &Letter, is_redriven: bool) -> Value {
         "class": said("class.name"),
         "exception": said("exception.class.name"),
         "message": said("exception.message"),
-        "times": letter.times(),
+        "times": Some(letter.times()).filter(|times| *times != u32::MAX),
         "redriven": is_redriven,
     })
 }

@@ -98,6 +98,7 @@ pub(super) async fn describe_topic(
     client: &AdminClient,
     topic: &str,
 ) -> Result<Option<TopicDescription>> {
+    check_topic_name(topic)?;
     let failed = |error| mapped(error).operation("describe topic").target(topic);
     let answers = client
         .describe_topics([topic], DescribeTopicsOptions::default())

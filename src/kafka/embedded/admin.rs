@@ -9,7 +9,7 @@ use connect_core::{Error, Result};
 
 use super::partitions::Partitions;
 use super::{Inner, topic_settings};
-use crate::kafka::{Admin, NewTopic, TopicDescription};
+use crate::kafka::{Admin, NewTopic, TopicDescription, check_topic_name};
 
 pub(super) struct EmbeddedAdmin(pub(super) Arc<Inner>);
 
@@ -49,6 +49,7 @@ impl Admin for EmbeddedAdmin {
     }
 
     async fn describe_topic(&self, topic: &str) -> Result<Option<TopicDescription>> {
+        check_topic_name(topic)?;
         Ok(self
             .0
             .partitions

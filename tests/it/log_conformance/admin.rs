@@ -1,6 +1,6 @@
 //! Topics, their settings and ends, and the offsets of groups.
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use connect_core::ErrorKind;
 use connect_core::data::Offset;
 use sluice::kafka::{ConsumerOptions, NewTopic, ProducerRecord, TopicDescription};
@@ -74,6 +74,9 @@ pub(super) async fn settings_that_make_no_sense_are_refused<H: Home>(home: &H) -
         ensure!(kind == Some(ErrorKind::Config), "{topic:?} gave {kind:?}");
     }
     ensure!(admin.describe_topic(&name).await?.is_none());
+    let refused = admin.describe_topic("no/such name").await.err();
+    let refused = refused.context("a name that is none was looked for")?;
+    ensure!(refused.kind() == ErrorKind::Config && !refused.is_retriable());
     let kind = admin
         .topic_settings(&name)
         .await
