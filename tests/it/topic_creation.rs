@@ -22,19 +22,6 @@ fn source(name: &str, more: &[(&str, &str)]) -> Value {
     changed(config, more)
 }
 
-fn describe(kafka: &Kafka, topic: &str) -> Result<String> {
-    let bootstrap = kafka.bootstrap();
-    let arguments = [
-        "--bootstrap-server",
-        &bootstrap,
-        "--describe",
-        "--topic",
-        topic,
-    ];
-    let output = kafka.tool("org.apache.kafka.tools.TopicCommand", &arguments)?;
-    Ok(String::from_utf8(output.stdout)?)
-}
-
 #[tokio::test]
 async fn the_group_of_a_topic_says_how_it_is_made() -> Result<()> {
     let folder = tempfile::tempdir()?;
@@ -59,12 +46,12 @@ async fn the_group_of_a_topic_says_how_it_is_made() -> Result<()> {
         })
         .await?;
     }
-    let compacted = describe(kafka, "made-compacted")?;
+    let compacted = kafka.describe_topic("made-compacted")?;
     ensure!(
         compacted.contains("PartitionCount: 7") && compacted.contains("cleanup.policy=compact"),
         "{compacted}"
     );
-    let plain = describe(kafka, "plain-made")?;
+    let plain = kafka.describe_topic("plain-made")?;
     ensure!(
         plain.contains("PartitionCount: 2") && !plain.contains("cleanup.policy=compact"),
         "{plain}"
@@ -124,7 +111,7 @@ async fn a_topic_that_is_there_stays_as_it_is() -> Result<()> {
     worker
         .await_states("made-before", "RUNNING [RUNNING]", Duration::from_secs(30))
         .await?;
-    let before = describe(kafka, "made-before")?;
+    let before = kafka.describe_topic("made-before")?;
     ensure!(before.contains("PartitionCount: 1"), "{before}");
     Ok(())
 }

@@ -189,6 +189,20 @@ impl Kafka {
         Ok(())
     }
 
+    /// What Kafka's own tool says of a topic.
+    pub fn describe_topic(&self, topic: &str) -> Result<String> {
+        let bootstrap = self.bootstrap();
+        let arguments = [
+            "--bootstrap-server",
+            &bootstrap,
+            "--describe",
+            "--topic",
+            topic,
+        ];
+        let output = self.tool("org.apache.kafka.tools.TopicCommand", &arguments)?;
+        Ok(String::from_utf8(output.stdout)?)
+    }
+
     /// `kafka-consumer-groups --describe --group`.
     pub fn describe_group(&self, group: &str) -> Result<String> {
         let bootstrap = self.bootstrap();

@@ -64,16 +64,7 @@ impl KafkaCluster {
 
     /// The node that leads the first partition of a topic, asked for at `node`.
     pub fn leader(node: &Kafka, topic: &str) -> Result<u32> {
-        let bootstrap = node.bootstrap();
-        let arguments = [
-            "--bootstrap-server",
-            &bootstrap,
-            "--describe",
-            "--topic",
-            topic,
-        ];
-        let output = node.tool("org.apache.kafka.tools.TopicCommand", &arguments)?;
-        let text = String::from_utf8_lossy(&output.stdout);
+        let text = node.describe_topic(topic)?;
         let Some((_, rest)) = text.split_once("Leader: ") else {
             bail!("{topic} is not described: {text}");
         };
