@@ -5,9 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use connect_core::config::{
-    ChainLink, ConfigMap, find_predicate_plugin, find_transform_plugin, transform_chain,
-};
+use connect_core::config::{ChainLink, ConfigMap, transform_chain};
 use connect_core::data::{Piece, SinkRecord, SourceRecord};
 use connect_core::plugin::{RecordPosition, TransformRecord, Transformed};
 use connect_core::{Error, Result};
@@ -39,36 +37,19 @@ impl Chain {
 
     /// Its transforms by their names.
     pub(super) fn transforms(&self) -> BTreeMap<String, UsedPlugin> {
-        let version = |class| find_transform_plugin(class).map_or("", |plugin| plugin.version);
         let links = self.links.iter();
         links
-            .map(|link| (link.name.clone(), link.class))
-            .map(|(name, class)| {
-                (
-                    name,
-                    UsedPlugin {
-                        class,
-                        version: version(class),
-                    },
-                )
-            })
+            .map(|link| (link.name.clone(), UsedPlugin::new(link.class, link.version)))
             .collect()
     }
 
     /// Its predicates by their names.
     pub(super) fn predicates(&self) -> BTreeMap<String, UsedPlugin> {
-        let version = |class| find_predicate_plugin(class).map_or("", |plugin| plugin.version);
         let conditions = self.links.iter().filter_map(|link| link.condition.as_ref());
         conditions
-            .map(|condition| (condition.name.clone(), condition.class))
-            .map(|(name, class)| {
-                (
-                    name,
-                    UsedPlugin {
-                        class,
-                        version: version(class),
-                    },
-                )
+            .map(|condition| {
+                let used = UsedPlugin::new(condition.class, condition.version);
+                (condition.name.clone(), used)
             })
             .collect()
     }

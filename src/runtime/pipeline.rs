@@ -5,9 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use connect_core::config::{ConfigMap, find_converter_plugin};
 use connect_core::data::{Datum, Header, RawHeaders, SinkRecord, SourceRecord, TopicPartition};
-use connect_core::plugin::{
-    Converter, ConverterPlugin, ConverterRole, HeaderConverter, SchemaLookup,
-};
+use connect_core::plugin::{Converter, ConverterRole, HeaderConverter, SchemaLookup};
 use connect_core::{Error, Result};
 
 use super::chain::Chain;
@@ -329,13 +327,6 @@ fn missing(option: &str, class: &str, what: &str) -> Error {
     ))
 }
 
-fn used(plugin: &ConverterPlugin) -> UsedPlugin {
-    UsedPlugin {
-        class: plugin.class,
-        version: plugin.version,
-    }
-}
-
 fn converter(
     option: &str,
     default: &str,
@@ -350,7 +341,7 @@ fn converter(
         .make
         .ok_or_else(|| missing(option, &class, "it converts headers only"))?;
     Ok(Named {
-        used: used(known),
+        used: UsedPlugin::new(known.class, known.version),
         plugin: make(&options, role).map_err(|errors| wrong(option, &errors))?,
     })
 }
@@ -368,7 +359,7 @@ fn header_converter(
         .make_header
         .ok_or_else(|| missing(option, &class, "it does not convert headers"))?;
     Ok(Named {
-        used: used(known),
+        used: UsedPlugin::new(known.class, known.version),
         plugin: make(&options).map_err(|errors| wrong(option, &errors))?,
     })
 }

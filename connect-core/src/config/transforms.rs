@@ -23,6 +23,8 @@ pub struct Condition {
     pub name: String,
     /// Its class.
     pub class: &'static str,
+    /// The version of its class.
+    pub version: &'static str,
     /// The predicate.
     pub predicate: Arc<dyn Predicate>,
     /// True if the transform is applied where the predicate does not hold.
@@ -35,6 +37,8 @@ pub struct ChainLink {
     pub name: String,
     /// Its class.
     pub class: &'static str,
+    /// The version of its class.
+    pub version: &'static str,
     /// The transform.
     pub transform: Box<dyn Transform>,
     /// When it is applied; always if there is none.
@@ -83,6 +87,7 @@ fn link(config: &ConfigMap, name: &str) -> Result<ChainLink, Vec<OptionError>> {
     Ok(ChainLink {
         name: name.to_owned(),
         class: plugin.class,
+        version: plugin.version,
         transform,
         condition,
     })
@@ -103,6 +108,7 @@ fn condition(config: &ConfigMap, name: &str, negate: bool) -> Result<Condition, 
     Ok(Condition {
         name: name.to_owned(),
         class: plugin.class,
+        version: plugin.version,
         predicate: made.map_err(|errors| moved(errors, &prefix))?,
         negate,
     })

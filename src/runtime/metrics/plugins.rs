@@ -9,6 +9,12 @@ pub(in crate::runtime) struct UsedPlugin {
     pub(in crate::runtime) version: &'static str,
 }
 
+impl UsedPlugin {
+    pub(in crate::runtime) fn new(class: &'static str, version: &'static str) -> Self {
+        Self { class, version }
+    }
+}
+
 /// What a task's records pass, beside its connector.
 #[derive(Debug)]
 pub(in crate::runtime) struct TaskPlugins {
